@@ -1,0 +1,57 @@
+"""The ``espnet-ser`` command: finds the subcommand, and turns users' errors into one line."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from espnet_ser import __version__
+from espnet_ser.errors import InputError, unknown_name
+
+COMMANDS = {
+    "synthesize": "speak a small release with espeak-ng, laid out as IEMOCAP",
+    "prepare": "stage 1: data directories and folds from a release",
+    "tokens": "stage 2: token lists from each fold's training text; fetches the encoder",
+    "train": "stages 3 and 4: finetune one fold",
+    "infer": "stage 5: predictions for a fold's held-out utterances",
+    "score": "stage 6: scores, tables and figures",
+    "systems": "list the systems of the tables",
+    "progress": "show how far trainings are",
+}
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The parser of the command itself."""
+    listing = "\n".join(f"  {name:12} {purpose}" for name, purpose in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="espnet-ser",
+        description="Speech emotion recognition with wav2vec 2.0.",
+        epilog=f"commands:\n{listing}\n\nexample: espnet-ser prepare --iemocap IEMOCAP_full_release --datadir data",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"espnet-ser {__version__}")
+    parser.add_argument("command", help="one of those below; 'espnet-ser COMMAND --help' says more")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs a subcommand; exits with 1 and one line on standard error when the user has something to mend."""
+    args = get_parser().parse_args(argv)
+    try:
+        if args.command not in COMMANDS:
+            raise unknown_name("command", args.command, COMMANDS)
+        # The module is looked up only now: `espnet-ser --help` should not wait for torch.
+        importlib.import_module(f"espnet_ser.bin.{args.command}").main(args.arguments)
+    except InputError as error:
+        sys.exit(f"espnet-ser {args.command}: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `espnet-ser systems | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

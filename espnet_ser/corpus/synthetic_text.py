@@ -1,0 +1,127 @@
+"""What is said in a synthetic release, and how a transcription file spells it.
+
+The words say nothing about the emotion: only prosody carries it. They come from a vocabulary of about forty, so that a tiny
+model can learn to spell them, and are freely combined, so that it cannot learn whole sentences instead. A third of the
+scripted turns repeat a transcript across sessions, as in the corpus.
+"""
+
+import random
+import re
+
+SCRIPT_LINES = (
+    "I don't know.",
+    "We need the money today.",
+    "They want it now.",
+    "Open the door again.",
+    "Is it time to go home?",
+    "You see the letter.",
+    "Well, this is my house.",
+    "No, they are not here.",
+    "Yes, I want to go home.",
+    "What do you need?",
+    "Okay, open the letter now.",
+    "It's my money.",
+    "Do you see the door?",
+    "We are home again.",
+    "I know what they want.",
+    "They are here tomorrow.",
+    "Please don't go home.",
+    "This is not the time.",
+    "You and I know it.",
+    "What is the time?",
+)
+ONE_WORD = ("Yes.", "No.", "Okay.", "Well.", "What?", "Please.", "Now.", "Tomorrow.")
+TAGS = ("[LAUGHTER]", "[BREATHING]", "[GARBAGE]", "[garbage]", "[LIPSMACK]", "[laughter]")
+_SCRIPT_LINE_SHARE = 0.3
+
+_OPENERS = ("Well, ", "No, ", "Yes, ", "Okay, ", "Please, ", "Okay. ", "No. ", "What? ")
+_WHO = ("I", "you", "we", "they", "you and I")
+_DO = ("want", "need", "see", "know", "don't want", "don't need", "don't see", "don't know", "open", "don't open")
+_WHAT = ("it", "this", "the house", "the money", "the letter", "the door", "my house", "my money", "my letter", "my door")
+_WHEN = (" now", " today", " tomorrow", " again", " here")
+_BRIEF = ("I know.", "We see.", "Open it.", "Not now.", "Go home.", "It's me.")
+
+
+def compose(rng: random.Random, scripted: bool, max_chars: int | None = None) -> str:
+    """Compose a text of two words or more.
+
+    Args:
+        rng: Source of the choices.
+        scripted: Whether a fixed script line may be taken.
+        max_chars: Sentences are added while they fit into this many characters, at least 8; None makes one sentence.
+    """
+    if scripted and rng.random() < _SCRIPT_LINE_SHARE:
+        line = rng.choice(SCRIPT_LINES)
+        if max_chars is None or max_chars / 3 < len(line) <= max_chars:
+            return line
+    if max_chars is None:
+        return _sentence(rng)
+    sentences = (_sentence(rng) for _ in range(20))
+    text = next((sentence for sentence in sentences if len(sentence) <= max_chars), rng.choice(_BRIEF))
+    while len(longer := f"{text} {_sentence(rng)}") <= max_chars:
+        text = longer
+    return text
+
+
+def _sentence(rng: random.Random) -> str:
+    opener = rng.choice(_OPENERS) if rng.random() < 0.35 else ""
+    when = rng.choice(_WHEN) if rng.random() < 0.5 else ""
+    body = f"{rng.choice(_WHO)} {rng.choice(_DO)} {rng.choice(_WHAT)}{when}."
+    return opener + (body if opener.endswith(", ") else body[0].upper() + body[1:])
+
+
+def only_tags(rng: random.Random) -> str:
+    """A transcript without a word, as ``[LAUGHTER]``."""
+    return " ".join(rng.sample(TAGS, rng.choice((1, 1, 2))))
+
+
+def _with_tag(text: str, rng: random.Random) -> str:
+    tag = rng.choice(TAGS)
+    return f"{tag} {text}" if rng.random() < 0.5 else f"{text} {tag}"
+
+
+def _with_double_space(text: str, rng: random.Random) -> str:
+    space = rng.choice([match.start() for match in re.finditer(" ", text)])
+    return f"{text[:space]} {text[space:]}"
+
+
+def _with_tab(text: str, _rng: random.Random) -> str:
+    return text.replace(" ", "\t", 1)
+
+
+def _glued(text: str, _rng: random.Random) -> str:
+    return re.sub(r"([.?]) +(?=[A-Z])", r"\1", text, count=1)
+
+
+def _lower_start(text: str, _rng: random.Random) -> str:
+    return text[0].lower() + text[1:]
+
+
+# What is done to a transcript, to which share of the lines, and which lines it can be done to. Tags come last, for the others
+# look at the words.
+_QUIRKS = (
+    (_glued, 0.02, re.compile(r"[.?] [A-Z]")),
+    (_lower_start, 0.03, re.compile(r"[A-Z][a-z]")),
+    (_with_double_space, 1 / 3, re.compile(r"\w\S* \w")),
+    (_with_tab, 0.003, re.compile(r"\w\S* \w")),
+    (_with_tag, 0.03, re.compile(r"\w\S* \w")),
+)
+
+
+def spelled_as_in_corpus(texts: list[str], rng: random.Random) -> list[str]:
+    """Spell texts as the corpus's transcription files do.
+
+    Args:
+        texts: Words with plain punctuation, or tags only.
+        rng: Chooses the lines.
+
+    Returns:
+        The same words, in the same order, with double spaces in a third of the lines; in a few, sentences glued together,
+        lower-case starts, an embedded tab, or a tag. Each kind occurs at least once where a line allows it.
+    """
+    spelled = list(texts)
+    for change, share, allows in _QUIRKS:
+        eligible = [index for index, text in enumerate(spelled) if allows.search(text) and not text.startswith("[")]
+        for index in rng.sample(eligible, min(len(eligible), max(1, round(share * len(texts))))):
+            spelled[index] = change(spelled[index], rng)
+    return spelled

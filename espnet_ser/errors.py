@@ -1,0 +1,42 @@
+"""Errors that are the user's to mend: one clear line each, never a traceback.
+
+Commands in ``espnet_ser.bin`` print an :class:`InputError` as one line and exit with status 1; any other exception is a bug
+of ours and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong. The message says what, where, and what to do about it."""
+
+
+class CorpusError(InputError):
+    """Every problem found in a corpus, together.
+
+    Args:
+        source: The corpus or folder that was read.
+        problems: One line per problem, each naming its file (and line, where it has one).
+    """
+
+    def __init__(self, source: object, problems: Iterable[str]):
+        self.problems = list(problems)
+        count = len(self.problems)
+        heading = (
+            f"{source}: {count} problem{'s' if count != 1 else ''} found; mend {'them' if count != 1 else 'it'} and run again"
+        )
+        super().__init__("\n  ".join([heading, *self.problems]))
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:
+    """An error for a name that nothing is called, with the nearest name that something is.
+
+    >>> str(unknown_name("system", "stl_n1", ["stl_n10", "mtl_asr"]))
+    "unknown system 'stl_n1' (did you mean 'stl_n10'?); known: mtl_asr, stl_n10"
+    """
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    place = f"{where}: " if where else ""
+    return InputError(f"{place}unknown {kind} {name!r}{hint}; known: {', '.join(known)}")
