@@ -1,0 +1,107 @@
+"""Weights: from a pretrained encoder, from stage 1 to stage 2, and back from a trained model's folder.
+
+Every load is checked for coverage: a parameter that should be loaded and is not is an error that names it.
+"""
+
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from espnet_ser.errors import InputError
+
+
+def build_encoder(config: Mapping) -> nn.Module:
+    """A transformers encoder with fresh weights.
+
+    Args:
+        config: Its configuration, with ``model_type`` ``wav2vec2`` or ``hubert``.
+
+    Raises:
+        InputError: For another type of model, or settings that do not fit together.
+    """
+    from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model
+
+    kinds = {"wav2vec2": (Wav2Vec2Config, Wav2Vec2Model), "hubert": (HubertConfig, HubertModel)}
+    model_type = config.get("model_type")
+    if model_type not in kinds:
+        raise InputError(f"encoders of type {model_type!r} are not supported; known: {', '.join(kinds)}")
+    config_class, model_class = kinds[model_type]
+    try:
+        return model_class(config_class.from_dict(dict(config)))
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"the encoder's configuration does not make a model: {error}") from error
+
+
+def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
+    """Fills an encoder with a pretrained model's weights, whatever heads that model carries beside.
+
+    Raises:
+        InputError: When the weights cannot be read, or a parameter of the encoder (but the mask embedding) is not in them.
+    """
+    try:
+        loaded, info = type(encoder).from_pretrained(
+            folder, config=encoder.config, output_loading_info=True, use_safetensors=None
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder}: cannot load the encoder's weights: {str(error).splitlines()[0]}") from error
+    wrong = sorted(set(info["missing_keys"]) - {"masked_spec_embed"}) + sorted(str(key) for key in info["mismatched_keys"])
+    if wrong:
+        raise InputError(f"{folder}: {len(wrong)} parameters of the encoder are not in these weights: {_some(wrong)}")
+    encoder.load_state_dict(loaded.state_dict())
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A state dict from a file; only tensors are ever loaded from it, never code.
+
+    Raises:
+        InputError: When it is missing, damaged or holds anything but tensors.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: the training that makes it has not finished")
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged, or not a file of weights ({str(error).splitlines()[0][:120]})") from error
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f"{path}: not a file of weights")
+    return weights
+
+
+def load_weights(
+    model: nn.Module, weights: Mapping[str, Tensor], fresh: Iterable[str] = (), source: object = "weights"
+) -> list[str]:
+    """Loads weights into a model so that each parameter and buffer is covered.
+
+    Args:
+        model: The model.
+        weights: The state dict to load from; it may hold more than the model wants.
+        fresh: Prefixes of what the model starts anew and is not to be loaded.
+        source: Named in errors.
+
+    Returns:
+        The keys of ``weights`` that the model had no use for.
+
+    Raises:
+        InputError: When a parameter is missing or has another shape; it is named.
+    """
+    fresh = tuple(fresh)
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if not (fresh and name.startswith(fresh))}
+    missing = sorted(wanted.keys() - weights.keys())
+    if missing:
+        raise InputError(f"{source}: {len(missing)} of {len(wanted)} parameters are missing: {_some(missing)}")
+    misshapen = [
+        f"{name} {list(weights[name].shape)} instead of {list(tensor.shape)}"
+        for name, tensor in sorted(wanted.items())
+        if weights[name].shape != tensor.shape
+    ]
+    if misshapen:
+        raise InputError(f"{source}: {len(misshapen)} parameters have another shape: {_some(misshapen)}")
+    model.load_state_dict({**model.state_dict(), **{name: weights[name] for name in wanted}})
+    return sorted(weights.keys() - wanted.keys())
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

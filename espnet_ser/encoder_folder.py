@@ -1,0 +1,44 @@
+"""A pretrained encoder's folder, as transformers saves it: what can be known of it without loading it."""
+
+import json
+from pathlib import Path
+
+from espnet_ser.errors import InputError
+from espnet_ser.stamp import file_sha256
+
+ENCODER_FILES = ("config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin")
+
+
+def encoder_identity(folder: Path) -> dict[str, str]:
+    """What a pretrained encoder is, by content: the hash of each file that it is loaded from."""
+    return {name: file_sha256(folder / name) for name in ENCODER_FILES if (folder / name).is_file()}
+
+
+def read_encoder_config(folder: Path) -> dict:
+    """The encoder's configuration as transformers saved it.
+
+    Raises:
+        InputError: When ``config.json`` is missing or no JSON.
+    """
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / 'config.json'}: not a transformers configuration ({error})") from error
+
+
+def wants_normalized_waveform(folder: Path) -> bool:
+    """Whether the encoder's preprocessor normalises each waveform; True (wav2vec 2.0's default) where it does not say."""
+    path = folder / "preprocessor_config.json"
+    return bool(json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True)) if path.is_file() else True
+
+
+def num_layers(folder: Path) -> int:
+    """The number of the encoder's Transformer layers.
+
+    Raises:
+        InputError: When its configuration does not say.
+    """
+    layers = read_encoder_config(folder).get("num_hidden_layers")
+    if type(layers) is not int or layers < 1:
+        raise InputError(f"{folder / 'config.json'}: no number of Transformer layers (num_hidden_layers)")
+    return layers

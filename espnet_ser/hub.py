@@ -1,0 +1,45 @@
+"""The only place that touches the network: pretrained encoders by name."""
+
+from pathlib import Path
+
+from espnet_ser.encoder_folder import ENCODER_FILES
+from espnet_ser.errors import InputError
+
+
+def resolve_encoder(name_or_dir: str) -> Path:
+    """The local folder of an encoder: the folder itself, or a snapshot of the hub's repository of that name.
+
+    Args:
+        name_or_dir: A folder with ``config.json`` and weights in transformers' format, or a hub name such as
+            ``facebook/wav2vec2-base``. A name that was fetched before is found again without a network.
+
+    Raises:
+        InputError: When it is neither, or cannot be fetched.
+    """
+    folder = Path(name_or_dir)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError(f"--ssl {name_or_dir}: no config.json in this folder; name a folder that transformers saved")
+        return folder.resolve()
+    if folder.is_absolute() or name_or_dir.startswith(".") or name_or_dir.count("/") > 1:
+        raise InputError(f"--ssl {name_or_dir}: no such folder")
+
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        try:
+            snapshot = Path(snapshot_download(name_or_dir, allow_patterns=list(ENCODER_FILES), local_files_only=True))
+        except LocalEntryNotFoundError:
+            snapshot = Path(snapshot_download(name_or_dir, allow_patterns=list(ENCODER_FILES)))
+    except HFValidationError as error:
+        raise InputError(f"--ssl {name_or_dir}: neither a folder nor a name that a hub could know") from error
+    except RepositoryNotFoundError as error:
+        raise InputError(f"--ssl {name_or_dir}: neither a folder here nor a public model on the hub; check the name") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(
+            f"--ssl {name_or_dir}: not a folder here, and the hub cannot be reached; download it elsewhere and give its folder"
+        ) from error
+    if (snapshot / "model.safetensors").is_file() or (snapshot / "pytorch_model.bin").is_file():
+        return snapshot
+    raise InputError(f"--ssl {name_or_dir}: the hub's repository holds no weights that transformers can load")

@@ -1,0 +1,53 @@
+"""The training objective (Eq. 1) and the loss of each task."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BLANK = 0
+MAIN_TASK = "emotion"
+
+
+def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
+    """CTC, per token, averaged over the utterances that have words.
+
+    An utterance without a word (all its transcript was tags) teaches nothing about words and is left out; so is, by
+    ``zero_infinity``, one with more tokens than its frames can hold.
+
+    Args:
+        logits: [batch, frames, vocabulary].
+        num_frames: [batch].
+        tokens: [batch, max_tokens], padded with anything.
+        num_tokens: [batch].
+
+    Returns:
+        A scalar; zero, with a gradient of zero, when no utterance has words.
+    """
+    worded = num_tokens > 0
+    if not bool(worded.any()):
+        return logits.sum() * 0.0
+    log_probs = F.log_softmax(logits[worded].float(), dim=-1).transpose(0, 1)  # [frames, batch, vocabulary]
+    return F.ctc_loss(
+        log_probs, tokens[worded], num_frames[worded], num_tokens[worded], blank=BLANK, reduction="mean", zero_infinity=True
+    )
+
+
+def combine(losses: dict[str, Tensor], aux_weight: float = 0.1, literal_eq: bool = False) -> Tensor:
+    """Eq. 1: the weighted sum of the tasks' losses.
+
+    The emotion task weighs 1 - ``aux_weight`` and the k auxiliary tasks share ``aux_weight`` (Sec. 3.2 calls the weights
+    'parameters of auxiliary tasks'). With ``literal_eq`` the two change places, as Eq. 1 prints it. Without an emotion task
+    (stage 1) the tasks weigh the same; a single task weighs one.
+
+    >>> one = torch.tensor(1.0)
+    >>> round(float(combine({"emotion": 10 * one, "asr": one, "gender": 3 * one}, aux_weight=0.1)), 6)
+    9.2
+    """
+    auxiliary = [loss for task, loss in losses.items() if task != MAIN_TASK]
+    if not auxiliary:
+        return losses[MAIN_TASK]
+    mean_auxiliary = torch.stack(auxiliary).mean()
+    if MAIN_TASK not in losses:
+        return mean_auxiliary
+    share = 1.0 - aux_weight if literal_eq else aux_weight
+    return (1.0 - share) * losses[MAIN_TASK] + share * mean_auxiliary

@@ -1,0 +1,230 @@
+"""The wav2vec 2.0 encoder: a frozen prefix, a trainable suffix, and results that padding never changes.
+
+The weights live in a transformers model, under its own parameter names, so that they load from and export to it unchanged.
+What is ours is the path through them: batches of unequal lengths give each utterance what it gets alone (transformers'
+group norm averages over the padding), and what is frozen is left out of the backward pass, of dropout and of masking.
+"""
+
+import torch
+from torch import Tensor, nn
+
+SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert")
+
+
+def valid_mask(lengths: Tensor, max_length: int) -> Tensor:
+    """Marks what is not padding: bool [batch, max_length].
+
+    >>> valid_mask(torch.tensor([1, 3]), 3).int().tolist()
+    [[1, 0, 0], [1, 1, 1]]
+    """
+    return torch.arange(max_length, device=lengths.device)[None, :] < lengths[:, None]
+
+
+def masked_mean(hidden: Tensor, lengths: Tensor) -> Tensor:
+    """Mean over the valid frames of each utterance (Sec. 3.2): [batch, frames, dim], [batch] -> [batch, dim]."""
+    assert hidden.ndim == 3, hidden.shape
+    mask = valid_mask(lengths, hidden.shape[1])[..., None]
+    return hidden.masked_fill(~mask, 0.0).sum(1) / lengths[:, None].to(hidden.dtype)
+
+
+def normalise_waveforms(speech: Tensor, num_samples: Tensor) -> Tensor:
+    """Zero mean and unit variance per utterance over its valid samples; padding becomes zero. Both [batch, samples]."""
+    mask = valid_mask(num_samples, speech.shape[1])
+    count = num_samples[:, None].to(speech.dtype)
+    mean = speech.masked_fill(~mask, 0.0).sum(1, keepdim=True) / count
+    centred = (speech - mean).masked_fill(~mask, 0.0)
+    variance = centred.square().sum(1, keepdim=True) / count
+    return centred / torch.sqrt(variance + 1e-7)
+
+
+class Wav2Vec2Encoder(nn.Module):
+    """wav2vec 2.0 (or HuBERT) with its lower layers frozen.
+
+    Transformer layers count from 1, as in the paper; 'layer 0' is their input. With ``num_trainable_layers`` = n of L layers,
+    everything below layer m = L - n is frozen: the CNN always, and for m > 0 also the feature projection, the positional
+    convolution, the mask embedding and layers 1 to m (Fig. 1, yellow). With m = 0 only the CNN is frozen (stage 1).
+
+    Frozen modules stay in eval mode through ``train()`` and run without gradient, so their outputs are constants.
+
+    Args:
+        wav2vec2: A transformers ``Wav2Vec2Model`` or ``HubertModel``.
+        num_trainable_layers: n, 0 to L.
+        tap_layer: A layer (0 to L) whose output is returned beside the last one's (the gender skip branch, Sec. 2.3), or None.
+        normalize_waveform: Whether the encoder wants zero mean and unit variance per utterance.
+        frozen_dropout: Keep dropout and masking in frozen layers alive while training, as most implementations do.
+
+    Raises:
+        ValueError: For an architecture or a number of layers that is not supported.
+    """
+
+    def __init__(
+        self,
+        wav2vec2: nn.Module,
+        num_trainable_layers: int,
+        tap_layer: int | None = None,
+        normalize_waveform: bool = False,
+        frozen_dropout: bool = False,
+    ):
+        super().__init__()
+        config = wav2vec2.config
+        num_layers = config.num_hidden_layers
+        if config.model_type not in SUPPORTED_MODEL_TYPES:
+            raise ValueError(f"encoder type {config.model_type!r} is not supported; known: {', '.join(SUPPORTED_MODEL_TYPES)}")
+        if getattr(config, "add_adapter", False) or getattr(config, "conv_pos_batch_norm", False):
+            raise ValueError("encoders with an adapter or a batch-normed positional convolution are not supported")
+        if not 0 <= num_trainable_layers <= num_layers:
+            raise ValueError(f"trainable_layers must be 0 to {num_layers} for this encoder, not {num_trainable_layers}")
+        if tap_layer is not None and not 0 <= tap_layer <= num_layers:
+            raise ValueError(f"skip_layer must be 0 to {num_layers} for this encoder, not {tap_layer}")
+        self.wav2vec2 = wav2vec2
+        self.num_layers = num_layers
+        self.dim = config.hidden_size
+        self.num_frozen_layers = num_layers - num_trainable_layers
+        self.tap_layer = tap_layer
+        self.normalize_waveform = normalize_waveform
+        self.frozen_dropout = frozen_dropout
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        mask_embedding = getattr(wav2vec2, "masked_spec_embed", None)
+        if mask_embedding is not None and (self.num_frozen_layers > 0 or not self._masks_time()):
+            mask_embedding.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Wav2Vec2Encoder":
+        """Sets the mode of what is trained; what is frozen stays in eval mode."""
+        super().train(mode)
+        if not self.frozen_dropout:
+            # The container's own flag drives LayerDrop and time masking, which belong to the suffix: it follows `mode`.
+            for module in self._frozen_modules():
+                module.eval()
+        return self
+
+    def num_frames(self, num_samples: Tensor) -> Tensor:
+        """Frames that the CNN gives for so many samples: [batch] -> [batch]."""
+        for kernel, stride in zip(self.wav2vec2.config.conv_kernel, self.wav2vec2.config.conv_stride, strict=True):
+            num_samples = torch.div(num_samples - kernel, stride, rounding_mode="floor") + 1
+        return num_samples
+
+    def forward(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Encodes a padded batch.
+
+        Args:
+            speech: Waveforms at 16 kHz, [batch, samples], float32; what lies beyond ``num_samples`` is ignored.
+            num_samples: [batch].
+
+        Returns:
+            The last layer's output [batch, frames, dim], the tapped layer's (or None), and the numbers of frames [batch].
+
+        Raises:
+            ValueError: When an utterance is too short to give one frame.
+        """
+        with torch.no_grad():
+            hidden, tap, num_frames = self.frozen_prefix(speech, num_samples)
+        hidden, tap = self.trainable_suffix(hidden, tap, num_frames)
+        return hidden, tap, num_frames
+
+    def frozen_prefix(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """What never changes while training: the CNN, and with m > 0 all up to layer m.
+
+        Returns:
+            The CNN's features [batch, frames, conv_dim] where m = 0, else layer m's output [batch, frames, dim]; the tapped
+            layer's output where it lies below m; the numbers of frames [batch].
+        """
+        assert speech.ndim == 2, speech.shape
+        if self.normalize_waveform:
+            speech = normalise_waveforms(speech, num_samples)
+        features, num_frames = self.convolve(speech, num_samples)
+        if self.num_frozen_layers == 0:
+            return features, None, num_frames
+        hidden, tap = self._embed(features, num_frames), None
+        if self.tap_layer == 0:
+            tap = hidden
+        hidden, tap = self._run_layers(hidden, tap, num_frames, 0, self.num_frozen_layers)
+        return hidden, tap, num_frames
+
+    def trainable_suffix(self, hidden: Tensor, tap: Tensor | None, num_frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What is trained: layers m + 1 to L, and with m = 0 all but the CNN. Takes what ``frozen_prefix`` gives."""
+        if self.num_frozen_layers == 0:
+            hidden = self._embed(hidden, num_frames)
+            if self.tap_layer == 0:
+                tap = hidden
+        hidden, tap = self._run_layers(hidden, tap, num_frames, self.num_frozen_layers, self.num_layers)
+        if self.wav2vec2.config.do_stable_layer_norm:
+            hidden = self.wav2vec2.encoder.layer_norm(hidden)
+            if self.tap_layer == self.num_layers:
+                tap = hidden
+        return hidden, tap
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        model = self.wav2vec2
+        if self.num_frozen_layers == 0:
+            return [model.feature_extractor]
+        frozen = [model.feature_extractor, model.feature_projection, model.encoder.pos_conv_embed, model.encoder.dropout]
+        frozen += model.encoder.layers[: self.num_frozen_layers]
+        if not model.config.do_stable_layer_norm or self.num_frozen_layers == self.num_layers:
+            frozen.append(model.encoder.layer_norm)
+        return frozen
+
+    def _masks_time(self) -> bool:
+        config = self.wav2vec2.config
+        return config.apply_spec_augment and (config.mask_time_prob > 0 or config.mask_feature_prob > 0)
+
+    def convolve(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """The CNN alone: [batch, samples] -> [batch, frames, conv_dim] and the numbers of frames [batch]."""
+        if int(self.num_frames(num_samples).min()) < 1:
+            raise ValueError(f"an utterance of {int(num_samples.min())} samples is too short to give one frame")
+        config = self.wav2vec2.config
+        hidden, lengths = speech[:, None], num_samples  # [batch, 1, samples]
+        for layer, kernel, stride in zip(
+            self.wav2vec2.feature_extractor.conv_layers, config.conv_kernel, config.conv_stride, strict=True
+        ):
+            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+            if isinstance(getattr(layer, "layer_norm", None), nn.GroupNorm):
+                hidden = layer.activation(masked_group_norm(layer.conv(hidden), lengths, layer.layer_norm))
+            else:
+                hidden = layer(hidden)
+        return hidden.transpose(1, 2), lengths  # [batch, frames, conv_dim]
+
+    def _embed(self, features: Tensor, num_frames: Tensor) -> Tensor:
+        """Feature projection, time masking while training, positional convolution: the input of layer 1."""
+        model = self.wav2vec2
+        mask = valid_mask(num_frames, features.shape[1])
+        hidden = model.feature_projection(features)
+        hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+        masks_now = model.training and self._masks_time() and (self.num_frozen_layers == 0 or self.frozen_dropout)
+        if masks_now and features.shape[1] > model.config.mask_time_length:
+            hidden = model._mask_hidden_states(hidden.clone(), attention_mask=mask.long())
+        hidden = hidden.masked_fill(~mask[..., None], 0.0)
+        hidden = hidden + model.encoder.pos_conv_embed(hidden)
+        if not model.config.do_stable_layer_norm:
+            hidden = model.encoder.layer_norm(hidden)
+        return model.encoder.dropout(hidden)
+
+    def _run_layers(
+        self, hidden: Tensor, tap: Tensor | None, num_frames: Tensor, start: int, stop: int
+    ) -> tuple[Tensor, Tensor | None]:
+        mask = valid_mask(num_frames, hidden.shape[1])
+        # No mask where nothing is padded: attention then takes its fastest kernel.
+        attention_mask = None if bool(mask.all()) else mask[:, None, None, :].expand(-1, 1, hidden.shape[1], -1)
+        layer_drop = self.wav2vec2.config.layerdrop
+        for index in range(start, stop):
+            layer = self.wav2vec2.encoder.layers[index]
+            if not (layer.training and layer_drop > 0 and float(torch.rand([])) < layer_drop):
+                output = layer(hidden, attention_mask=attention_mask)
+                hidden = output[0] if isinstance(output, tuple) else output
+            if self.tap_layer == index + 1:
+                tap = hidden
+        return hidden, tap
+
+
+def masked_group_norm(hidden: Tensor, lengths: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """Group norm with one channel per group, its statistics over the valid frames alone: [batch, channels, frames].
+
+    ``torch.nn.GroupNorm`` counts the padding as signal, so that an utterance's features depend on its neighbours in the batch.
+    """
+    assert norm.num_groups == norm.num_channels, (norm.num_groups, norm.num_channels)
+    mask = valid_mask(lengths, hidden.shape[2])[:, None]  # [batch, 1, frames]
+    count = lengths[:, None, None].to(hidden.dtype)
+    mean = hidden.masked_fill(~mask, 0.0).sum(2, keepdim=True) / count
+    centred = hidden - mean
+    variance = centred.masked_fill(~mask, 0.0).square().sum(2, keepdim=True) / count
+    return centred * torch.rsqrt(variance + norm.eps) * norm.weight[:, None] + norm.bias[:, None]

@@ -1,0 +1,51 @@
+"""Which speech a model has heard, and the refusal to test it on that.
+
+Stage 1 is inside the fold: an encoder that was finetuned on the held-out session, if only for ASR, has seen the test data.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from espnet_ser.data.datadir import Example
+from espnet_ser.errors import InputError
+from espnet_ser.stamp import fingerprint
+
+
+def data_identity(examples: Iterable[Example]) -> str:
+    """A data directory by content: where the audio lies does not count, what it holds does."""
+    return fingerprint([{**asdict(example), "wav": None} for example in examples])
+
+
+def describe_training_data(examples: Iterable[Example]) -> dict[str, object]:
+    """Which speech a model was trained on: kept in its ``config.yaml``, wherever it goes."""
+    examples = list(examples)
+    return {
+        "sessions": sorted({example.session for example in examples}),
+        "speakers": sorted({example.speaker for example in examples}),
+        "num_utts": len(examples),
+        "utts_sha256": fingerprint(sorted(example.utt for example in examples)),
+    }
+
+
+def refuse_leak(trained_on: Mapping | None, test: Iterable[Example], by: str, source: object) -> None:
+    """Stops a model that has heard what it is to be tested on.
+
+    Args:
+        trained_on: From :func:`describe_training_data`.
+        test: The held-out utterances.
+        by: What folds leave out, ``session`` or ``speaker``.
+        source: The model, named in errors.
+
+    Raises:
+        InputError: When a held-out speaker (or, for folds by session, session) was trained on, or nothing is known of it.
+    """
+    if not trained_on or not {"sessions", "speakers"} <= set(trained_on):
+        raise InputError(f"{source} does not say what it was trained on, so it cannot be shown to be free of the test data")
+    test = list(test)
+    for kind in ("session", "speaker") if by == "session" else ("speaker",):
+        shared = sorted({getattr(example, kind) for example in test} & set(trained_on[f"{kind}s"]))
+        if shared:
+            raise InputError(
+                f"{source} was trained on {kind} {', '.join(shared)}, which this fold holds out for testing; "
+                f"train stage 1 for this very fold"
+            )

@@ -1,0 +1,96 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny import tiny_wav2vec2
+from torch.nn.utils.rnn import pad_sequence
+
+from espnet_ser.models.heads import CTCHead, UtteranceHead
+from espnet_ser.models.losses import combine, ctc_loss
+from espnet_ser.models.ser_model import SERModel
+from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+
+
+def model_of(tasks, skip=False, **options):
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 4, tap_layer=2 if skip else None)
+    heads = {task: UtteranceHead(32, 4, 0.1) for task in tasks if task in ("emotion", "style")}
+    if "gender" in tasks:
+        heads["gender"] = UtteranceHead(64 if skip else 32, 2, 0.1)
+    if "asr" in tasks:
+        heads["asr"] = CTCHead(32, 7, 0.1)
+    return SERModel(encoder, heads, **options).eval()
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_logits_of_an_utterance_do_not_depend_on_its_batch(skip):
+    model = model_of(["emotion", "asr", "gender"], skip=skip)
+    utterances = [torch.randn(length) for length in (12000, 3000, 500)]
+    batch, lengths = pad_sequence(utterances, batch_first=True), torch.tensor([12000, 3000, 500])
+    with torch.no_grad():
+        together = model.logits(batch, lengths)
+        for i, utterance in enumerate(utterances):
+            alone = model.logits(utterance[None], torch.tensor([len(utterance)]))
+            for task in ("emotion", "gender"):
+                torch.testing.assert_close(together[task][i], alone[task][0], atol=1e-5, rtol=0)
+            torch.testing.assert_close(together["asr"][i, : alone["num_frames"]], alone["asr"][0], atol=1e-5, rtol=0)
+
+
+def test_skip_branch_feeds_the_gender_head_alone():
+    model = model_of(["emotion", "gender"], skip=True)
+    with torch.no_grad():  # the last layer's half of the gender head is silenced: only the skip branch is left
+        model.heads["gender"].output.weight[:, 32:] = 0
+        speech, lengths = torch.randn(1, 8000), torch.tensor([8000])
+        before = model.logits(speech, lengths)
+        for parameter in model.encoder.wav2vec2.encoder.layers[-1].parameters():
+            parameter.add_(0.5)
+        after = model.logits(speech, lengths)
+    assert torch.equal(before["gender"], after["gender"])
+    assert not torch.allclose(before["emotion"], after["emotion"])
+
+
+def test_loss_is_equation_one_in_both_readings():
+    losses = {"emotion": torch.tensor(2.0), "asr": torch.tensor(5.0), "gender": torch.tensor(1.0)}
+    assert combine(losses, 0.1).item() == pytest.approx(0.9 * 2 + 0.1 * (5 + 1) / 2)
+    assert combine(losses, 0.1, literal_eq=True).item() == pytest.approx(0.1 * 2 + 0.9 * (5 + 1) / 2)
+    assert combine({"asr": losses["asr"], "gender": losses["gender"]}).item() == pytest.approx(3.0)
+    assert combine({"emotion": losses["emotion"]}, 0.1).item() == 2.0
+
+
+def test_ctc_leaves_out_utterances_without_words():
+    torch.manual_seed(0)
+    logits = torch.randn(3, 20, 7)
+    frames, text, lengths = torch.tensor([20, 15, 20]), torch.tensor([[1, 2, 3], [0, 0, 0], [4, 5, 0]]), torch.tensor([3, 0, 2])
+    per_utterance = F.ctc_loss(logits.log_softmax(-1).transpose(0, 1), text, frames, lengths, reduction="none")
+    expected = (per_utterance[0] / 3 + per_utterance[2] / 2) / 2
+    torch.testing.assert_close(ctc_loss(logits, frames, text, lengths), expected)
+
+
+def test_ctc_of_a_batch_without_any_word_is_zero():
+    logits = torch.randn(2, 20, 7, requires_grad=True)
+    loss = ctc_loss(logits, torch.tensor([20, 20]), torch.zeros(2, 0, dtype=torch.long), torch.tensor([0, 0]))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad.abs().max() == 0.0
+
+
+def test_statistics_name_every_task():
+    model = model_of(["emotion", "asr", "gender", "style"])
+    batch = {
+        "emotion": torch.tensor([0, 3]),
+        "gender": torch.tensor([0, 1]),
+        "style": torch.tensor([1, 0]),
+        "text": torch.tensor([[1, 2], [3, 0]]),
+        "text_lengths": torch.tensor([2, 1]),
+    }
+    loss, stats, weight = model(torch.randn(2, 8000), torch.tensor([8000, 6000]), utt_id=["a", "b"], **batch)
+    tasks = {"loss_emotion", "loss_asr", "loss_gender", "loss_style", "emotion_wa", "gender_wa", "style_wa", "loss"}
+    assert set(stats) == tasks
+    assert weight.item() == 2.0
+    auxiliary = (stats["loss_asr"] + stats["loss_gender"] + stats["loss_style"]) / 3
+    torch.testing.assert_close(loss, 0.9 * stats["loss_emotion"] + 0.1 * auxiliary)
+
+
+def test_a_model_without_a_known_task_is_refused():
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 4)
+    for heads in ({}, {"age": UtteranceHead(32, 2, 0.1)}):
+        with pytest.raises(ValueError, match="tasks must be"):
+            SERModel(encoder, heads)

@@ -1,0 +1,134 @@
+import pytest
+import torch
+from tiny import GROUP_NORM, LAYER_NORM, tiny_wav2vec2
+from torch.nn.utils.rnn import pad_sequence
+from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
+
+from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, masked_mean
+
+LENGTHS = [16000, 401, 9000, 4321]
+
+
+def waveforms():
+    torch.manual_seed(3)
+    return [0.3 + 0.1 * torch.randn(length) for length in LENGTHS]
+
+
+def padded(utterances, filler=0.0):
+    return pad_sequence(utterances, batch_first=True, padding_value=filler), torch.tensor([len(u) for u in utterances])
+
+
+@pytest.mark.parametrize("kind", [GROUP_NORM, LAYER_NORM], ids=["group", "layer"])
+@pytest.mark.parametrize("num_trainable", [6, 4, 0])
+def test_padding_does_not_change_an_utterance(kind, num_trainable):
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable, tap_layer=2, normalize_waveform=True).eval()
+    with torch.no_grad():
+        hidden, tap, num_frames = encoder(*padded(waveforms(), filler=9.0))
+        for i, utterance in enumerate(waveforms()):
+            alone, alone_tap, frames = encoder(utterance[None], torch.tensor([len(utterance)]))
+            assert frames.item() == num_frames[i].item()
+            torch.testing.assert_close(hidden[i, : frames.item()], alone[0], atol=1e-5, rtol=0)
+            torch.testing.assert_close(tap[i, : frames.item()], alone_tap[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [GROUP_NORM, LAYER_NORM], ids=["group", "layer"])
+def test_values_are_those_of_transformers(kind):
+    model = tiny_wav2vec2(**kind)
+    encoder = Wav2Vec2Encoder(model, 4, tap_layer=2).eval()
+    with torch.no_grad():
+        hidden, tap, num_frames = encoder(*padded(waveforms()))
+        for i, utterance in enumerate(waveforms()):
+            theirs = model(utterance[None], output_hidden_states=True)
+            assert theirs.last_hidden_state.shape[1] == num_frames[i]
+            torch.testing.assert_close(hidden[i, : num_frames[i]], theirs.last_hidden_state[0], atol=1e-5, rtol=0)
+            torch.testing.assert_close(tap[i, : num_frames[i]], theirs.hidden_states[2][0], atol=1e-5, rtol=0)
+
+
+def test_hubert_gives_what_transformers_gives():
+    torch.manual_seed(0)
+    tiny = tiny_wav2vec2().config.to_dict()
+    keys = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "conv_dim",
+        "num_conv_pos_embeddings",
+    )
+    model = HubertModel(HubertConfig(**{key: tiny[key] for key in keys}, num_conv_pos_embedding_groups=4)).eval()
+    encoder = Wav2Vec2Encoder(model, 4).eval()
+    with torch.no_grad():
+        hidden, _, num_frames = encoder(*padded(waveforms()))
+        for i, utterance in enumerate(waveforms()):
+            theirs = model(utterance[None]).last_hidden_state[0]
+            torch.testing.assert_close(hidden[i, : num_frames[i]], theirs, atol=1e-5, rtol=0)
+
+
+def test_waveforms_are_normalised_as_the_feature_extractor_does():
+    model = tiny_wav2vec2()
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=True)
+    with torch.no_grad():
+        hidden, _, num_frames = Wav2Vec2Encoder(model, 6, normalize_waveform=True).eval()(*padded(waveforms()))
+        for i, utterance in enumerate(waveforms()):
+            values = torch.tensor(extractor(utterance.numpy(), sampling_rate=16000).input_values[0])
+            theirs = model(values[None]).last_hidden_state[0]
+            torch.testing.assert_close(hidden[i, : num_frames[i]], theirs, atol=1e-5, rtol=0)
+
+
+def test_frozen_prefix_stays_in_eval_mode_and_gets_no_gradient():
+    model = tiny_wav2vec2(hidden_dropout=0.5, attention_dropout=0.5, feat_proj_dropout=0.5, mask_time_prob=0.5)
+    encoder = Wav2Vec2Encoder(model, num_trainable_layers=4)
+    encoder.train()
+    frozen = [model.feature_extractor, model.feature_projection, model.encoder.pos_conv_embed, *model.encoder.layers[:2]]
+    assert not any(module.training for part in frozen for module in part.modules())
+    assert all(module.training for layer in model.encoder.layers[2:] for module in layer.modules())
+    speech, lengths = padded(waveforms())
+    first, second = encoder.frozen_prefix(speech, lengths)[0], encoder.frozen_prefix(speech, lengths)[0]
+    assert torch.equal(first, second)  # a constant, although training: it can be cached
+    encoder(speech, lengths)[0].sum().backward()
+    with_gradient = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert with_gradient == {
+        name for name, _ in model.named_parameters() if name.startswith(tuple(f"encoder.layers.{i}." for i in range(2, 6)))
+    }
+
+
+def test_stage_one_trains_everything_but_the_cnn():
+    model = tiny_wav2vec2(mask_time_prob=0.5, mask_time_length=2)
+    encoder = Wav2Vec2Encoder(model, num_trainable_layers=6)
+    encoder.train()
+    encoder(*padded(waveforms()))[0].sum().backward()
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    assert without == {name for name, _ in model.named_parameters() if name.startswith("feature_extractor.")}
+
+
+def test_no_layer_is_trained_where_none_is_asked_for():
+    for kind in (GROUP_NORM, LAYER_NORM):
+        encoder = Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable_layers=0)
+        assert not any(parameter.requires_grad for parameter in encoder.parameters())
+
+
+def test_frozen_dropout_brings_the_dropout_back():
+    model = tiny_wav2vec2(hidden_dropout=0.5)
+    encoder = Wav2Vec2Encoder(model, num_trainable_layers=4, frozen_dropout=True)
+    encoder.train()
+    speech, lengths = padded(waveforms())
+    assert not torch.equal(encoder.frozen_prefix(speech, lengths)[0], encoder.frozen_prefix(speech, lengths)[0])
+
+
+def test_masked_mean_leaves_padding_out():
+    hidden = torch.tensor([[[1.0, 3.0], [3.0, 5.0], [99.0, float("nan")]]])
+    assert masked_mean(hidden, torch.tensor([2])).tolist() == [[2.0, 4.0]]
+
+
+def test_too_short_an_utterance_is_named():
+    with pytest.raises(ValueError, match="399 samples is too short"):
+        Wav2Vec2Encoder(tiny_wav2vec2(), 6)(torch.zeros(2, 16000), torch.tensor([16000, 399]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"num_trainable_layers": 7}, "0 to 6"), ({"num_trainable_layers": 4, "tap_layer": 7}, "skip_layer")],
+)
+def test_layers_that_do_not_exist_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Wav2Vec2Encoder(tiny_wav2vec2(), **changes)
