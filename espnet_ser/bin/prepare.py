@@ -1,0 +1,54 @@
+"""Stage 1: a release of IEMOCAP -> checked data directories and folds."""
+
+import argparse
+from pathlib import Path
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(
+        prog="espnet-ser prepare",
+        description="Read and check a release of IEMOCAP and write Kaldi data directories: all, four_class and fold<k>.",
+        epilog="example: espnet-ser prepare --iemocap /corpora/IEMOCAP_full_release --datadir data",
+    )
+    parser.add_argument("--iemocap", type=Path, required=True, metavar="DIR", help="the release, or the folder that holds it")
+    parser.add_argument("--datadir", type=Path, default=Path("data"), metavar="DIR", help="where to write (%(default)s)")
+    parser.add_argument(
+        "--folds_by",
+        choices=["session", "speaker"],
+        default="session",
+        help="what each fold holds out: 5 folds by session or 10 by speaker (%(default)s)",
+    )
+    parser.add_argument(
+        "--check_counts",
+        choices=["auto", "full", "partial"],
+        default="auto",
+        help="compare with the published counts: always (full), never (partial), or if it looks like all of IEMOCAP (auto)",
+    )
+    parser.add_argument("--nj", type=int, default=2, help="processes that scan the audio (%(default)s)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: Something in the release or on the disk is wrong.
+    """
+    args = get_parser().parse_args(argv)
+    from espnet_ser.corpus.counts import check_counts, summary_table
+    from espnet_ser.corpus.datadirs import prepare_datadirs
+    from espnet_ser.corpus.iemocap import read_release
+
+    utterances = read_release(args.iemocap, nj=args.nj)
+    print(summary_table(utterances))
+    check_counts(utterances, args.check_counts)
+    changes = prepare_datadirs(args.datadir, utterances, args.folds_by)
+    if changes is None:
+        print(f"{args.datadir}: up to date")
+    else:
+        print(f"{args.datadir}: written ({'; '.join(changes[:5])})")
+
+
+if __name__ == "__main__":
+    main()

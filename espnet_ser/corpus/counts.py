@@ -1,0 +1,168 @@
+"""The published counts of IEMOCAP, and the check of a full release against them.
+
+They catch what no file by itself shows: a dialog lost in copying, speakers taken from the dialog's name, another mapping of
+labels to classes.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from espnet_ser.corpus.iemocap import EMOTIONS, LABELS, SESSIONS, Utterance
+from espnet_ser.corpus.transcript import normalise
+from espnet_ser.errors import CorpusError, unknown_name
+
+DIALOGS_PER_SESSION = {1: 28, 2: 30, 3: 32, 4: 30, 5: 31}
+UTTERANCES_PER_SESSION = {1: 1819, 2: 1811, 3: 2136, 4: 2103, 5: 2170}
+UTTERANCES_PER_LABEL = {
+    "xxx": 2507,
+    "fru": 1849,
+    "neu": 1708,
+    "ang": 1103,
+    "sad": 1084,
+    "exc": 1041,
+    "hap": 595,
+    "sur": 107,
+    "fea": 40,
+    "oth": 3,
+    "dis": 2,
+}
+# (session, gender) -> happy, sad, angry, neutral: the order of EMOTIONS.
+FOUR_CLASS = {
+    (1, "f"): (132, 78, 147, 171),
+    (1, "m"): (146, 116, 82, 213),
+    (2, "f"): (166, 113, 67, 135),
+    (2, "m"): (161, 84, 70, 227),
+    (3, "f"): (128, 172, 92, 130),
+    (3, "m"): (158, 133, 148, 190),
+    (4, "f"): (185, 62, 205, 76),
+    (4, "m"): (118, 81, 122, 182),
+    (5, "f"): (159, 132, 78, 221),
+    (5, "m"): (283, 113, 92, 163),
+}
+FOUR_CLASS_PER_SESSION = {1: 1085, 2: 1023, 3: 1151, 4: 1031, 5: 1241}
+FOUR_CLASS_PER_EMOTION = {"happy": 1636, "sad": 1084, "angry": 1103, "neutral": 1708}
+FOUR_CLASS_PER_STYLE = {"scripted": 2588, "improvised": 2943}
+FOUR_CLASS_WORDLESS = 31
+FOUR_CLASS_ONE_WORD_OR_NONE = 396
+FOUR_CLASS_UNDER_1_S = 27
+FOUR_CLASS_OVER_15_S = 78
+# As printed: the number of decimals is the precision of the check.
+FOUR_CLASS_DURATIONS = {"hours": "6.99", "shortest in s": "0.585", "longest in s": "34.14", "mean in s": "4.55"}
+
+_TOTAL = sum(UTTERANCES_PER_SESSION.values())
+_MODES = ("auto", "full", "partial")
+
+
+def check_counts(utterances: Sequence[Utterance], mode: str = "auto") -> str:
+    """Compares a full release with the published counts; a smaller one passes.
+
+    Args:
+        utterances: Every labelled utterance of the release.
+        mode: ``'full'`` checks, ``'partial'`` does not; ``'auto'`` checks a release that has at least half of the published
+            10,039 utterances, or all 151 dialogs.
+
+    Returns:
+        The table of :func:`summary_table`.
+
+    Raises:
+        CorpusError: Lists every count that differs.
+    """
+    if mode not in _MODES:
+        raise unknown_name("way to check counts", mode, _MODES)
+    num_dialogs = len({utterance.dialog for utterance in utterances})
+    is_full = 2 * len(utterances) >= _TOTAL or num_dialogs >= sum(DIALOGS_PER_SESSION.values())
+    if mode == "full" or (mode == "auto" and is_full):
+        found = _counts(utterances)
+        problems = [
+            f"count of {name}: expected {expected}, found {found[name]}"
+            for name, expected in published_counts().items()
+            if found[name] != expected
+        ]
+        if problems:
+            raise CorpusError("the release is not IEMOCAP as published", problems)
+    return summary_table(utterances)
+
+
+def published_counts() -> dict[str, str]:
+    """Name -> published count, as printed, of everything that :func:`check_counts` compares."""
+    counts: dict[str, object] = {"utterances": _TOTAL, "dialogs": sum(DIALOGS_PER_SESSION.values())}
+    counts |= {f"dialogs in session {session}": count for session, count in DIALOGS_PER_SESSION.items()}
+    counts |= {f"utterances in session {session}": count for session, count in UTTERANCES_PER_SESSION.items()}
+    counts |= {f"utterances labelled {label}": count for label, count in UTTERANCES_PER_LABEL.items()}
+    counts |= {"four-class utterances": sum(FOUR_CLASS_PER_SESSION.values())}
+    counts |= {f"four-class utterances in session {session}": count for session, count in FOUR_CLASS_PER_SESSION.items()}
+    counts |= {f"{emotion} utterances": count for emotion, count in FOUR_CLASS_PER_EMOTION.items()}
+    counts |= {
+        f"{emotion} utterances in session {session}, gender {gender}": count
+        for (session, gender), row in FOUR_CLASS.items()
+        for emotion, count in zip(EMOTIONS, row, strict=True)
+    }
+    counts |= {f"four-class {style} utterances": count for style, count in FOUR_CLASS_PER_STYLE.items()}
+    counts |= {
+        "four-class utterances without a word": FOUR_CLASS_WORDLESS,
+        "four-class utterances of one word or none": FOUR_CLASS_ONE_WORD_OR_NONE,
+        "four-class utterances under 1 s": FOUR_CLASS_UNDER_1_S,
+        "four-class utterances over 15 s": FOUR_CLASS_OVER_15_S,
+    }
+    counts |= {f"four-class duration, {name}": value for name, value in FOUR_CLASS_DURATIONS.items()}
+    return {name: str(count) for name, count in counts.items()}
+
+
+def _counts(utterances: Sequence[Utterance]) -> dict[str, str]:
+    """The counterpart of :func:`published_counts`, counted."""
+    sessions = Counter(utterance.session for utterance in utterances)
+    dialogs = Counter(session for session, _ in {(utterance.session, utterance.dialog) for utterance in utterances})
+    labels = Counter(utterance.label for utterance in utterances)
+    four = [utterance for utterance in utterances if utterance.emotion is not None]
+    four_sessions = Counter(utterance.session for utterance in four)
+    emotions = Counter(utterance.emotion for utterance in four)
+    cells = Counter((utterance.session, utterance.gender, utterance.emotion) for utterance in four)
+    styles = Counter(utterance.style for utterance in four)
+    num_words = [len(normalise(utterance.transcript).split()) for utterance in four]
+    durations_s = [utterance.duration_s for utterance in four] or [0.0]
+    durations = {
+        "hours": sum(durations_s) / 3600,
+        "shortest in s": min(durations_s),
+        "longest in s": max(durations_s),
+        "mean in s": sum(durations_s) / len(durations_s),
+    }
+    counts: dict[str, object] = {"utterances": len(utterances), "dialogs": dialogs.total()}
+    counts |= {f"dialogs in session {session}": dialogs[session] for session in SESSIONS}
+    counts |= {f"utterances in session {session}": sessions[session] for session in SESSIONS}
+    counts |= {f"utterances labelled {label}": labels[label] for label in LABELS}
+    counts |= {"four-class utterances": len(four)}
+    counts |= {f"four-class utterances in session {session}": four_sessions[session] for session in SESSIONS}
+    counts |= {f"{emotion} utterances": emotions[emotion] for emotion in EMOTIONS}
+    counts |= {
+        f"{emotion} utterances in session {session}, gender {gender}": cells[session, gender, emotion]
+        for session, gender in FOUR_CLASS
+        for emotion in EMOTIONS
+    }
+    counts |= {f"four-class {style} utterances": styles[style] for style in FOUR_CLASS_PER_STYLE}
+    counts |= {
+        "four-class utterances without a word": num_words.count(0),
+        "four-class utterances of one word or none": num_words.count(0) + num_words.count(1),
+        "four-class utterances under 1 s": sum(duration_s < 1 for duration_s in durations_s),
+        "four-class utterances over 15 s": sum(duration_s > 15 for duration_s in durations_s),
+    }
+    for name, published in FOUR_CLASS_DURATIONS.items():
+        counts[f"four-class duration, {name}"] = f"{durations[name]:.{len(published.partition('.')[2])}f}"
+    return {name: str(count) for name, count in counts.items()}
+
+
+def summary_table(utterances: Sequence[Utterance]) -> str:
+    """Sessions against gender and class, with totals, for people to read."""
+    four = [utterance for utterance in utterances if utterance.emotion is not None]
+    cells = Counter((utterance.session, utterance.gender, utterance.emotion) for utterance in four)
+    columns = [(gender, emotion) for gender in "fm" for emotion in EMOTIONS]
+    rows = [["session", *(f"{gender.upper()} {emotion}" for gender, emotion in columns), "four", "all"]]
+    for session in SESSIONS:
+        values = [cells[session, gender, emotion] for gender, emotion in columns]
+        num_all = sum(utterance.session == session for utterance in utterances)
+        rows.append([str(session), *map(str, values), str(sum(values)), str(num_all)])
+    totals = [sum(int(row[column]) for row in rows[1:]) for column in range(1, len(rows[0]))]
+    rows.append(["total", *map(str, totals)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    hours = sum(utterance.duration_s for utterance in four) / 3600
+    return "\n".join([*lines, f"four classes: {hours:.2f} h of speech; all: every utterance with a label"])

@@ -1,0 +1,1 @@
+"""Data directories and audio on disk, and what turns them into batches."""

@@ -1,0 +1,231 @@
+"""Kaldi data directories: one small text file per property, keyed by utterance, all over the same utterances.
+
+Every file is sorted in the C locale (which is code point order) and newline-terminated; ``utt2spk`` is also sorted by speaker,
+so speaker ids are prefixes of utterance ids. ``text`` may hold a key alone: an utterance without a word.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet_ser.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One utterance of a data directory.
+
+    Attributes:
+        utt: Utterance id, the speaker's id first: ``Ses01_F-Ses01F_impro01_F000``.
+        speaker: Speaker id: ``Ses01_F``.
+        session: ``'1'`` to ``'5'``.
+        gender: ``'f'`` or ``'m'``.
+        emotion: The class to be told: ``happy``, ``sad``, ``angry``, ``neutral``, or the raw label of anything else.
+        label: The raw label, before classes were merged: ``hap``, ``exc``, ...
+        style: ``'improvised'`` or ``'scripted'``.
+        text: Normalised transcript; empty where no word is spoken.
+        wav: The audio file.
+        num_samples: Its length at 16 kHz.
+        sha256: Of the audio file's bytes, in hex.
+
+    A field whose file is optional and absent is ``''``.
+    """
+
+    utt: str
+    speaker: str
+    session: str
+    gender: str
+    emotion: str
+    label: str
+    style: str
+    text: str
+    wav: Path
+    num_samples: int
+    sha256: str
+
+
+# Field of Example -> its file. The required ones first; spk2utt and spk2gender are required besides.
+_REQUIRED = {"wav": "wav.scp", "speaker": "utt2spk", "emotion": "utt2emotion", "num_samples": "utt2num_samples"}
+_OPTIONAL = {
+    "text": "text",
+    "gender": "utt2gender",
+    "label": "utt2label",
+    "style": "utt2style",
+    "session": "utt2session",
+    "sha256": "utt2sha256",
+}
+_FREE_TEXT = ("text", "wav.scp")
+
+
+def write_datadir(folder: Path | str, examples: Iterable[Example]) -> None:
+    """Writes a data directory; the folder is made if need be, and files of ours already there are replaced.
+
+    An optional field that is empty in all examples leaves no file (``text`` is always written).
+
+    Raises:
+        InputError: There is no example, an id is not unique, not a single word or not led by its speaker, a field is missing
+            in some examples, or an audio path cannot be written down.
+    """
+    folder = Path(folder)
+    examples = sorted(examples, key=lambda example: example.utt)
+    _check_writable(folder, examples)
+    folder.mkdir(parents=True, exist_ok=True)
+    for field, name in (_REQUIRED | _OPTIONAL).items():
+        values = {example.utt: str(getattr(example, field)) for example in examples}
+        if field != "text" and not any(values.values()):
+            (folder / name).unlink(missing_ok=True)
+            continue
+        _write_table(folder / name, values)
+    speaker_to_utts: dict[str, list[str]] = {}
+    for example in examples:
+        speaker_to_utts.setdefault(example.speaker, []).append(example.utt)
+    _write_table(folder / "spk2utt", {speaker: " ".join(utts) for speaker, utts in speaker_to_utts.items()})
+    _write_table(folder / "spk2gender", {example.speaker: example.gender for example in examples})
+
+
+def read_datadir(folder: Path | str) -> list[Example]:
+    """Reads a data directory.
+
+    Returns:
+        Its utterances, sorted by id. Without ``utt2gender`` the gender is that of ``spk2gender``.
+
+    Raises:
+        InputError: A required file is missing, a line is malformed (the message names file and line), or the files
+            do not list the same utterances.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such data directory; run stage 1 to make it")
+    tables = {field: _read_table(folder / name) for field, name in _REQUIRED.items()}
+    tables |= {field: _read_table(folder / name) for field, name in _OPTIONAL.items() if (folder / name).exists()}
+    wav_scp = folder / "wav.scp"
+    for field, table in tables.items():
+        _check_same_keys(wav_scp, tables["wav"], folder / (_REQUIRED | _OPTIONAL)[field], table)
+    speaker_to_utts = _read_table(folder / "spk2utt")
+    speaker_to_gender = _read_table(folder / "spk2gender")
+    speakers = {speaker: (number, "") for number, speaker in tables["speaker"].values()}
+    _check_same_keys(folder / "utt2spk", speakers, folder / "spk2utt", speaker_to_utts)
+    _check_same_keys(folder / "utt2spk", speakers, folder / "spk2gender", speaker_to_gender)
+    _check_inverse(folder, tables["speaker"], speaker_to_utts)
+    if "gender" not in tables:
+        tables["gender"] = {utt: speaker_to_gender[speaker] for utt, (_, speaker) in tables["speaker"].items()}
+    for name, table in (("spk2gender", speaker_to_gender), ("utt2gender", tables["gender"])):
+        for number, gender in table.values():
+            if gender not in ("f", "m"):
+                raise InputError(f"{folder / name}:{number}: gender {gender!r}, expected f or m")
+    examples = []
+    for utt in sorted(tables["wav"]):
+        values = {field: tables[field][utt][1] if field in tables else "" for field in _REQUIRED | _OPTIONAL}
+        number, path = tables["wav"][utt]
+        if path.rstrip().endswith("|"):
+            raise InputError(f"{wav_scp}:{number}: a command, not a path; decode the audio to files and list those")
+        number, count = tables["num_samples"][utt]
+        if not (count.isascii() and count.isdigit() and int(count) > 0):
+            raise InputError(f"{folder / 'utt2num_samples'}:{number}: {count!r} is not a number of samples")
+        examples.append(Example(utt=utt, **values | {"wav": Path(path), "num_samples": int(count)}))
+    return examples
+
+
+def validate_datadir(folder: Path | str) -> None:
+    """Checks a data directory for all that :func:`read_datadir` and Kaldi ask of one, order included.
+
+    Raises:
+        InputError: The first fault, with file and line.
+    """
+    folder = Path(folder)
+    if not read_datadir(folder):
+        raise InputError(f"{folder}: no utterance; run stage 1 again")
+    names = [*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender"]
+    for path in (folder / name for name in names if (folder / name).exists()):
+        keys = list(_read_table(path))
+        for number, (earlier, later) in enumerate(zip(keys, keys[1:], strict=False), start=2):
+            if earlier > later:
+                raise InputError(f"{path}:{number}: {later!r} comes after {earlier!r}; sort with LC_ALL=C")
+        if not path.read_bytes().endswith(b"\n"):
+            raise InputError(f"{path}:{len(keys)}: the last line has no newline; run stage 1 again")
+    speakers = [speaker for _, speaker in _read_table(folder / "utt2spk").values()]
+    for number, (earlier, later) in enumerate(zip(speakers, speakers[1:], strict=False), start=2):
+        if earlier > later:
+            raise InputError(f"{folder / 'utt2spk'}:{number}: not sorted by speaker; begin utterance ids with the speaker's")
+
+
+def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
+    if not examples:
+        raise InputError(f"{folder}: no utterance to write")
+    for example in examples:
+        for field in ("utt", "speaker", "session", "gender", "emotion", "label", "style", "sha256"):
+            value = getattr(example, field)
+            if any(character.isspace() for character in value) or (not value and field in ("utt", "speaker", "emotion")):
+                raise InputError(f"{folder}: {field} {value!r} of utterance {example.utt!r} is not a single word; rename it")
+        if example.gender not in ("f", "m"):
+            raise InputError(f"{folder}: gender {example.gender!r} of {example.utt}, expected f or m")
+        path = str(example.wav)
+        if path != path.strip() or len(path.splitlines()) != 1 or path.endswith("|"):
+            raise InputError(f"{folder}: wav.scp cannot hold the path {path!r}; rename the file")
+        if example.text != " ".join(example.text.split()):
+            raise InputError(f"{folder}: the text of {example.utt} has stray white space: {example.text!r}")
+        if example.num_samples <= 0:
+            raise InputError(f"{folder}: {example.utt} has {example.num_samples} samples")
+    for field in _OPTIONAL.keys() - {"text"}:
+        missing = [example.utt for example in examples if not getattr(example, field)]
+        if 0 < len(missing) < len(examples):
+            raise InputError(f"{folder}: {field} of {missing[0]} is missing while other utterances have one")
+    for earlier, later in zip(examples, examples[1:], strict=False):
+        if earlier.utt == later.utt:
+            raise InputError(f"{folder}: two utterances are called {later.utt!r}")
+        if earlier.speaker > later.speaker:
+            raise InputError(f"{folder}: let utterance ids begin with the speaker's: {earlier.utt}, {later.utt}")
+    genders = {(example.speaker, example.gender) for example in examples}
+    if len(genders) != len({speaker for speaker, _ in genders}):
+        raise InputError(f"{folder}: a speaker has two genders")
+
+
+def _write_table(path: Path, values: dict[str, str]) -> None:
+    lines = [f"{key} {value}\n" if value else f"{key}\n" for key, value in sorted(values.items())]
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:  # paths may be any bytes
+        file.writelines(lines)
+
+
+def _read_table(path: Path) -> dict[str, tuple[int, str]]:
+    """Key -> (line number, rest of the line), in the file's order."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; run stage 1 to make it") from error
+    errors = "surrogateescape" if path.name == "wav.scp" else "strict"
+    table: dict[str, tuple[int, str]] = {}
+    for number, raw in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], start=1):
+        try:
+            line = raw.decode("utf-8", errors=errors)
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}:{number}: not UTF-8; convert the file") from error
+        if line.endswith("\r"):
+            raise InputError(f"{path}:{number}: ends in a carriage return; give the file Unix line ends")
+        key, value = (re.split("[ \t]", line, maxsplit=1) + [""])[:2]
+        if not key or (not value and path.name != "text"):
+            raise InputError(f"{path}:{number}: malformed line {line!r}: expected a key and its value")
+        if path.name not in (*_FREE_TEXT, "spk2utt") and len(value.split()) != 1:
+            raise InputError(f"{path}:{number}: malformed line {line!r}: expected one value")
+        if key in table:
+            raise InputError(f"{path}:{number}: {key!r} is there twice, first in line {table[key][0]}")
+        table[key] = (number, value if path.name == "wav.scp" else value.strip())
+    return table
+
+
+def _check_same_keys(first: Path, first_table: dict, second: Path, second_table: dict) -> None:
+    for key, (number, _) in first_table.items():
+        if key not in second_table:
+            raise InputError(f"{second}: no line for {key!r}, which {first.name} has in line {number}; run stage 1 again")
+    for key, (number, _) in second_table.items():
+        if key not in first_table:
+            raise InputError(f"{second}:{number}: {key!r} is not in {first.name}; run stage 1 again")
+
+
+def _check_inverse(folder: Path, utt_to_speaker: dict, speaker_to_utts: dict) -> None:
+    utts_of: dict[str, list[str]] = {}
+    for utt, (_, speaker) in utt_to_speaker.items():
+        utts_of.setdefault(speaker, []).append(utt)
+    for speaker, (number, utts) in speaker_to_utts.items():
+        if sorted(utts.split()) != sorted(utts_of[speaker]):
+            raise InputError(f"{folder / 'spk2utt'}:{number}: {speaker!r} has other utterances in utt2spk; run stage 1 again")

@@ -1,0 +1,209 @@
+"""What makes a stage idempotent: stamps that say what was made from what, and outputs that appear whole or not at all.
+
+A stage asks its :class:`Stamp` for the difference between the inputs it was given and those it last finished with; no
+difference means nothing to do. While it works it writes beside the final name and renames at the end, so that a reader never
+sees half of an output, and a killed run leaves the old one in place.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from espnet_ser.errors import InputError
+
+_SHOWN_CHARACTERS = 60
+_USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def _canonical_json(obj: object) -> str:
+    return json.dumps(obj, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def _plain(obj: object) -> object:
+    if isinstance(obj, Path):
+        return str(obj)
+    raise TypeError(f"{type(obj).__name__} is not JSON: {obj!r}")
+
+
+def fingerprint(obj: object) -> str:
+    """The SHA-256 (hex) of an object's canonical JSON: the order of a mapping's keys does not count, nor tuple against list.
+
+    Raises:
+        TypeError: Something in it is neither JSON nor a path.
+
+    >>> fingerprint({"seed": 1, "lr": 0.1}) == fingerprint({"lr": 0.1, "seed": 1})
+    True
+    >>> fingerprint(["a"])[:12]
+    '0eb5b8d6f81b'
+    """
+    return hashlib.sha256(_canonical_json(obj).encode()).hexdigest()
+
+
+def file_sha256(path: Path | str) -> str:
+    """The SHA-256 (hex) of a file's bytes."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Stamp:
+    """A small JSON file saying which inputs a stage last finished with, and what it left.
+
+    Outputs are kept relative to the stamp, so that a folder moved together with its stamp is still up to date.
+
+    Args:
+        path: Where the stamp lies, usually a hidden file in the stage's own output folder.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    def difference(self, inputs: Mapping[str, object]) -> None | list[str]:
+        """What has changed since the stage last finished.
+
+        Args:
+            inputs: Everything that the outputs depend on: JSON values and paths, nested as you like.
+
+        Returns:
+            None when up to date; else one readable line per change, such as ``'seed: 1 -> 2'``, or ``['not run yet']``.
+        """
+        try:
+            stamp = json.loads(self.path.read_text(encoding="utf-8"))
+            old_inputs, outputs = _flat(stamp["inputs"]), dict(stamp["outputs"])
+        except FileNotFoundError:
+            return ["not run yet"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return [f"{self.path} is not a stamp"]
+        changes = []
+        new_inputs = _flat(json.loads(_canonical_json(inputs)))
+        for key in sorted(old_inputs.keys() | new_inputs.keys()):
+            old, new = (_shown(values[key]) if key in values else "absent" for values in (old_inputs, new_inputs))
+            if (key in old_inputs) != (key in new_inputs) or old_inputs.get(key) != new_inputs.get(key):
+                changes.append(f"{key}: {old} -> {new}")
+        return changes + self._changed_outputs(outputs) or None
+
+    def write(self, inputs: Mapping[str, object], outputs: Iterable[Path | str]) -> None:
+        """Records that the stage has finished.
+
+        Args:
+            inputs: As given to :meth:`difference`.
+            outputs: The files it left; a folder stands for every file below it.
+        """
+        files: list[Path] = []
+        for output in map(Path, outputs):
+            files += [p for p in output.rglob("*") if p.is_file()] if output.is_dir() else [output]
+        records = {
+            os.path.relpath(file, self.path.parent): {"size": file.stat().st_size, "sha256": file_sha256(file)}
+            for file in sorted(files)
+            if file != self.path
+        }
+        stamp = {"inputs": json.loads(_canonical_json(inputs)), "outputs": records}
+        atomic_write(self.path, json.dumps(stamp, indent=1, sort_keys=True) + "\n")
+
+    def _changed_outputs(self, outputs: Mapping[str, Mapping[str, object]]) -> list[str]:
+        changes = []
+        for name, record in sorted(outputs.items()):
+            file = self.path.parent / name
+            if not file.is_file():
+                changes.append(f"output {name}: missing")
+            elif file.stat().st_size != record["size"] or file_sha256(file) != record["sha256"]:
+                changes.append(f"output {name}: changed since it was written")
+        return changes
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(value, dict) or (prefix and not value):
+        return {prefix: value}
+    flat: dict[str, object] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
+    return flat
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if isinstance(value, str) and len(value) == 64:
+        return value[:12]
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """A temporary path beside ``path`` to write to; renamed to ``path`` at the end, removed if the body fails.
+
+    For writers that want a path (``torch.save``, ``np.save``); for text or bytes see :func:`atomic_write`. The temporary name
+    keeps the suffix, which some writers look at.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.{os.urandom(4).hex()}{path.suffix}")
+    try:
+        yield beside
+        with open(beside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path | str, content: str | bytes) -> None:
+    """Writes a file (text as UTF-8) so that it holds either the old content or the new one, also after a crash."""
+    with atomic_path(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def replace_folder(tmp: Path | str, final: Path | str) -> None:
+    """Puts the finished folder ``tmp`` in the place of ``final``, old content and all; both on one file system."""
+    tmp, final = Path(tmp), Path(final)
+    old = final.with_name(f".{final.name}.old")
+    had_old = final.exists()
+    if had_old:
+        shutil.rmtree(old, ignore_errors=True)  # a killed run's
+        os.rename(final, old)
+    try:
+        os.rename(tmp, final)
+    except OSError:
+        if had_old:
+            os.rename(old, final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path | str) -> Iterator[None]:
+    """Lets one process at a time into the body, for all that lock the same folder; the others wait.
+
+    The lock leaves no file behind and goes with its process. Where the file system has no such locks (some network ones),
+    the body runs all the same.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_UN)  # closing is not enough where a child inherited the handle
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def disk_errors_as_input_errors(folder: Path | str) -> Iterator[None]:
+    """Turns a full, read-only or forbidden disk below ``folder`` into one line for the user; other errors pass.
+
+    Raises:
+        InputError: Names the folder and the cause.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _USER_ERRNOS:
+            raise
+        raise InputError(f"{folder}: cannot write: {error.strerror}; free space or name another folder") from error

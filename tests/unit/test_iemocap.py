@@ -1,0 +1,242 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from release_maker import edit, make_release, tone, write_wav
+
+from espnet_ser.corpus.iemocap import LABELS, read_labels, read_release
+from espnet_ser.errors import CorpusError
+from espnet_ser.stamp import file_sha256
+
+RAVDESS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ravdess_release"
+
+
+@pytest.fixture
+def release(tmp_path):
+    return make_release(tmp_path / "release")
+
+
+def problems_of(release):
+    with pytest.raises(CorpusError) as caught:
+        read_release(release.root, nj=1)
+    return caught.value.problems
+
+
+def only_problem_of(release):
+    (problem,) = problems_of(release)
+    return problem
+
+
+def test_one_record_per_labelled_utterance_sorted_by_id(release):
+    utterances = read_release(release.root, nj=1)
+    assert len(utterances) == 5 * 2 * 4
+    ids = [utterance.utt_id for utterance in utterances]
+    assert ids == sorted(set(ids))
+
+
+def test_every_field_of_an_utterance(release):
+    utterances = {utterance.utt_id: utterance for utterance in read_release(release.root, nj=1)}
+    utterance = utterances["Ses02M_script01_1b_F001"]  # number 13 of the release
+    assert (utterance.session, utterance.dialog) == (2, "Ses02M_script01_1b")
+    assert (utterance.speaker, utterance.gender) == ("Ses02_F", "f")  # not the M of the dialog's name
+    assert utterance.style == "scripted"
+    assert utterances["Ses02F_impro01_M000"].style == "improvised"
+    assert (utterance.label, utterance.emotion) == ("xxx", None)
+    assert (utterance.start_s, utterance.end_s) == (19.5, 20.5)
+    assert (utterance.valence, utterance.activation, utterance.dominance) == (0.5, 2.5, 5.5)
+    assert utterance.transcript == "Well, uh-huh [breathing] yes."
+    assert utterance.wav == release.wav("Ses02M_script01_1b_F001")
+    assert (utterance.num_samples, utterance.sample_rate) == (813, 16000)
+    assert utterance.duration_s == 813 / 16000
+    assert utterance.sha256 == file_sha256(utterance.wav)
+    assert utterance.kaldi_id == "Ses02_F-Ses02M_script01_1b_F001"
+
+
+def test_happy_takes_excited_in_and_other_labels_have_no_class(tmp_path):
+    release = make_release(tmp_path / "r", turns=6, labels=LABELS)
+    emotion_of = {utterance.label: utterance.emotion for utterance in read_release(release.root, nj=1)}
+    assert emotion_of == dict.fromkeys(LABELS) | {
+        "hap": "happy",
+        "exc": "happy",
+        "sad": "sad",
+        "ang": "angry",
+        "neu": "neutral",
+    }
+
+
+def test_the_parent_of_the_release_will_do(tmp_path):
+    release = make_release(tmp_path / "IEMOCAP_full_release")
+    assert read_release(tmp_path, nj=1) == read_release(release.root, nj=1)
+
+
+def test_processes_find_what_one_process_finds(tmp_path):
+    release = make_release(tmp_path / "r", turns=6)
+    assert read_release(release.root, nj=2) == read_release(release.root, nj=1)
+
+
+def test_line_ends_and_a_byte_order_mark_do_not_matter(release):
+    expected = read_release(release.root, nj=1)
+    for path in (release.labels(), release.transcripts()):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_release(release.root, nj=1) == expected
+
+
+def test_other_rates_and_stereo_are_counted_at_16k(release):
+    write_wav(release.wav(), tone(48000, 48000), 48000)
+    write_wav(release.wav("Ses01F_impro01_F001"), tone(4000, 8000).repeat(2).reshape(-1, 2), 8000)
+    first, second, *_ = read_release(release.root, nj=1)
+    assert (first.num_samples, first.sample_rate) == (16000, 48000)
+    assert (second.num_samples, second.sample_rate) == (8000, 8000)
+
+
+def test_valid_utf8_beyond_ascii_is_accepted(release):
+    edit(release.transcripts(), "Excuse me.", "Excus\u00e9 me.")
+    assert read_release(release.root, nj=1)[0].transcript == "Excus\u00e9 me."
+
+
+@pytest.mark.parametrize("name", ["absent", "empty", "file"])
+def test_without_a_corpus_one_line_says_how_to_get_it(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(CorpusError, match="IEMOCAP is given out .* Session1 to Session5") as caught:
+        read_release(tmp_path / name)
+    assert len(caught.value.problems) == 1
+    assert "\n" not in caught.value.problems[0]
+
+
+def test_a_missing_session_is_named(release):
+    os.rename(release.root / "Session3", release.root / "Session_3")
+    assert only_problem_of(release) == f"{release.root / 'Session3'}: missing; copy the release again"
+
+
+def test_a_session_without_labels_is_named(release):
+    for dialog in ("Ses04F_impro01", "Ses04M_script01_1b"):
+        release.labels(dialog).unlink()
+    assert "Session4/dialog/EmoEvaluation: no labelled utterance" in only_problem_of(release)
+
+
+HARMS = {
+    "no such file": lambda path: path.unlink(),
+    "truncated: the header promises 1600 bytes of audio, 1500 found": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: write_wav(path, tone(0)),
+    "not audio": lambda path: path.write_bytes(b"no audio at all " * 10),
+    "399 samples at 16 kHz, too short": lambda path: write_wav(path, tone(399)),
+    "398 samples at 16 kHz, too short": lambda path: write_wav(path, tone(199, 8000), 8000),
+    "1 of its 800 samples are NaN": lambda path: write_wav(path, tone(800) / ([0.0] + [1.0] * 799), subtype="FLOAT"),
+}
+
+
+@pytest.mark.parametrize("message", HARMS)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in divide")
+def test_a_bad_wav_is_named(release, message):
+    HARMS[message](release.wav())
+    problem = only_problem_of(release)
+    assert problem.startswith(f"{release.wav()}: ")
+    assert message in problem
+
+
+def test_400_samples_are_enough(release):
+    write_wav(release.wav(), tone(400))
+    assert read_release(release.root, nj=1)[0].num_samples == 400
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[6.5000 - 7.5000]", "[6.5000 to 7.5000]", ":3: malformed label line"),
+        ("\tneu\t[0.5000", "\t[0.5000", ":3: malformed label line"),
+        ("2.5000, 5.5000]", "2.5000]", ":3: malformed label line"),
+        ("\tneu\t", "\tneo\t", ":3: unknown label 'neo' (did you mean 'neu'?)"),
+        ("Ses01F_impro01_F000", "Ses01F_impro02_F000", ":3: 'Ses01F_impro02_F000' does not belong to dialog Ses01F_impro01"),
+        ("Ses01F_impro01_F000", "Ses01F_impro01_X000", ":3: 'Ses01F_impro01_X000' does not belong to dialog"),
+        ("Ses01F_impro01_F001", "Ses01F_impro01_F000", ":8: duplicate id Ses01F_impro01_F000, already labelled in line 3"),
+        ("Neutral;", b"Neutr\xe9;", ":4: byte 12 (0xe9) is not UTF-8"),
+    ],
+)
+def test_a_bad_label_line_is_named_with_file_and_line(release, old, new, expected):
+    edit(release.labels(), old, new)
+    assert only_problem_of(release).startswith(f"{release.labels()}{expected}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("Ses01F_impro01_F000 [", "Ses01F_impro01_F009 [", ": no transcript for Ses01F_impro01_F000"),
+        ("F000 [006.5000-007.5000]:", "F000 [006.5000-007.5000", ":4: malformed transcript line"),
+        ("Ses01F_impro01_F001 [", "Ses01F_impro01_F000 [", ":4: duplicate id Ses01F_impro01_F000, with other words in line 3"),
+        ("Excuse me.", b"Excus\xe9 me.", ":4: byte 47 (0xe9) is not UTF-8"),
+    ],
+)
+def test_a_bad_transcript_is_named(release, old, new, expected):
+    edit(release.transcripts(), old, new)
+    assert problems_of(release)[0].startswith(f"{release.transcripts()}{expected}")
+
+
+def test_missing_transcripts_and_wav_folders_are_named_once_per_dialog(release):
+    release.transcripts().unlink()
+    os.rename(release.wav().parent, release.wav().parent.with_name("elsewhere"))
+    assert problems_of(release) == [
+        f"{release.transcripts()}: missing; 4 utterances of this dialog have a label but no transcript",
+        f"{release.wav().parent}: missing; 4 utterances of this dialog have a label but no audio",
+    ]
+
+
+def test_a_dialog_in_the_wrong_session_is_named(release):
+    release.labels("Ses02F_impro07").write_bytes(release.labels().read_bytes())
+    os.rename(release.labels("Ses02F_impro07"), release.labels("Ses02F_impro07").with_name("Ses01F_impro07.txt"))
+    assert "Ses01F_impro07.txt: not a dialog of session 2" in only_problem_of(release)
+
+
+def test_all_problems_are_told_together(release):
+    edit(release.labels(), "\tneu\t", "\tneo\t")
+    release.wav("Ses02F_impro01_F000").unlink()
+    write_wav(release.wav("Ses05F_impro01_M001"), tone(0))
+    os.rename(release.root / "Session3", release.root / "Session_3")
+    assert len(problems_of(release)) == 4
+
+
+TIME = st.decimals(0, 999, places=4)
+RATING = st.decimals("-0.5", "5.5", places=4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("FM"), TIME, TIME, st.sampled_from(LABELS), RATING, RATING, RATING), max_size=5),
+)
+def test_written_labels_are_read_back(tmp_path_factory, turns):
+    path = tmp_path_factory.mktemp("labels") / "Ses01F_impro05a.txt"
+    expected = {}
+    lines = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]"]
+    for i, (letter, start, end, label, *ratings) in enumerate(turns):
+        utt_id = f"Ses01F_impro05a_{letter}{i:03d}"
+        lines += ["", f"[{start} - {end}]\t{utt_id}\t{label}\t[{ratings[0]}, {ratings[1]}, {ratings[2]}]", "C-E2:\t;\t()"]
+        expected[utt_id] = (label, float(start), float(end), *map(float, ratings))
+    path.write_text("\n".join(lines))
+    problems = []
+    assert {utt_id: tuple(fields.values()) for utt_id, fields in read_labels(path, problems).items()} == expected
+    assert problems == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(st.binary(max_size=20), st.just(b"[1.0 - 2.0]\tSes01F_impro01_F000\tneu\t[1, 1, 1]")), max_size=4))
+@example([b"[", b"[\xff"])
+def test_any_bytes_give_records_or_problems_never_a_crash(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("labels") / "Ses01F_impro01.txt"
+    path.write_bytes(b"\n".join(lines))
+    problems = []
+    labelled = read_labels(path, problems)
+    starting = sum(line.startswith(b"[") for line in b"\n".join(lines).replace(b"\r", b"\n").split(b"\n"))
+    assert len(labelled) + len(problems) >= starting
+    assert all(problem.startswith(f"{path}:") for problem in problems)
+
+
+@pytest.mark.skipif(
+    not RAVDESS.is_dir(), reason=f"NO REAL SPEECH: {RAVDESS} is absent, so the release of real speech goes unread"
+)
+def test_real_speech_in_the_same_layout_is_read():
+    utterances = read_release(RAVDESS, nj=1)
+    assert len(utterances) == 320
+    assert len({utterance.speaker for utterance in utterances}) == 10
+    assert sum(utterance.emotion is not None for utterance in utterances) == 280
