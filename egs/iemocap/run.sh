@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# Speech emotion recognition on IEMOCAP with wav2vec 2.0, finetuned in two stages (Gao, Chu & Kawahara, Interspeech 2023).
+set -euo pipefail
+
+log() {
+    echo -e "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}:${FUNCNAME[1]}) $*"
+}
+SECONDS=0
+caller_dir=${PWD}
+command_line="$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+
+# What runs
+stage=1        # first stage
+stop_stage=6   # last stage
+system=asr_gender_skip__ser # a file of conf/systems; the default is the paper's best
+folds=         # folds to run, e.g. "1 2 3"; all if empty
+seed=0         # random seed
+tag=           # suffix of the system's folder in exp
+stage1_tag=    # suffix of the stage-1 models' folder in exp
+
+# On what
+iemocap=       # the corpus; or IEMOCAP= in the environment or in db.sh
+folds_by=session   # what a fold holds out: session (5 folds) or speaker (10)
+check_counts=auto  # compare with the published counts: auto (if the release looks full), full, partial
+stage1_data=four   # what stage 1 is trained on: four (the four classes) or all (every utterance of the training sessions)
+token_type=char    # CTC targets: char or bpe
+nbpe=100           # number of BPE tokens
+
+# How
+ssl=facebook/wav2vec2-base # pretrained encoder: a folder or a hub name
+conf=conf                  # folder with systems/
+stage1_config=conf/train_stage1.yaml
+stage2_config=conf/train_ser.yaml
+stage1_args=   # further ESPnet options of stage 3, e.g. "--max_epoch 50"
+stage2_args=   # further ESPnet options of stage 4
+batch_size=16  # utterances at a time in stage 5; no effect on results
+ngpu=auto      # GPUs per training; auto: one if there is one
+num_nodes=1    # machines per training
+nj=4           # parallel jobs: processes that read audio, and trainings at a time where there is no GPU
+
+# Where
+datadir=data
+dumpdir=dump
+expdir=exp
+
+help_message="Usage: $0 --iemocap DIR [options]
+e.g. $0 --iemocap /corpora/IEMOCAP_full_release --stage 1 --stop_stage 6
+
+$(sed -n '/^# What runs/,/^expdir=/p' "${BASH_SOURCE[0]##*/}" | sed -E 's/^([a-z0-9_]+)=([^ #]*) *#? ?(.*)$/  --\1 [\2]  \3/; s/^# (.*)$/\1:/')
+
+Stages: 1 data directories, 2 token lists, 3 stage-1 finetuning (ASR, gender), 4 SER finetuning, 5 predictions, 6 scores."
+
+log "${command_line}"
+. ../../utils/parse_options.sh
+if [[ $# -ne 0 ]]; then
+    log "Error: no positional arguments are taken, got: $*"
+    exit 2
+fi
+
+fail() {
+    log "Error: $*" >&2
+    exit 1
+}
+stage_on() { [[ ${stage} -le $1 && ${stop_stage} -ge $1 ]]; }
+# A folder named relative to where the recipe was called from.
+from_caller() { if [[ $1 != /* && -e ${caller_dir}/$1 ]]; then printf '%s\n' "${caller_dir}/$1"; else printf '%s\n' "$1"; fi; }
+
+for name in stage stop_stage num_nodes nj nbpe seed batch_size; do
+    [[ ${!name} =~ ^[0-9]{1,9}$ ]] || fail "--${name} takes a whole number, not '${!name}'"
+done
+[[ ${stop_stage} -le 6 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 6"
+[[ ${stage} -ge 1 && ${stage} -le ${stop_stage} ]] || fail "--stage ${stage} --stop_stage ${stop_stage}: no stage to run"
+[[ ${num_nodes} -eq 1 ]] || fail "--num_nodes ${num_nodes}: training on more than one machine is not supported yet"
+if [[ ${ngpu} == auto ]]; then
+    ngpu=0
+    if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then ngpu=1; fi
+fi
+[[ ${ngpu} =~ ^[0-9]+$ ]] || fail "--ngpu takes a whole number or auto, not '${ngpu}'"
+[[ ${nj} -ge 1 ]] || fail "--nj takes 1 or more"
+
+iemocap_option=${iemocap}
+. ./db.sh
+iemocap=$(from_caller "${iemocap_option:-${IEMOCAP}}")
+ssl=$(from_caller "${ssl}")
+if stage_on 1 && [[ -z ${iemocap} ]]; then
+    fail "where is the corpus? Give --iemocap DIR, or set IEMOCAP in the environment or in db.sh. IEMOCAP is free for" \
+        "research on request: https://sail.usc.edu/iemocap/. Without it, ../mini_iemocap/run.sh runs the same recipe on" \
+        "speech that it makes itself."
+fi
+
+. ./path.sh
+. ./cmd.sh
+
+ser=(python3 -m espnet_ser)
+where=(--datadir "${datadir}" --expdir "${expdir}")
+which=(--system "${system}" --conf "${conf}" --tag "${tag}" --stage1_tag "${stage1_tag}")
+
+# Every fold of one training, as an array of jobs, while the epochs that finish are shown.
+#   train_folds NAME CONFIG ARGS FOLDER
+train_folds() {
+    local name=$1 config=$2 args=$3 folder=$4 fold_list fold progress status=0
+    read -ra fold_list <<<"${folds}"
+    if [[ ${#fold_list[@]} -eq 0 ]]; then
+        mapfile -t fold_list < <(printf '%s\n' "${datadir}"/fold*/fold.json | sed -E 's|.*/fold([^/]*)/fold.json|\1|' | sort -V)
+    fi
+    local histories=()
+    for fold in "${fold_list[@]}"; do histories+=("${folder}/fold${fold}"); done
+    "${ser[@]}" progress "${histories[@]}" &
+    progress=$!
+    "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
+        JOB=1:"${#fold_list[@]}" "${folder}/log/train.JOB.log" \
+        "${ser[@]}" train --stage "${name}" --job JOB --folds "${fold_list[*]}" "${which[@]}" "${where[@]}" \
+        --dumpdir "${dumpdir}" --config "${config}" --ssl "${ssl}" --seed "${seed}" --ngpu "${ngpu}" \
+        --token_type "${token_type}" --nbpe "${nbpe}" --stage1_data "${stage1_data}" --args "${args}" || status=$?
+    kill "${progress}" 2>/dev/null || true
+    wait "${progress}" 2>/dev/null || true
+    return "${status}"
+}
+
+if stage_on 1; then
+    log "stage 1: data directories and folds from ${iemocap}"
+    "${ser[@]}" prepare --iemocap "${iemocap}" --datadir "${datadir}" --folds_by "${folds_by}" \
+        --check_counts "${check_counts}" --nj "${nj}"
+fi
+
+if stage_on 2; then
+    log "stage 2: token lists, from each fold's training text"
+    "${ser[@]}" tokens --datadir "${datadir}" --dumpdir "${dumpdir}" --folds "${folds}" --token_type "${token_type}" \
+        --nbpe "${nbpe}" --ssl "${ssl}"
+fi
+
+stage1_name=
+if stage_on 3 || stage_on 4; then
+    stage1_name=$("${ser[@]}" systems --system "${system}" --conf "${conf}" --print stage1)
+fi
+
+if stage_on 3; then
+    if [[ -z ${stage1_name} ]]; then
+        log "stage 3: ${system} is trained in a single stage: nothing to do"
+    else
+        folder=${expdir}/stage1/${stage1_name}${stage1_tag:+_${stage1_tag}}
+        log "stage 3: finetuning for ${stage1_name//_/, }: logs in ${folder}/log"
+        train_folds stage1 "${stage1_config}" "${stage1_args}" "${folder}"
+    fi
+fi
+
+if stage_on 4; then
+    folder=${expdir}/${system}${tag:+_${tag}}
+    log "stage 4: finetuning ${system} for emotion: logs in ${folder}/log"
+    train_folds ser "${stage2_config}" "${stage2_args}" "${folder}"
+fi
+
+if stage_on 5; then
+    folder=${expdir}/${system}${tag:+_${tag}}
+    log "stage 5: predictions for the held-out utterances: log in ${folder}/log/infer.log"
+    "${decode_cmd[@]}" --gpu "$((ngpu > 0))" "${folder}/log/infer.log" \
+        "${ser[@]}" infer "${which[@]}" "${where[@]}" --folds "${folds}" --batch_size "${batch_size}" --ngpu "$((ngpu > 0))"
+fi
+
+if stage_on 6; then
+    log "stage 6: scores, tables and figures"
+    "${ser[@]}" score "${which[@]}" "${where[@]}" --folds "${folds}" --command "${recipe_command:-${command_line}}"
+fi
+
+log "Successfully finished. [elapsed=${SECONDS}s]"

@@ -1,0 +1,73 @@
+"""Stage 6: scores, tables and figures of a system."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of stage 6."""
+    parser = argparse.ArgumentParser(
+        prog="espnet-ser score",
+        description=__doc__,
+        epilog="example: espnet-ser score --system asr_gender_skip__ser --conf conf --folds '1 2 3 4 5'",
+    )
+    parser.add_argument("--system", required=True, help="name of a file in conf/systems")
+    parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
+    parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
+    parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
+    parser.add_argument("--expdir", type=Path, default=Path("exp"), help="what stages 3 to 5 left")
+    parser.add_argument("--tag", default="", help="suffix of the system's experiment folder")
+    parser.add_argument("--stage1_tag", default="", help="suffix of the stage-1 folder")
+    parser.add_argument("--command", default="", help="the command line to record beside the figures")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Writes ``results.json``, ``RESULTS.md`` and ``figures/``, and prints the table."""
+    args = get_parser().parse_args(argv)
+    import json
+
+    from espnet_ser.history import read_history
+    from espnet_ser.predictions import SELECTIONS, predictions_path, read_predictions
+    from espnet_ser.recipe import describe_run, fold_names, stage1_folder, system_folder
+    from espnet_ser.report import plot_confusion, plot_curves, results_markdown
+    from espnet_ser.results import summarise
+    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, file_sha256
+    from espnet_ser.systems import load_system
+
+    system = load_system(args.conf, args.system)
+    base = system_folder(args.expdir, system.name, args.tag)
+    folders = {fold: base / f"fold{fold}" for fold in fold_names(args.datadir, args.folds)}
+    predictions = {
+        fold: {
+            selection: read_predictions(predictions_path(folder, selection))
+            for selection in SELECTIONS
+            if selection == "last" or predictions_path(folder, selection).is_file()
+        }
+        for fold, folder in folders.items()
+    }
+    made_from = {
+        fold: {selection: file_sha256(predictions_path(folders[fold], selection)) for selection in by}
+        for fold, by in predictions.items()
+    }
+    stamp = Stamp(base / ".scored.json")
+    if stamp.difference(made_from) is None:
+        print((base / "RESULTS.md").read_text(encoding="utf-8").partition("\n## ")[0])
+        print(f"{base}/RESULTS.md: up to date")
+        return
+    results = summarise(system.name, predictions)
+    histories = {"SER": {fold: read_history(folder) for fold, folder in folders.items()}}
+    if system.stage1 is not None:
+        stage1 = {fold: read_history(stage1_folder(args.expdir, system, fold, args.stage1_tag)) for fold in folders}
+        histories = {"stage 1": stage1, **histories}
+    text = results_markdown(results, system.paper, args.command, describe_run(next(iter(folders.values()))))
+    with disk_errors_as_input_errors(base):
+        pooled = [line for by in predictions.values() for line in by["last"]]
+        plot_confusion(pooled, base / "figures" / "confusion.png", f"{system.name}: {len(pooled)} held-out utterances")
+        plot_curves(histories, base / "figures" / "curves.png")
+        atomic_write(base / "results.json", json.dumps(results, indent=1) + "\n")
+        atomic_write(base / "RESULTS.md", text)
+        stamp.write(made_from, [base / "results.json", base / "RESULTS.md", base / "figures"])
+    print(text.partition("\n## ")[0])
+    print(f"{base}/RESULTS.md, results.json and figures/ written")

@@ -1,0 +1,54 @@
+"""Stage 2: a token list for every fold, from that fold's training text alone; and the encoder, fetched once."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of stage 2."""
+    parser = argparse.ArgumentParser(
+        prog="espnet-ser tokens",
+        description=__doc__,
+        epilog="example: espnet-ser tokens --datadir data --dumpdir dump --folds '1 2 3 4 5' --ssl facebook/wav2vec2-base",
+    )
+    parser.add_argument("--datadir", type=Path, default=Path("data"), help="where stage 1 left the data directories")
+    parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="where the token lists go")
+    parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
+    parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="characters, or SentencePiece BPE")
+    parser.add_argument("--nbpe", type=int, default=100, help="number of BPE tokens")
+    parser.add_argument("--ssl", help="encoder to fetch, a folder or a hub name, so that later stages need no network")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Writes ``dump/fold<k>/tokens_<type>/`` for each fold."""
+    args = get_parser().parse_args(argv)
+    from espnet_ser.data.datadir import read_datadir
+    from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, save_tokenizer
+    from espnet_ser.errors import InputError
+    from espnet_ser.recipe import fold_names, token_folder
+    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
+
+    for fold in fold_names(args.datadir, args.folds):
+        texts = sorted({example.text for example in read_datadir(args.datadir / f"fold{fold}" / "train")} - {""})
+        folder = token_folder(args.dumpdir, fold, args.token_type, args.nbpe)
+        inputs = {"texts": texts, "token_type": args.token_type, "nbpe": args.nbpe if args.token_type == "bpe" else None}
+        stamp = Stamp(folder / ".tokens.json")
+        if stamp.difference(inputs) is None:
+            print(f"fold {fold}: token list up to date")
+            continue
+        if not texts:
+            raise InputError(f"{args.datadir}/fold{fold}/train/text holds no words to make tokens of")
+        with disk_errors_as_input_errors(folder):
+            if args.token_type == "bpe":
+                tokens, bpe_model = BPETokenizer.train(texts, args.nbpe)
+            else:
+                tokens, bpe_model = CharTokenizer.make_tokens(texts), None
+            save_tokenizer(folder, tokens, bpe_model)
+            stamp.write(inputs, [folder])
+        print(f"fold {fold}: {len(tokens)} tokens from {len(texts)} distinct training transcripts -> {folder}/tokens.txt")
+    if args.ssl is not None:
+        from espnet_ser.hub import resolve_encoder
+
+        print(f"encoder: {args.ssl} -> {resolve_encoder(args.ssl)}")

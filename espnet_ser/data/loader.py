@@ -1,0 +1,117 @@
+"""From a data directory to padded batches of tensors."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset
+
+from espnet_ser.data.audio import load_audio
+from espnet_ser.data.batches import length_batches
+from espnet_ser.data.datadir import Example
+from espnet_ser.data.tokens import Tokenizer
+from espnet_ser.errors import unknown_name
+
+Labels = Mapping[str, Sequence[str]]
+"""Utterance task -> its class names; a class index is a place in them."""
+
+Batch = tuple[list[str], dict[str, torch.Tensor]]
+
+
+class UtteranceDataset(Dataset):
+    """Waveforms and targets of a data directory.
+
+    Args:
+        examples: The utterances.
+        labels: The classes of each utterance task whose targets are wanted.
+        tokenizer: Turns transcripts into targets for CTC; None where no text is wanted.
+
+    Raises:
+        InputError: When an utterance has a label that is none of the classes.
+    """
+
+    def __init__(self, examples: Sequence[Example], labels: Labels, tokenizer: Tokenizer | None = None):
+        self.examples = list(examples)
+        self.labels = {task: list(classes) for task, classes in labels.items()}
+        self.tokenizer = tokenizer
+        for example in self.examples:
+            for task, classes in self.labels.items():
+                if getattr(example, task) not in classes:
+                    raise unknown_name(f"{task} label", getattr(example, task), classes, where=example.utt)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> tuple[str, dict[str, torch.Tensor]]:
+        """The utterance's id, its waveform [samples], class indices (scalars) and token ids [tokens]."""
+        example = self.examples[index]
+        item = {"speech": torch.from_numpy(load_audio(example.wav))}
+        for task, classes in self.labels.items():
+            item[task] = torch.tensor(classes.index(getattr(example, task)))
+        if self.tokenizer is not None:
+            item["text"] = torch.tensor(self.tokenizer.text_to_ids(example.text), dtype=torch.long)
+        return example.utt, item
+
+
+def collate(items: Iterable[tuple[str, dict[str, torch.Tensor]]]) -> Batch:
+    """Pads what varies in length (``speech`` and ``text``, each with its ``_lengths``) with zeros and stacks the rest."""
+    utts, examples = zip(*items, strict=True)
+    batch: dict[str, torch.Tensor] = {}
+    for name in examples[0]:
+        values = [example[name] for example in examples]
+        if values[0].ndim == 0:
+            batch[name] = torch.stack(values)
+        else:
+            batch[name] = pad_sequence(values, batch_first=True)
+            batch[f"{name}_lengths"] = torch.tensor([len(value) for value in values])
+    return list(utts), batch
+
+
+class BatchFactory(AbsIterFactory):
+    """What ESPnet's trainer asks for the batches of each epoch.
+
+    Args:
+        dataset: The utterances.
+        batch_size: Utterances in a batch, over all ranks together.
+        seed: Decides, with the epoch, how batches are composed.
+        jitter: See :func:`espnet_ser.data.batches.length_batches`.
+        shuffle: False for evaluation.
+        rank: This process, 0 to ``world_size`` - 1.
+        world_size: Number of processes that share each batch.
+        num_workers: Processes that read audio; 0 reads in this one.
+        pin_memory: For copies to a GPU.
+    """
+
+    def __init__(
+        self,
+        dataset: UtteranceDataset,
+        batch_size: int,
+        seed: int = 0,
+        jitter: float = 0.1,
+        shuffle: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ):
+        self.dataset = dataset
+        self.batch_size, self.seed, self.jitter, self.shuffle = batch_size, seed, jitter, shuffle
+        self.rank, self.world_size = rank, world_size
+        self.num_workers, self.pin_memory = num_workers, pin_memory
+
+    def build_iter(self, epoch: int, shuffle: bool | None = None) -> DataLoader:
+        """The batches of one epoch (counted from 1), each ``(utterance ids, tensors)``."""
+        batches = length_batches(
+            [example.num_samples for example in self.dataset.examples],
+            self.batch_size,
+            seed=self.seed,
+            epoch=epoch,
+            jitter=self.jitter,
+            shuffle=self.shuffle if shuffle is None else shuffle,
+        )
+        # Each rank takes every n-th utterance of every batch; a rank's empty share of a short last batch is left out.
+        shares = [share for batch in batches if (share := batch[self.rank :: self.world_size])]
+        return DataLoader(
+            self.dataset, batch_sampler=shares, collate_fn=collate, num_workers=self.num_workers, pin_memory=self.pin_memory
+        )

@@ -1,0 +1,183 @@
+"""From a trained model's folder to predictions."""
+
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor
+
+from espnet_ser.checkpoint import load_weights, read_weights
+from espnet_ser.data.datadir import Example
+from espnet_ser.data.loader import BatchFactory, Labels, UtteranceDataset
+from espnet_ser.data.tokens import Tokenizer, collapse
+from espnet_ser.errors import InputError
+from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
+from espnet_ser.provenance import refuse_leak
+from espnet_ser.recipe import MODEL_FILE
+
+
+def load_model(folder: Path, device: str = "cpu", model_file: Path | None = None) -> tuple[SERModel, Namespace]:
+    """A trained model, in eval mode, and the configuration it was trained with.
+
+    Nothing but the folder is read: the encoder's own configuration lies in ``config.yaml``.
+
+    Args:
+        folder: What stage 3 or 4 left for one fold.
+        device: ``cpu``, ``cuda``, ...
+        model_file: Other weights than those after the last epoch.
+
+    Raises:
+        InputError: When a file is missing or damaged, or the weights do not fit.
+    """
+    from espnet_ser.tasks.ser import SERTask
+
+    args = read_config(folder)
+    args.token_dir = str(folder / "tokens")
+    model = SERTask.build_untrained(args)
+    model_file = model_file or folder / MODEL_FILE
+    unused = load_weights(model, read_weights(model_file), source=model_file)
+    if unused:
+        raise InputError(f"{model_file}: holds parameters that config.yaml knows nothing of: {', '.join(unused[:5])}")
+    return model.to(device).eval(), args
+
+
+def read_config(folder: Path) -> Namespace:
+    """The ``config.yaml`` that training left in a folder.
+
+    Raises:
+        InputError: When it is missing or no mapping.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"{path} is missing: train the model first (stage 3 for stage-1 models, stage 4 for SER)")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: not a mapping of options")
+    return Namespace(**config)
+
+
+def decode(outputs: Mapping[str, Tensor], labels: Labels, tokenizer: Tokenizer | None) -> list[dict]:
+    """What the model says of each utterance of a batch.
+
+    Args:
+        outputs: From :meth:`SERModel.logits`.
+        labels: Class names of each utterance task.
+        tokenizer: For the transcript; None where there is no ``asr`` head.
+
+    Returns:
+        One dict per utterance: for each utterance task ``{"hyp": name, "scores": {name: posterior}}``, and ``text_hyp``.
+    """
+    decoded: list[dict] = [{} for _ in range(len(outputs["num_frames"]))]
+    for task in UTTERANCE_TASKS:
+        if task in outputs:
+            for result, posteriors in zip(decoded, outputs[task].float().softmax(-1).tolist(), strict=True):
+                scores = dict(zip(labels[task], posteriors, strict=True))
+                result[task] = {"hyp": max(scores, key=scores.__getitem__), "scores": scores}
+    if "asr" in outputs and tokenizer is not None:
+        best_paths = outputs["asr"].argmax(-1).tolist()
+        for result, path, num_frames in zip(decoded, best_paths, outputs["num_frames"].tolist(), strict=True):
+            result["text_hyp"] = tokenizer.ids_to_text(collapse(path[:num_frames]))
+    return decoded
+
+
+def prediction_line(example: Example, decoded: Mapping) -> dict:
+    """One line of ``predictions_*.jsonl``: what was said beside what is so."""
+    emotion = decoded.get("emotion", {})
+    line = {
+        "utt": example.utt,
+        "speaker": example.speaker,
+        "session": example.session,
+        "ref": example.emotion,
+        "hyp": emotion.get("hyp"),
+        "scores": emotion.get("scores"),
+    }
+    for task in ("gender", "style"):
+        line[task] = {"ref": getattr(example, task), **decoded[task]} if task in decoded else None
+    return {**line, "text_ref": example.text, "text_hyp": decoded.get("text_hyp")}
+
+
+@torch.no_grad()
+def predict(
+    model: SERModel,
+    examples: Iterable[Example],
+    labels: Labels,
+    tokenizer: Tokenizer | None = None,
+    batch_size: int = 16,
+    device: str = "cpu",
+    progress: str | None = None,
+) -> list[dict]:
+    """Predictions for the utterances of a data directory, in its order.
+
+    Args:
+        model: In eval mode, on ``device``.
+        examples: The utterances.
+        labels: Class names of each utterance task.
+        tokenizer: For the transcript.
+        batch_size: Utterances of like length in a batch; no effect on the result.
+        device: Where the model is.
+        progress: Title of a progress bar, or None for none.
+
+    Returns:
+        Lines of ``predictions_*.jsonl``.
+    """
+    from tqdm import tqdm
+
+    examples = list(examples)
+    by_utt = {example.utt: example for example in examples}
+    batches = BatchFactory(UtteranceDataset(examples, {}), batch_size, shuffle=False).build_iter(epoch=0)
+    lines = {}
+    for utts, batch in tqdm(batches, desc=progress, unit="batch", disable=None if progress else True, mininterval=5):
+        outputs = model.logits(batch["speech"].to(device), batch["speech_lengths"].to(device))
+        for utt, decoded in zip(utts, decode(outputs, labels, tokenizer), strict=True):
+            lines[utt] = prediction_line(by_utt[utt], decoded)
+    return [lines[example.utt] for example in examples]
+
+
+def predict_fold(
+    models: Mapping[str, Path], test: list[Example], fold_by: str, batch_size: int = 16, device: str = "cpu", progress: str = ""
+) -> list[dict]:
+    """Predictions of a system for its held-out utterances.
+
+    What only stage 1 can tell (gender or words, where the second stage trains emotion alone) is taken from the stage-1
+    model, as in Table 3's figures with an asterisk; ``from_stage1`` names it.
+
+    Args:
+        models: Folder of the ``ser`` model and, for a two-stage system, of the ``stage1`` model.
+        test: The held-out utterances.
+        fold_by: What folds leave out, ``session`` or ``speaker``.
+        batch_size: Utterances at a time.
+        device: Where to compute.
+        progress: Title of the progress bars.
+
+    Returns:
+        Lines of ``predictions_*.jsonl``.
+
+    Raises:
+        InputError: When a model has heard the test data.
+    """
+    from espnet_ser.tasks.ser import SERTask
+
+    lines: list[dict] = []
+    done: set[str] = set()
+    for name in ("ser", "stage1"):
+        if name not in models or (name == "stage1" and set(read_config(models[name]).tasks) <= done):
+            continue
+        model, args = load_model(models[name], device)
+        refuse_leak(args.trained_on, test, fold_by, models[name])
+        new = predict(model, test, args.labels, SERTask.build_tokenizer(args), batch_size, device, f"{progress} {name}")
+        if name == "ser":
+            lines = new
+        else:
+            extra = [task for task in model.tasks if task not in done]
+            keys = ["text_hyp" if task == "asr" else task for task in extra]
+            lines = [
+                {**line, **{key: other[key] for key in keys}, "from_stage1": extra}
+                for line, other in zip(lines, new, strict=True)
+            ]
+        done |= set(model.tasks)
+    return lines

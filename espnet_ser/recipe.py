@@ -1,0 +1,95 @@
+"""Where a recipe keeps things, and which folds it has: the layout that stages 1 to 6 share."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.stamp import file_sha256
+from espnet_ser.systems import System
+
+DONE_FILE = "done.json"
+"""The stamp that a finished training leaves in its folder."""
+
+MODEL_FILE = "latest.pth"
+"""The weights after the last epoch (ESPnet's name)."""
+
+
+def fold_names(datadir: Path, asked: str | Iterable[str] | None = None) -> list[str]:
+    """The folds to run, in order.
+
+    Args:
+        datadir: Where stage 1 left ``fold<k>``.
+        asked: Names separated by spaces, or a list of them; all folds that there are where it is empty.
+
+    Raises:
+        InputError: When stage 1 has not run, or a fold does not exist.
+    """
+    known = sorted((path.name[4:] for path in datadir.glob("fold*") if (path / "fold.json").is_file()), key=_by_number)
+    if not known:
+        raise InputError(f"{datadir} has no folds: run stage 1, which makes them")
+    names = asked.split() if isinstance(asked, str) else list(asked or [])
+    for name in names:
+        if name not in known:
+            raise unknown_name("fold", name, known, where=str(datadir))
+    return list(dict.fromkeys(names)) or known
+
+
+def read_fold(datadir: Path, fold: str) -> dict:
+    """What stage 1 says of a fold: ``by``, ``test_sessions``, ``test_speakers`` and so on.
+
+    Raises:
+        InputError: When stage 1 has not made it.
+    """
+    path = datadir / f"fold{fold}" / "fold.json"
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run stage 1, which makes it")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def token_folder(dumpdir: Path, fold: str, token_type: str, nbpe: int) -> Path:
+    """Where stage 2 leaves a fold's token list."""
+    return dumpdir / f"fold{fold}" / (f"tokens_bpe{nbpe}" if token_type == "bpe" else "tokens_char")
+
+
+def stage1_folder(expdir: Path, system: System, fold: str, tag: str = "") -> Path:
+    """Where stage 3 leaves a fold's model: shared by all systems with the same first stage."""
+    return expdir / "stage1" / f"{system.stage1_name}{_suffix(tag)}" / f"fold{fold}"
+
+
+def system_folder(expdir: Path, name: str, tag: str = "") -> Path:
+    """Where stages 4 to 6 leave what they make of a system."""
+    return expdir / f"{name}{_suffix(tag)}"
+
+
+def trained_model_identity(folder: Path, stage: int) -> dict[str, str]:
+    """A trained model by content.
+
+    Args:
+        folder: Where its training left it.
+        stage: The stage of the recipe that trains it, named in errors.
+
+    Raises:
+        InputError: When the training has not finished, or its model is not what it left.
+    """
+    for name in (DONE_FILE, MODEL_FILE, "config.yaml"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name} is missing: run stage {stage}, which makes it")
+    return {name: file_sha256(folder / name) for name in (MODEL_FILE, "config.yaml")}
+
+
+def describe_run(fold_folder: Path) -> dict[str, object]:
+    """What a reader of results wants to know of a training, from its ``config.yaml``."""
+    import yaml
+
+    config = yaml.safe_load((fold_folder / "config.yaml").read_text(encoding="utf-8"))
+    names = ("ssl", "seed", "max_epoch", "batch_size", "optim", "optim_conf", "trainable_layers")
+    return {name: config[name] for name in names if name in config}
+
+
+def _suffix(tag: str) -> str:
+    return f"_{tag}" if tag else ""
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    return (int(name), "") if name.isdigit() else (10**9, name)

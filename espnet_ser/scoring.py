@@ -1,0 +1,123 @@
+"""Scores (Sec. 3.2): unweighted and weighted accuracy, word error rate, and how far to trust them. All in percent.
+
+Each is computed over utterances at once; a mean over batches would be another number.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+NUM_BOOTSTRAP = 1000
+
+
+def confusion_matrix(refs: Sequence[str], hyps: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    """Counts of (reference, hypothesis): int [labels, labels], a row per reference.
+
+    >>> confusion_matrix(["a", "a", "b"], ["a", "b", "b"], ["a", "b"]).tolist()
+    [[1, 1], [0, 1]]
+    """
+    index = {label: i for i, label in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    np.add.at(counts, ([index[ref] for ref in refs], [index[hyp] for hyp in hyps]), 1)
+    return counts
+
+
+def unweighted_accuracy(refs: Sequence[str], hyps: Sequence[str]) -> float:
+    """UA: the mean of the recalls of the classes that occur in the references.
+
+    >>> unweighted_accuracy(["a", "a", "a", "b"], ["a", "a", "a", "a"])
+    50.0
+    """
+    _require_pairs(refs, hyps)
+    recalls = [
+        100.0 * np.mean([hyp == label for ref, hyp in zip(refs, hyps, strict=True) if ref == label]) for label in set(refs)
+    ]
+    return float(np.mean(sorted(recalls)))
+
+
+def weighted_accuracy(refs: Sequence[str], hyps: Sequence[str]) -> float:
+    """WA: the share of utterances that are right.
+
+    >>> weighted_accuracy(["a", "a", "a", "b"], ["a", "a", "a", "a"])
+    75.0
+    """
+    _require_pairs(refs, hyps)
+    return float(100.0 * np.mean([ref == hyp for ref, hyp in zip(refs, hyps, strict=True)]))
+
+
+def word_error_rate(refs: Sequence[str], hyps: Sequence[str]) -> float | None:
+    """WER over all words of the references together; references without a word are left out. None where none has words.
+
+    >>> word_error_rate(["A B C D", ""], ["A X C", "NOISE"])
+    50.0
+    """
+    import jiwer
+
+    pairs = [(ref, hyp) for ref, hyp in zip(refs, hyps, strict=True) if ref.split()]
+    if not pairs:
+        return None
+    return float(100.0 * jiwer.wer([ref for ref, _ in pairs], [hyp for _, hyp in pairs]))
+
+
+def bootstrap_interval(
+    refs_by_fold: Sequence[Sequence[str]], hyps_by_fold: Sequence[Sequence[str]], seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of pooled UA and WA: utterances drawn again with replacement within each fold.
+
+    Args:
+        refs_by_fold: References of each fold.
+        hyps_by_fold: Hypotheses of each fold.
+        seed: Of the draws.
+
+    Returns:
+        ``{"ua": (low, high), "wa": (low, high)}``.
+    """
+    labels = sorted({ref for refs in refs_by_fold for ref in refs})
+    rng = np.random.default_rng(seed)
+    correct = np.zeros((NUM_BOOTSTRAP, len(labels)))
+    total = np.zeros((NUM_BOOTSTRAP, len(labels)))
+    for refs, hyps in zip(refs_by_fold, hyps_by_fold, strict=True):
+        classes = np.array([labels.index(ref) for ref in refs])
+        right = np.array([ref == hyp for ref, hyp in zip(refs, hyps, strict=True)])
+        draws = rng.integers(0, len(refs), size=(NUM_BOOTSTRAP, len(refs)))
+        for label in range(len(labels)):
+            member = classes[draws] == label
+            total[:, label] += member.sum(1)
+            correct[:, label] += (member & right[draws]).sum(1)
+    recalls = np.divide(correct, total, out=np.full_like(correct, np.nan), where=total > 0)
+    samples = {"ua": 100.0 * np.nanmean(recalls, axis=1), "wa": 100.0 * correct.sum(1) / total.sum(1)}
+    return {name: tuple(float(v) for v in np.percentile(values, [2.5, 97.5])) for name, values in samples.items()}
+
+
+def mean_and_std(values: Sequence[float]) -> dict[str, float]:
+    """Mean and sample standard deviation (n - 1; 0 for a single value) over folds.
+
+    >>> mean_and_std([1.0, 3.0])
+    {'mean': 2.0, 'std': 1.4142135623730951}
+    """
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
+
+
+def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
+    """Every score of one set of predictions (lines of ``predictions_*.jsonl``); None where a task has no output.
+
+    Returns:
+        ``ua``, ``wa``, ``gender_ua``, ``style_ua``, ``wer``, ``n``.
+    """
+    emotion = [(p["ref"], p["hyp"]) for p in predictions if p.get("hyp") is not None]
+    scores: dict[str, float | int | None] = {
+        "ua": unweighted_accuracy(*zip(*emotion, strict=True)) if emotion else None,
+        "wa": weighted_accuracy(*zip(*emotion, strict=True)) if emotion else None,
+    }
+    for task in ("gender", "style"):
+        pairs = [(p[task]["ref"], p[task]["hyp"]) for p in predictions if p.get(task)]
+        scores[f"{task}_ua"] = unweighted_accuracy(*zip(*pairs, strict=True)) if pairs else None
+    texts = [(p["text_ref"], p["text_hyp"]) for p in predictions if p.get("text_hyp") is not None]
+    scores["wer"] = word_error_rate(*zip(*texts, strict=True)) if texts else None
+    scores["n"] = len(predictions)
+    return scores
+
+
+def _require_pairs(refs: Sequence, hyps: Sequence) -> None:
+    if len(refs) != len(hyps) or len(refs) == 0:
+        raise ValueError(f"as many hypotheses as references are needed, and at least one: {len(refs)} and {len(hyps)}")

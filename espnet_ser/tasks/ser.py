@@ -1,0 +1,216 @@
+"""The ESPnet task: the only place where a configuration becomes objects."""
+
+import argparse
+from argparse import Namespace
+from pathlib import Path
+
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import int_or_none, str2bool, str_or_none
+
+from espnet_ser.checkpoint import (
+    build_encoder,
+    load_pretrained_encoder,
+    load_weights,
+    read_weights,
+)
+from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.loader import BatchFactory, UtteranceDataset, collate
+from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
+from espnet_ser.encoder_folder import read_encoder_config, wants_normalized_waveform
+from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.models.heads import CTCHead, UtteranceHead
+from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
+from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+from espnet_ser.provenance import describe_training_data, refuse_leak
+from espnet_ser.recipe import MODEL_FILE
+from espnet_ser.trainer import SERTrainer
+
+GENDERS = ["f", "m"]
+STYLES = ["improvised", "scripted"]
+
+
+class SERTask(AbsTask):
+    """Speech emotion recognition, and the tasks that prepare or help it: one task class for both stages.
+
+    What training fills in (``labels``, ``token_list``, ``encoder_config``, ``trained_on``) is saved in ``config.yaml``, so
+    that a trained model is rebuilt from its folder alone.
+    """
+
+    num_optimizers = 1
+    trainer = SERTrainer
+    class_choices_list: list = []
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds this task's options to ESPnet's."""
+        group = parser.add_argument_group("Data")
+        group.add_argument("--train_dir", type=str_or_none, help="data directory to train on")
+        group.add_argument("--valid_dir", type=str_or_none, help="data directory of the held-out utterances")
+        group.add_argument("--fold_by", default="session", choices=("session", "speaker"), help="what a fold holds out")
+        group.add_argument("--token_dir", type=str_or_none, help="folder with the fold's token list (asr)")
+        group.add_argument(
+            "--batch_jitter", type=float, default=0.1, help="noise on the log lengths that batches are sorted by"
+        )
+
+        group = parser.add_argument_group("Model")
+        group.add_argument("--tasks", nargs="+", default=["emotion"], help=f"what is trained: some of {', '.join(TASKS)}")
+        group.add_argument("--ssl", type=str_or_none, help="folder of the pretrained encoder, in transformers' format")
+        group.add_argument("--encoder_conf", action=NestedDictAction, default={}, help="changes to the encoder's own settings")
+        group.add_argument(
+            "--trainable_layers", type=int_or_none, help="Transformer layers to train, from the top; default all"
+        )
+        group.add_argument("--skip_layer", type=int_or_none, help="layer that the gender head sees beside the last one")
+        group.add_argument("--frozen_dropout", type=str2bool, default=False, help="keep dropout alive in frozen layers")
+        group.add_argument("--dropout", type=float, default=0.1, help="dropout of the heads")
+        group.add_argument("--aux_weight", type=float, default=0.1, help="weight of the auxiliary tasks beside emotion (Eq. 1)")
+        group.add_argument("--literal_eq", type=str2bool, default=False, help="give emotion that weight, as Eq. 1 is printed")
+        group.add_argument("--stage1_dir", type=str_or_none, help="trained stage-1 model of the same fold to start from")
+
+        group = parser.add_argument_group("Filled in by training, kept in config.yaml")
+        group.add_argument("--encoder_config", action=NestedDictAction, help="the encoder's configuration")
+        group.add_argument("--normalize_waveform", type=str2bool, help="as the encoder's preprocessor says, unless given")
+        group.add_argument("--labels", action=NestedDictAction, help="class names of each utterance task")
+        group.add_argument("--token_list", nargs="+", help="the vocabulary of CTC, blank first")
+        group.add_argument("--trained_on", action=NestedDictAction, help="sessions, speakers and number of training utterances")
+        # The held-out fold chooses nothing: no best epoch is kept by its scores, the last one counts.
+        parser.set_defaults(best_model_criterion=[], resume=True, use_matplotlib=False, use_tensorboard=False, num_att_plot=0)
+
+    @classmethod
+    def main_worker(cls, args: Namespace) -> None:
+        """Trains one model; see :meth:`espnet2.tasks.abs_task.AbsTask.main_worker`."""
+        cls.complete(args)
+        super().main_worker(args)
+
+    @classmethod
+    def complete(cls, args: Namespace) -> None:
+        """Fills in what follows from the data and the encoder, and refuses what would leak.
+
+        Raises:
+            InputError: For an unknown task, a missing folder, or a stage-1 model that has heard the held-out session.
+        """
+        for task in args.tasks:
+            if task not in TASKS:
+                raise unknown_name("task", task, TASKS)
+        if args.train_dir is None or args.valid_dir is None:
+            raise InputError("--train_dir and --valid_dir are both needed")
+        train, held_out = read_datadir(args.train_dir), read_datadir(args.valid_dir)
+        args.trained_on = describe_training_data(train)
+        refuse_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
+        if args.labels is None:
+            available = {"emotion": sorted({example.emotion for example in train}), "gender": GENDERS, "style": STYLES}
+            args.labels = {task: available[task] for task in args.tasks if task in UTTERANCE_TASKS}
+        if "asr" in args.tasks:
+            if args.token_dir is None:
+                raise InputError("--token_dir is needed to train asr: stage 2 makes it")
+            args.token_list = load_tokenizer(Path(args.token_dir)).tokens
+            args.token_dir = str(copy_tokenizer(Path(args.token_dir), Path(args.output_dir) / "tokens"))
+        if args.stage1_dir is not None:
+            from espnet_ser.inference import read_config
+
+            stage1 = read_config(Path(args.stage1_dir))
+            refuse_leak(getattr(stage1, "trained_on", None), held_out, args.fold_by, args.stage1_dir)
+            args.encoder_config, args.normalize_waveform = stage1.encoder_config, stage1.normalize_waveform
+
+    @classmethod
+    def build_model(cls, args: Namespace) -> SERModel:
+        """The model as training begins: from stage 1 where there is one, else from the pretrained encoder."""
+        model = cls.build_untrained(args)
+        if getattr(args, "stage1_dir", None) is not None:
+            path = Path(args.stage1_dir) / MODEL_FILE
+            weights = read_weights(path)
+            known = {name.split(".")[1] for name in weights if name.startswith("heads.")}
+            fresh = [f"heads.{task}." for task in model.tasks if task not in known]
+            load_weights(model, weights, fresh=fresh, source=path)
+        elif getattr(args, "ssl", None) is not None:
+            load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
+        return model
+
+    @classmethod
+    def build_untrained(cls, args: Namespace) -> SERModel:
+        """The model's structure with fresh weights: all that a trained model's weights need to be loaded into.
+
+        Raises:
+            InputError: When the settings do not fit together.
+        """
+        if getattr(args, "encoder_config", None) is None:
+            if getattr(args, "ssl", None) is None:
+                raise InputError("--ssl is needed: the folder of a pretrained encoder")
+            args.encoder_config = read_encoder_config(Path(args.ssl))
+        if getattr(args, "normalize_waveform", None) is None:
+            args.normalize_waveform = wants_normalized_waveform(Path(args.ssl)) if args.ssl is not None else True
+        wav2vec2 = build_encoder({**args.encoder_config, **args.encoder_conf})
+        known = type(wav2vec2.config)().to_dict()
+        for name in args.encoder_conf:
+            if name not in known:
+                raise unknown_name("key of encoder_conf", name, known)
+        num_layers = wav2vec2.config.num_hidden_layers
+        try:
+            encoder = Wav2Vec2Encoder(
+                wav2vec2,
+                num_trainable_layers=num_layers if args.trainable_layers is None else args.trainable_layers,
+                tap_layer=args.skip_layer if "gender" in args.tasks else None,
+                normalize_waveform=args.normalize_waveform,
+                frozen_dropout=args.frozen_dropout,
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        heads = {}
+        for task in args.tasks:
+            if task == "asr":
+                heads[task] = CTCHead(encoder.dim, len(args.token_list), args.dropout)
+            else:
+                dim = 2 * encoder.dim if task == "gender" and encoder.tap_layer is not None else encoder.dim
+                heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout)
+        return SERModel(encoder, heads, aux_weight=args.aux_weight, literal_eq=args.literal_eq)
+
+    @classmethod
+    def build_model_from_file(cls, config_file=None, model_file=None, device="cpu") -> tuple[SERModel, Namespace]:
+        """A trained model from its folder, every parameter covered; no pretrained encoder and no stage-1 model is needed."""
+        from espnet_ser.inference import load_model
+
+        folder = Path(config_file if config_file is not None else model_file).parent
+        return load_model(folder, device, None if model_file is None else Path(model_file))
+
+    @classmethod
+    def build_tokenizer(cls, args: Namespace) -> Tokenizer | None:
+        """The tokenizer that training used; None without an ``asr`` head."""
+        return load_tokenizer(Path(args.token_dir)) if "asr" in args.tasks else None
+
+    @classmethod
+    def build_iter_factory(cls, args, distributed_option, mode, kwargs=None) -> BatchFactory:
+        """The batches of ``train`` or ``valid``."""
+        distributed = distributed_option.distributed
+        examples = read_datadir(args.train_dir if mode == "train" else args.valid_dir)
+        batch_size = args.batch_size if mode == "train" or args.valid_batch_size is None else args.valid_batch_size
+        return BatchFactory(
+            UtteranceDataset(examples, args.labels, cls.build_tokenizer(args)),
+            batch_size,
+            seed=args.seed,
+            jitter=args.batch_jitter,
+            shuffle=mode == "train",
+            rank=distributed_option.dist_rank if distributed else 0,
+            world_size=distributed_option.dist_world_size if distributed else 1,
+            num_workers=args.num_workers,
+            pin_memory=args.ngpu > 0,
+        )
+
+    @classmethod
+    def build_collate_fn(cls, args, train):
+        """Pads a list of utterances (for callers that bring their own data set)."""
+        return collate
+
+    @classmethod
+    def build_preprocess_fn(cls, args, train):
+        """None: waveforms need no preparation that the model does not do."""
+        return None
+
+    @classmethod
+    def required_data_names(cls, train=True, inference=False):
+        """What a batch must hold."""
+        return ("speech",)
+
+    @classmethod
+    def optional_data_names(cls, train=True, inference=False):
+        """What a batch may hold, by the model's tasks."""
+        return ("emotion", "gender", "style", "text")

@@ -1,0 +1,41 @@
+import pytest
+import torch
+from tiny import examples_of
+
+from espnet_ser.data.loader import BatchFactory, UtteranceDataset
+from espnet_ser.data.tokens import CharTokenizer
+from espnet_ser.errors import InputError
+
+LABELS = {"emotion": ["angry", "happy", "neutral", "sad"], "gender": ["f", "m"]}
+
+
+def dataset(tmp_path):
+    examples = examples_of(tmp_path)
+    return UtteranceDataset(examples, LABELS, CharTokenizer(CharTokenizer.make_tokens(e.text for e in examples)))
+
+
+def test_batches_hold_padded_speech_and_targets(tmp_path):
+    data = dataset(tmp_path)
+    for utts, batch in BatchFactory(data, 3, seed=0).build_iter(1):
+        lengths = [next(e.num_samples for e in data.examples if e.utt == utt) for utt in utts]
+        assert batch["speech_lengths"].tolist() == lengths
+        assert batch["speech"].shape == (len(utts), max(lengths))
+        assert batch["speech"].dtype == torch.float32
+        for i, utt in enumerate(utts):
+            example = next(e for e in data.examples if e.utt == utt)
+            assert LABELS["emotion"][batch["emotion"][i]] == example.emotion
+            assert LABELS["gender"][batch["gender"][i]] == example.gender
+            assert data.tokenizer.ids_to_text(batch["text"][i, : batch["text_lengths"][i]].tolist()) == example.text
+
+
+def test_ranks_share_each_batch_and_miss_nothing(tmp_path):
+    data = dataset(tmp_path)
+    alone = [set(utts) for utts, _ in BatchFactory(data, 4, seed=3).build_iter(2)]
+    ranks = [list(BatchFactory(data, 4, seed=3, rank=rank, world_size=2).build_iter(2)) for rank in (0, 1)]
+    assert [set(a[0]) | set(b[0]) for a, b in zip(*ranks, strict=True)] == alone
+    assert all(set(a[0]).isdisjoint(b[0]) for a, b in zip(*ranks, strict=True))
+
+
+def test_a_label_that_is_no_class_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"Ses01_F\S+: unknown emotion label 'happy'"):
+        UtteranceDataset(examples_of(tmp_path), {"emotion": ["angry", "neutral", "sad"]})
