@@ -1,0 +1,140 @@
+"""The recipes as users run them: run.sh, from a copy of the repository, on speech."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
+QUICK = ["--stage1-args", "--max_epoch 1", "--stage2-args", "--max_epoch 1"]
+
+
+def copy_of_repository(folder):
+    """A checkout with a space in its name; the environment is the one that runs the tests."""
+    target = folder / "my recipe"
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    for name in filter(None, files.decode().split("\0")):
+        source = ROOT / name
+        if source.is_symlink() or source.exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name, follow_symlinks=False)
+    return target
+
+
+def run(script, *arguments, cwd=None, check=True, **environment):
+    result = subprocess.run(
+        [script, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+    if check:
+        assert result.returncode == 0, f"{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
+    return result
+
+
+def files_of(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    return copy_of_repository(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def mini(repository):
+    """The mini recipe: a smaller release, two of its folds, fewer epochs."""
+    recipe = repository / "egs" / "mini_iemocap"
+    epochs = ["--stage1-args", "--max_epoch 4", "--stage2-args", "--max_epoch 6"]
+    result = run(recipe / "run.sh", "--num_utts", "240", "--folds", "1 2", *epochs, cwd="/")
+    return recipe, result
+
+
+def test_mini_recipe_learns_on_held_out_speakers(mini):
+    recipe, result = mini
+    assert "Successfully finished. [elapsed=" in result.stdout.splitlines()[-1]
+    results = json.loads((recipe / "exp" / "asr_gender_skip__ser" / "results.json").read_text())
+    assert set(results["folds"]) == {"1", "2"}
+    assert results["summary"]["last"]["ua"]["mean"] > 40  # chance: 25
+    assert results["summary"]["gender_ua"]["mean"] > 75  # chance: 50
+    assert results["summary"]["wer"]["mean"] < 90
+    assert (recipe / "exp" / "asr_gender_skip__ser" / "figures" / "confusion.png").stat().st_size > 5000
+    assert "epoch 4/4" in result.stdout  # progress
+
+
+def test_data_directories_pass_the_validator(mini):
+    recipe, _ = mini
+    for folder in ["all", "four_class", *(f"fold{k}/{part}" for k in range(1, 6) for part in ("train", "test", "train_all"))]:
+        assert (
+            "successfully validated"
+            in run(recipe / "utils" / "validate_data_dir.sh", "--no-feats", recipe / "data" / folder).stdout
+        )
+
+
+def test_a_finished_recipe_does_nothing_when_run_again(mini):
+    recipe, _ = mini
+    before = files_of(recipe / "exp") | files_of(recipe / "data") | files_of(recipe / "dump")
+    epochs = ["--stage1-args", "--max_epoch 4", "--stage2-args", "--max_epoch 6"]
+    result = run(recipe / "run.sh", "--num_utts", "240", "--folds", "1 2", *epochs)
+    assert result.stdout.count("up to date") >= 4
+    assert files_of(recipe / "exp") | files_of(recipe / "data") | files_of(recipe / "dump") == before
+
+
+def test_stages_can_be_run_one_after_the_other_on_real_speech(repository, mini):
+    if not RAVDESS.is_dir():
+        pytest.skip(f"no real speech at {RAVDESS}")
+    recipe = repository / "egs" / "iemocap"
+    options = ["--ssl", recipe / "conf" / "mini" / "encoder", "--stage2-config", "conf/mini/train_ser.yaml", "--folds", "2"]
+    options += ["--stage1-config", "conf/mini/train_stage1.yaml", *QUICK]
+    # a folder given from where the recipe is called
+    run(recipe / "run.sh", "--iemocap", RAVDESS.name, "--stop-stage", "3", *options, cwd=RAVDESS.parent)
+    assert not (recipe / "exp" / "asr_gender_skip__ser").exists()
+    run(recipe / "run.sh", "--stage", "4", "--stop-stage", "6", *options)
+    results = json.loads((recipe / "exp" / "asr_gender_skip__ser" / "results.json").read_text())
+    assert results["folds"]["2"]["n"] == 56
+
+
+def test_a_single_stage_system_skips_stage_three(mini):
+    recipe, _ = mini
+    options = ["--system", "stl_n8", "--folds", "1", *QUICK]
+    result = run(recipe / "run.sh", "--num_utts", "240", "--stage", "3", *options)
+    assert "stl_n8 is trained in a single stage" in result.stdout
+    assert json.loads((recipe / "exp" / "stl_n8" / "results.json").read_text())["summary"]["wer"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "where is the corpus? Give --iemocap DIR"),
+        (["--iemocap", "/no/such/corpus"], "/no/such/corpus"),
+        (["--stagee", "1"], "did you mean --stage"),
+        (["--stage", "x"], "--stage takes a whole number"),
+        (["--stage", "5", "--stop_stage", "4"], "no stage to run"),
+        (["--stop_stage", "9"], "there are stages 1 to 6"),
+        (["--system", "asr_ser", "--stage", "3"], "did you mean 'asr__ser'"),
+        (["--stage", "2"], "run stage 1"),
+        (["--stage", "2", "--datadir", "$(touch harm)"], "run stage 1"),
+        (["positional"], "no positional arguments"),
+    ],
+)
+def test_wrong_use_is_one_clear_line_and_nothing_is_written(repository, arguments, message, tmp_path):
+    recipe = copy_of_repository(tmp_path) / "egs" / "iemocap"
+    before = files_of(recipe)
+    result = run(recipe / "run.sh", *arguments, check=False, IEMOCAP="")
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    assert files_of(recipe) == before
+
+
+def test_a_failing_training_shows_its_reason(mini):
+    recipe, _ = mini
+    options = ["--num_utts", "240", "--folds", "1", "--tag", "wrong", "--stage", "4"]
+    result = run(recipe / "run.sh", *options, "--stage2-args", "--batch_sizes 3", check=False)
+    assert result.returncode != 0
+    assert "run.pl: " in result.stderr
+    assert "did you mean '--batch_size'" in result.stderr

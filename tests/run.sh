@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Every check and test of the project, in an environment of its own: the README's test command, and CI's.
+#   tests/run.sh [--recipe false] [--pytest-args "-k transcript"]
+set -euo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+cd -- "${root}"
+recipe=true    # run the mini recipe from end to end
+pytest_args=   # further arguments of pytest
+help_message="Usage: $0 [--recipe true] [--pytest-args ARGS]"
+. utils/parse_options.sh
+[[ $# -eq 0 ]] || { echo "$0: no positional arguments are taken" >&2; exit 2; }
+
+step() { echo; echo "== $* [${SECONDS}s]"; }
+
+step "environment"
+utils/setup_env.sh --extras test
+if ! (cd / && python3 -c 'import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in ("espnet_ser", "torch")))'); then
+    # shellcheck disable=SC1091
+    . .venv/bin/activate
+fi
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+
+step "ruff"
+ruff check .
+ruff format --check .
+
+step "shellcheck"
+mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
+shellcheck "${scripts[@]}"
+
+step "doctests"
+python3 -m pytest -q --doctest-modules espnet_ser --durations=0 --durations-min=5
+
+step "unit and shell tests"
+read -ra pytest_options <<<"${pytest_args}"
+python3 -m pytest tests/unit tests/shell "${pytest_options[@]}"
+
+if [[ ${recipe} == true ]]; then
+    step "the recipes from end to end"
+    python3 -m pytest tests/recipe "${pytest_options[@]}"
+fi
+
+step "all passed"

@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Runs a command, or an array of them, on this machine with its output in a log.
+
+Usage: run.pl [options] [JOB=1:n] LOG COMMAND [ARGUMENT ...]
+  e.g. run.pl --max-jobs-run 4 JOB=1:8 exp/log/cache.JOB.log python3 -m tool --split JOB
+  e.g. run.pl exp/log/count.log "sort text | uniq -c > exp/count"
+
+A lone COMMAND is a line for bash (with pipefail); a COMMAND with arguments is run as it stands, no shell in between.
+JOB, or whatever name stands before "=1:n", is replaced by the job's number in the log's name and in the command.
+
+Options, one argument each:
+  --max-jobs-run N   how many jobs of an array run at a time; by default as many as the CPUs can hold,
+                     and one at a time where each takes a GPU
+  --num-threads N    the CPUs that each job takes (1)
+  --gpu N            the GPUs that each job takes (0)
+  --mem, --config and any other option of a cluster's runner are accepted and have no effect here
+
+The name and these rules are those of Kaldi's job runners, so that queue.pl or slurm.pl fits in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TAIL_LINES = 20
+GRACE_S = 5  # between asking the jobs to end and killing them
+DATE = "%a %b %d %H:%M:%S %Z %Y"
+
+
+class UsageError(Exception):
+    """The command line makes no sense. The message says what and what to write."""
+
+
+class Job:
+    """One command with its log. It leads a process group, so that its whole pipeline can be ended."""
+
+    def __init__(self, number: int, log: str, command: list[str]):
+        self.number = number
+        self.log = log
+        self.command = command
+        self.pid: int | None = None
+        self.code: int | None = None
+        self.started_s = 0.0
+
+    def start(self) -> None:
+        """Write the log's head and start the command. A command that cannot be started has ended at once."""
+        self.started_s = time.monotonic()
+        Path(self.log).parent.mkdir(parents=True, exist_ok=True)
+        is_line = len(self.command) == 1
+        shown = self.command[0] if is_line else shlex.join(self.command)
+        head = f"# {shown}".replace("\n", "\n# ")
+        with open(self.log, "wb") as log:
+            log.write(os.fsencode(f"{head}\n# Started at {time.strftime(DATE)}\n#\n"))
+            log.flush()
+            argv = ["bash", "-o", "pipefail", "-c", self.command[0]] if is_line else self.command
+            try:
+                # Popen's own handle is not kept: the loop below reaps children by pid.
+                process = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                )
+            except OSError as error:
+                log.write(os.fsencode(f"run.pl: cannot run {argv[0]!r}: {error.strerror}\n"))
+                log.flush()
+                self.end(127 if isinstance(error, FileNotFoundError) else 126)
+                return
+            self.pid = process.pid
+            process.returncode = 0  # else its destructor would wait for the pid as well
+
+    def end(self, code: int) -> None:
+        """Write the log's last line."""
+        self.code = code
+        elapsed_s = round(time.monotonic() - self.started_s)
+        with open(self.log, "a+b") as log:
+            if log.seek(0, os.SEEK_END) > 0:
+                log.seek(-1, os.SEEK_END)
+                log.write(b"" if log.read() == b"\n" else b"\n")
+            log.write(f"# Ended (code {code}) at {time.strftime(DATE)}, elapsed time {elapsed_s} seconds\n".encode())
+
+    def kill(self, signum: int) -> bool:
+        """Send a signal to all of the job's processes; false where none is left."""
+        try:
+            os.killpg(self.pid, signum)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+
+class Pool:
+    """Runs jobs, so many at a time, until all have ended or a signal asks to stop."""
+
+    def __init__(self, jobs: list[Job], max_jobs_run: int):
+        self.jobs = jobs
+        self.max_jobs_run = max_jobs_run
+        self.running: dict[int, Job] = {}
+        self.ending: list[Job] = []
+        self.stopped_by: int | None = None
+        self.killed = False
+
+    def stop(self, signum: int, _frame: object) -> None:
+        """Signal handler: ask all that runs to end; kill it at the second signal."""
+        if self.stopped_by is not None:
+            self.kill(signum, None)
+            return
+        self.stopped_by = signum
+        self.ending = list(self.running.values())
+        for job in self.ending:
+            job.kill(signal.SIGTERM)
+        signal.alarm(GRACE_S)
+
+    def kill(self, _signum: int, _frame: object) -> None:
+        """Handler of the alarm that ends the grace period."""
+        self.killed = True
+        for job in self.ending:
+            job.kill(signal.SIGKILL)
+
+    def run(self) -> None:
+        """Run everything. The handlers only set state and send signals, so waiting goes on until each job is reaped."""
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self.stop)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's wish is respected
+            signal.signal(signal.SIGHUP, self.stop)
+        signal.signal(signal.SIGALRM, self.kill)
+        waiting = list(reversed(self.jobs))
+        try:
+            while self.running or (waiting and self.stopped_by is None):
+                while waiting and len(self.running) < self.max_jobs_run and self.stopped_by is None:
+                    self.start(waiting.pop())
+                if self.running:
+                    self.reap()
+        except OSError:  # a log that cannot be written must not leave the other jobs behind
+            for job in self.running.values():
+                job.kill(signal.SIGKILL)
+            raise
+        # The leader of a pipeline can end before its members do.
+        while not self.killed and any(job.kill(0) for job in self.ending):
+            time.sleep(0.02)
+        signal.alarm(0)
+
+    def reap(self) -> None:
+        """Wait for any job to end."""
+        pid, status = os.wait()
+        job = self.running.pop(pid, None)
+        if job is not None:
+            code = os.waitstatus_to_exitcode(status)
+            job.end(code if code >= 0 else 128 - code)
+
+    def start(self, job: Job) -> None:
+        """Start one job; if a signal came while it was being started, the handler has missed it."""
+        job.start()
+        if job.pid is None:
+            return
+        self.running[job.pid] = job
+        if self.stopped_by is not None and job not in self.ending:
+            self.ending.append(job)
+            job.kill(signal.SIGKILL if self.killed else signal.SIGTERM)
+
+
+def count(option: str, value: str, least: int) -> int:
+    """An option's number."""
+    if not re.fullmatch(r"[0-9]+", value) or int(value) < least:
+        raise UsageError(f"{option} takes a whole number, {least} or more, got {value!r}")
+    return int(value)
+
+
+def parse(arguments: list[str]) -> tuple[list[Job], int]:
+    """The jobs that a command line stands for, and how many may run at a time."""
+    rest = list(arguments)
+    options = {}
+    array = None
+    while rest:
+        if rest[0].startswith("-"):
+            if len(rest) < 2:
+                raise UsageError(f"option {rest[0]} needs a value")
+            options[rest[0].lstrip("-").replace("_", "-")] = rest[1]
+            del rest[:2]
+        elif array is None and re.fullmatch(r"[A-Za-z_]\w*=([0-9]+|[^/]*:[^/]*)", rest[0]):
+            array = rest.pop(0)
+        else:
+            break
+    if len(rest) < 2:
+        raise UsageError("a log file and a command are needed: run.pl [options] [JOB=1:n] LOG COMMAND ... (--help says more)")
+
+    name, first, last = None, 1, 1
+    if array is not None:
+        name, _, text = array.partition("=")
+        bounds = re.fullmatch(r"([0-9]+)(?::([0-9]+))?", text)
+        if bounds is None or not 1 <= int(bounds[1]) <= int(bounds[2] or bounds[1]):
+            raise UsageError(f"bad job range {array!r}: write {name}=1:n, counting from 1 or above")
+        first, last = int(bounds[1]), int(bounds[2] or bounds[1])
+    log, command = rest[0], rest[1:]
+    if last > first and name not in log:
+        raise UsageError(f"the log's name must contain {name}, or {last - first + 1} jobs would write to {log}")
+
+    def numbered(text: str, number: int) -> str:
+        return text.replace(name, str(number)) if name else text
+
+    jobs = [Job(n, numbered(log, n), [numbered(word, n) for word in command]) for n in range(first, last + 1)]
+    threads = count("--num-threads", options.get("num-threads", "1"), least=1)
+    gpus = count("--gpu", options.get("gpu", "0"), least=0)
+    fitting = 1 if gpus else max(1, len(os.sched_getaffinity(0)) // threads)
+    return jobs, count("--max-jobs-run", options.get("max-jobs-run", str(fitting)), least=1)
+
+
+def tail(path: str) -> list[bytes]:
+    """The last lines of a log, without reading a long one whole. Of a progress bar, its last state."""
+    with open(path, "rb") as log:
+        log.seek(max(0, os.path.getsize(path) - 65536))
+        return [line.rstrip().rsplit(b"\r", 1)[-1] for line in log.readlines()[-TAIL_LINES:]]
+
+
+def report(jobs: list[Job], failed: list[Job]) -> None:
+    """Say which jobs failed and show the end of the first one's log."""
+    first = failed[0]
+    which = ""
+    if len(jobs) > 1:
+        which = f" ({len(failed)} of {len(jobs)} failed: {', '.join(str(job.number) for job in failed)})"
+    print(f"run.pl: job failed, log is in {first.log}{which}", file=sys.stderr)
+    print(f"run.pl: its last {TAIL_LINES} lines:", file=sys.stderr, flush=True)
+    sys.stderr.buffer.write(b"".join(b"  " + line + b"\n" for line in tail(first.log)))
+    sys.stderr.flush()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the jobs; the exit status is 0 where all succeeded, 1 where not, 128 + n on signal n."""
+    if arguments[:1] in (["--help"], ["-h"]):
+        print(__doc__)
+        return 0
+    try:
+        jobs, max_jobs_run = parse(arguments)
+        pool = Pool(jobs, max_jobs_run)
+        pool.run()
+    except UsageError as error:
+        print(f"run.pl: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"run.pl: cannot write the log {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    if pool.stopped_by is not None:
+        name = signal.Signals(pool.stopped_by).name
+        print(f"run.pl: stopped by {name}, logs are in {Path(jobs[0].log).parent}", file=sys.stderr)
+        return 128 + pool.stopped_by
+    failed = [job for job in jobs if job.code != 0]
+    if failed:
+        report(jobs, failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
