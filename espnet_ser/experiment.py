@@ -1,5 +1,6 @@
 """One training of one fold: its folder, its inputs by content, and the ESPnet options that run it."""
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,7 +168,13 @@ class Experiment:
             known = [option for action in parser._actions for option in action.option_strings]
             raise unknown_name("ESPnet option", unknown[0], known, where="--args")
         with disk_errors_as_input_errors(self.folder):
-            SERTask.main(args)
+            try:
+                SERTask.main(args)
+            except RuntimeError as error:
+                # What torch.save says of a full disk; its own exceptions do not carry the cause.
+                if "PytorchStreamWriter" not in str(error) and "unexpected pos" not in str(error):
+                    raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             Stamp(self.folder / DONE_FILE).write(self.inputs, [self.folder / MODEL_FILE, self.folder / "config.yaml"])
 
 

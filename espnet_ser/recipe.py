@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.stamp import file_sha256
+from espnet_ser.stamp import Stamp, file_sha256
 from espnet_ser.systems import System
 
 DONE_FILE = "done.json"
@@ -75,6 +75,9 @@ def trained_model_identity(folder: Path, stage: int) -> dict[str, str]:
     for name in (DONE_FILE, MODEL_FILE, "config.yaml"):
         if not (folder / name).is_file():
             raise InputError(f"{folder / name} is missing: run stage {stage}, which makes it")
+    changed = Stamp(folder / DONE_FILE).changed_outputs()
+    if changed:
+        raise InputError(f"{folder}: {'; '.join(changed)}; run stage {stage} again, which trains it anew")
     return {name: file_sha256(folder / name) for name in (MODEL_FILE, "config.yaml")}
 
 

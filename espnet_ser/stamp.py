@@ -76,12 +76,12 @@ class Stamp:
             None when up to date; else one readable line per change, such as ``'seed: 1 -> 2'``, or ``['not run yet']``.
         """
         try:
-            stamp = json.loads(self.path.read_text(encoding="utf-8"))
-            old_inputs, outputs = _flat(stamp["inputs"]), dict(stamp["outputs"])
+            stamp = self._read()
         except FileNotFoundError:
             return ["not run yet"]
         except (ValueError, KeyError, TypeError, AttributeError):
             return [f"{self.path} is not a stamp"]
+        old_inputs, outputs = _flat(stamp["inputs"]), stamp["outputs"]
         changes = []
         new_inputs = _flat(json.loads(_canonical_json(inputs)))
         for key in sorted(old_inputs.keys() | new_inputs.keys()):
@@ -107,6 +107,19 @@ class Stamp:
         }
         stamp = {"inputs": json.loads(_canonical_json(inputs)), "outputs": records}
         atomic_write(self.path, json.dumps(stamp, indent=1, sort_keys=True) + "\n")
+
+    def changed_outputs(self) -> list[str]:
+        """What is no longer as the stage left it, whatever its inputs: one readable line per output, none if all is well."""
+        try:
+            return self._changed_outputs(self._read()["outputs"])
+        except FileNotFoundError:
+            return ["not run yet"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return [f"{self.path} is not a stamp"]
+
+    def _read(self) -> dict[str, dict]:
+        stamp = json.loads(self.path.read_text(encoding="utf-8"))
+        return {"inputs": dict(stamp["inputs"]), "outputs": dict(stamp["outputs"])}
 
     def _changed_outputs(self, outputs: Mapping[str, Mapping[str, object]]) -> list[str]:
         changes = []

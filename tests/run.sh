@@ -14,11 +14,8 @@ help_message="Usage: $0 [--recipe true] [--pytest-args ARGS]"
 step() { echo; echo "== $* [${SECONDS}s]"; }
 
 step "environment"
-utils/setup_env.sh --extras test
-if ! (cd / && python3 -c 'import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in ("espnet_ser", "torch")))'); then
-    # shellcheck disable=SC1091
-    . .venv/bin/activate
-fi
+env_extras="test"
+. utils/activate_env.sh
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 step "ruff"

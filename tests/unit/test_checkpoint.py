@@ -155,3 +155,21 @@ def test_other_architectures_are_refused():
         build_encoder({"model_type": "bert"})
     with pytest.raises(InputError, match="does not make a model"):
         build_encoder({"model_type": "wav2vec2", "hidden_size": 31, "num_attention_heads": 4})
+
+
+def test_checkpoints_with_older_names_are_loaded(tmp_path):
+    """As facebook/wav2vec2-base is on the hub: a pickle of tensors, a pretraining model, weight norm's former names."""
+    model = Wav2Vec2ForPreTraining(tiny_wav2vec2().config)
+    model.config.save_pretrained(tmp_path)
+    former = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
+    state = {}
+    for name, tensor in model.state_dict().items():
+        for new, old in former.items():
+            name = name.replace(new, old)
+        state[name] = tensor
+    assert any(name.endswith("weight_g") for name in state)
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    encoder = fresh_encoder(tmp_path)
+    load_pretrained_encoder(encoder, tmp_path)
+    expected = model.wav2vec2.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in encoder.state_dict().items())

@@ -15,6 +15,7 @@ from espnet_ser.history import read_history
 from espnet_ser.inference import load_model, predict
 from espnet_ser.predictions import read_predictions
 from espnet_ser.scoring import score, unweighted_accuracy
+from espnet_ser.stamp import file_sha256
 from espnet_ser.tasks.ser import SERTask
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -212,15 +213,33 @@ def test_stage_one_model_of_another_fold_is_refused(trained, tmp_path, capsys):
 
 
 def test_a_model_that_heard_the_test_data_makes_no_predictions(trained, capsys):
-    config = trained.root / "exp" / SYSTEM / "fold1" / "config.yaml"
-    content = config.read_text()
-    tampered = yaml.safe_load(content)
+    folder = trained.root / "exp" / SYSTEM / "fold1"
+    config, done = (folder / "config.yaml").read_text(), (folder / "done.json").read_text()
+    tampered = yaml.safe_load(config)
     tampered["trained_on"]["sessions"].append("1")
-    config.write_text(yaml.safe_dump(tampered))
+    (folder / "config.yaml").write_text(yaml.safe_dump(tampered))
     try:
+        assert "output config.yaml: changed since it was written; run stage 4 again" in refused(capsys, call=trained.infer)
+        stamp = json.loads(done)
+        path = folder / "config.yaml"
+        stamp["outputs"]["config.yaml"] = {"size": path.stat().st_size, "sha256": file_sha256(path)}
+        (folder / "done.json").write_text(json.dumps(stamp))
         assert "was trained on session 1" in refused(capsys, call=trained.infer)
     finally:
-        config.write_text(content)
+        (folder / "config.yaml").write_text(config)
+        (folder / "done.json").write_text(done)
+
+
+def test_weights_swapped_for_another_folds_are_noticed(trained, capsys):
+    weights = trained.root / "exp/stage1/asr_gender_skip/fold1/latest.pth"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        assert "output latest.pth: changed since it was written; run stage 3 again" in refused(
+            capsys, "ser", call=trained.train
+        )
+    finally:
+        weights.write_bytes(content)
 
 
 def test_training_data_that_holds_the_test_session_is_refused(recipe, capsys):
