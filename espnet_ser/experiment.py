@@ -12,6 +12,7 @@ from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.encoder_folder import encoder_identity, num_layers
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.history import read_history
 from espnet_ser.provenance import data_identity
 from espnet_ser.recipe import (
     DONE_FILE,
@@ -175,6 +176,12 @@ class Experiment:
                 if "PytorchStreamWriter" not in str(error) and "unexpected pos" not in str(error):
                     raise
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            reached = max((record["epoch"] for record in read_history(self.folder)), default=0)
+            if reached < args.max_epoch and args.patience is None:
+                raise InputError(
+                    f"{self.folder}: training stopped at epoch {reached} of {args.max_epoch}, its gradients infinite or NaN; "
+                    f"try a lower learning rate (--optim_conf lr=...)"
+                )
             Stamp(self.folder / DONE_FILE).write(self.inputs, [self.folder / MODEL_FILE, self.folder / "config.yaml"])
 
 

@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None) -> None:
     if changes is None:
         print(f"{args.datadir}: up to date")
     else:
-        print(f"{args.datadir}: written ({'; '.join(changes[:5])})")
+        reason = "" if changes == ["not run yet"] else f" ({'; '.join(changes[:5])})"
+        print(f"{args.datadir}: written{reason}")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ class SERTask(AbsTask):
         for task in args.tasks:
             if task not in TASKS:
                 raise unknown_name("task", task, TASKS)
+        args.optim_conf, args.scheduler_conf = _with_numbers(args.optim_conf), _with_numbers(args.scheduler_conf)
         if args.train_dir is None or args.valid_dir is None:
             raise InputError("--train_dir and --valid_dir are both needed")
         train, held_out = read_datadir(args.train_dir), read_datadir(args.valid_dir)
@@ -214,3 +215,15 @@ class SERTask(AbsTask):
     def optional_data_names(cls, train=True, inference=False):
         """What a batch may hold, by the model's tasks."""
         return ("emotion", "gender", "style", "text")
+
+
+def _with_numbers(conf: dict) -> dict:
+    """Settings in which 1e-4 is a number: YAML, which wants 1.0e-4, reads it as text."""
+    return {key: _number(value) if isinstance(value, str) else value for key, value in conf.items()}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -287,6 +287,17 @@ def test_an_unknown_key_in_the_configuration_gets_the_nearest_name(recipe, capsy
     assert "train.yaml: not YAML" in refused(capsys, "stage1", call=recipe.train)
 
 
+def test_learning_rates_may_be_written_as_people_write_them(recipe):
+    recipe.train("stage1", "--args", "--max_epoch 1 --optim_conf lr=5e-5")
+    assert load_model(recipe.root / "exp/stage1/asr_gender_skip/fold1")[1].optim_conf["lr"] == 5e-5
+
+
+def test_a_training_that_blows_up_is_not_taken_for_finished(recipe, capsys):
+    message = refused(capsys, "stage1", "--args", "--optim_conf lr=1e20 --max_epoch 4", call=recipe.train)
+    assert "its gradients infinite or NaN" in message
+    assert not (recipe.root / "exp/stage1/asr_gender_skip/fold1/done.json").exists()
+
+
 def test_default_configuration_stands_alone():
     config = SERTask.get_default_config()
     assert config["tasks"] == ["emotion"]

@@ -2,8 +2,8 @@
 """Makes the mini recipe's tiny wav2vec 2.0 encoder: what pretraining is to the real one, in an hour on two CPU cores.
 
 It hears espeak-ng speak random sentences in voices that the mini corpus does not use, and learns to spell them (CTC on the
-last layer) and to redraw their spectrum (from layer 2): log-mel bands, and the harmonics below 700 Hz. It is not told of
-emotion, gender or speaker. The result, ``conf/mini/encoder``, is a folder that transformers loads.
+last layer), and from layer 2 to redraw their spectrum (log-mel bands, and the harmonics below 700 Hz) and to tell the voices
+apart. It is not told of emotion or gender. The result, ``conf/mini/encoder``, is a folder that transformers loads.
 
     python3 egs/mini_iemocap/local/pretrain_encoder.py --output egs/mini_iemocap/conf/mini/encoder
 """
@@ -28,7 +28,7 @@ from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.batches import length_batches
 from espnet_ser.data.tokens import CharTokenizer, collapse
 from espnet_ser.models.losses import ctc_loss
-from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, valid_mask
+from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, masked_mean, valid_mask
 from espnet_ser.scoring import word_error_rate
 
 CONFIG = {
@@ -72,8 +72,8 @@ wish with woman word work world would write year yes yet you young your
 """
 
 
-def spoken_sentences(count: int, seed: int, nj: int) -> tuple[list[str], list[np.ndarray]]:
-    """Random sentences of one to six words, in random voices and manners: normalised texts and waveforms at 16 kHz."""
+def spoken_sentences(count: int, seed: int, nj: int) -> tuple[list[str], list[str], list[np.ndarray]]:
+    """Random sentences of one to six words, in random voices and manners: normalised texts, voices, waveforms at 16 kHz."""
     rng, words = random.Random(seed), WORDS.split()
     reserved = {voice.partition("+")[2] for voice in SPEAKER_VOICES.values()}
     voices = sorted(set(VOICES.split()) - reserved)
@@ -94,7 +94,8 @@ def spoken_sentences(count: int, seed: int, nj: int) -> tuple[list[str], list[np
         )
         for index in range(count)
     ]
-    return [normalise(request.text) for request in requests], list(speak_many(requests, nj))
+    texts, spoken_by = [normalise(request.text) for request in requests], [request.voice for request in requests]
+    return texts, spoken_by, list(speak_many(requests, nj))
 
 
 def spectrum(speech: torch.Tensor) -> torch.Tensor:
@@ -118,20 +119,22 @@ def main() -> None:
     """Speaks, trains, and writes the encoder's folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder for config.json and model.safetensors")
-    parser.add_argument("--num_utts", type=int, default=3000, help="sentences to speak")
-    parser.add_argument("--epochs", type=int, default=14, help="passes over them")
+    parser.add_argument("--num_utts", type=int, default=4000, help="sentences to speak")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over them")
     parser.add_argument("--seed", type=int, default=1, help="of everything")
     parser.add_argument("--nj", type=int, default=2, help="processes that speak")
     args = parser.parse_args()
 
-    texts, waveforms = spoken_sentences(args.num_utts + 200, args.seed, args.nj)
+    texts, spoken_by, waveforms = spoken_sentences(args.num_utts + 200, args.seed, args.nj)
     tokenizer = CharTokenizer(CharTokenizer.make_tokens(texts))
     torch.manual_seed(args.seed)
     model = Wav2Vec2Model(Wav2Vec2Config(**CONFIG)).eval()  # few passes over much speech: no dropout
     encoder = Wav2Vec2Encoder(model, CONFIG["num_hidden_layers"], tap_layer=2, normalize_waveform=False)
     model.feature_extractor.requires_grad_(True)
     ctc, redraw = nn.Linear(encoder.dim, len(tokenizer.tokens)), nn.Linear(encoder.dim, NUM_MELS + NUM_HARMONIC_BINS)
-    parameters = [*encoder.parameters(), *ctc.parameters(), *redraw.parameters()]
+    voices = sorted(set(spoken_by))
+    tell_voice = nn.Linear(encoder.dim, len(voices))
+    parameters = [*encoder.parameters(), *ctc.parameters(), *redraw.parameters(), *tell_voice.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
     lengths = [len(waveform) for waveform in waveforms]
     train, held_out = list(range(args.num_utts)), list(range(args.num_utts, len(texts)))
@@ -142,32 +145,33 @@ def main() -> None:
         speech = pad_sequence([torch.from_numpy(waveforms[i]) for i in batch], batch_first=True)
         features, num_frames = encoder.convolve(speech, torch.tensor([lengths[i] for i in batch]))
         hidden, tap = encoder.trainable_suffix(features, None, num_frames)
-        return ctc(hidden), redraw(tap), num_frames, speech
+        return ctc(hidden), redraw(tap), tell_voice(masked_mean(tap, num_frames)), num_frames, speech
 
     for epoch, batches in enumerate(epochs, 1):
-        start, total_ctc, total_spectrum = time.time(), 0.0, 0.0
+        start, totals = time.time(), np.zeros(3)
         for batch in batches:
-            logits, drawn, num_frames, speech = outputs(batch)
+            logits, drawn, voice_logits, num_frames, speech = outputs(batch)
             ids = [torch.tensor(tokenizer.text_to_ids(texts[i])) for i in batch]
             loss_ctc = ctc_loss(logits, num_frames, pad_sequence(ids, batch_first=True), torch.tensor([len(x) for x in ids]))
             target = spectrum(speech)[:, : drawn.shape[1]]
             mask = valid_mask(num_frames, drawn.shape[1])[:, : target.shape[1]]
             loss_spectrum = (drawn[:, : target.shape[1]] - target)[mask].square().mean()
+            loss_voice = nn.functional.cross_entropy(voice_logits, torch.tensor([voices.index(spoken_by[i]) for i in batch]))
             optimizer.zero_grad()
-            (loss_ctc + 0.5 * loss_spectrum).backward()
+            (loss_ctc + 0.5 * loss_spectrum + 0.2 * loss_voice).backward()
             nn.utils.clip_grad_norm_(parameters, 5.0)
             optimizer.step()
             schedule.step()
-            total_ctc, total_spectrum = total_ctc + loss_ctc.item(), total_spectrum + loss_spectrum.item()
+            totals += [loss_ctc.item(), loss_spectrum.item(), loss_voice.item()]
         hyps = {}
         with torch.no_grad():
             for batch in length_batches([lengths[i] for i in held_out], 24, shuffle=False):
                 batch = [held_out[i] for i in batch]
-                logits, _, num_frames, _ = outputs(batch)
+                logits, _, _, num_frames, _ = outputs(batch)
                 for i, path, frames in zip(batch, logits.argmax(-1).tolist(), num_frames.tolist(), strict=True):
                     hyps[i] = tokenizer.ids_to_text(collapse(path[:frames]))
         wer = word_error_rate([texts[i] for i in held_out], [hyps[i] for i in held_out])
-        means = f"ctc {total_ctc / len(batches):.3f}, spectrum {total_spectrum / len(batches):.3f}"
+        means = "ctc {:.3f}, spectrum {:.3f}, voice {:.3f}".format(*totals / len(batches))
         seconds = time.time() - start
         print(
             f"epoch {epoch}/{args.epochs}: {means}, WER of {len(held_out)} new sentences {wer:.1f} %, {seconds:.0f} s",
