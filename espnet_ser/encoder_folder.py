@@ -42,3 +42,18 @@ def num_layers(folder: Path) -> int:
     if type(layers) is not int or layers < 1:
         raise InputError(f"{folder / 'config.json'}: no number of Transformer layers (num_hidden_layers)")
     return layers
+
+
+def encoder_name(folder: Path) -> str:
+    """What to call an encoder in a report: its hub name, its place in this repository, or its folder's name.
+
+    >>> encoder_name(Path("/home/me/hub/models--facebook--wav2vec2-base/snapshots/0b5b8e8"))
+    'facebook/wav2vec2-base'
+    >>> encoder_name(Path("/home/me/encoders/mine"))
+    'mine'
+    """
+    for part in folder.parts:
+        if part.startswith("models--"):
+            return part.removeprefix("models--").replace("--", "/")
+    repository = Path(__file__).resolve().parents[1]
+    return str(folder.relative_to(repository)) if folder.is_relative_to(repository) else folder.name

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from espnet_ser.encoder_folder import encoder_name
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.stamp import Stamp, file_sha256
 from espnet_ser.systems import System
@@ -86,8 +87,8 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     import yaml
 
     config = yaml.safe_load((fold_folder / "config.yaml").read_text(encoding="utf-8"))
-    names = ("ssl", "seed", "max_epoch", "batch_size", "optim", "optim_conf", "trainable_layers")
-    return {name: config[name] for name in names if name in config}
+    names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "trainable_layers")
+    return {"encoder": encoder_name(Path(config["ssl"])), **{name: config[name] for name in names if name in config}}
 
 
 def _suffix(tag: str) -> str:
