@@ -20,16 +20,23 @@ def read_encoder_config(folder: Path) -> dict:
     Raises:
         InputError: When ``config.json`` is missing or no JSON.
     """
-    try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / 'config.json'}: not a transformers configuration ({error})") from error
+    return _read_mapping(folder / "config.json")
 
 
 def wants_normalized_waveform(folder: Path) -> bool:
     """Whether the encoder's preprocessor normalises each waveform; True (wav2vec 2.0's default) where it does not say."""
     path = folder / "preprocessor_config.json"
-    return bool(json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True)) if path.is_file() else True
+    return bool(_read_mapping(path).get("do_normalize", True)) if path.is_file() else True
+
+
+def _read_mapping(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a transformers configuration ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a transformers configuration (a {type(content).__name__}, not a mapping)")
+    return content
 
 
 def num_layers(folder: Path) -> int:

@@ -1,9 +1,13 @@
 """One training of one fold: its folder, its inputs by content, and the ESPnet options that run it."""
 
-import errno
+import fcntl
+import json
 import os
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import yaml
@@ -11,12 +15,12 @@ import yaml
 from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.encoder_folder import encoder_identity, num_layers
-from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.history import read_history
+from espnet_ser.errors import InputError
 from espnet_ser.provenance import data_identity
 from espnet_ser.recipe import (
     DONE_FILE,
     MODEL_FILE,
+    TOKENS_FOLDER,
     read_fold,
     stage1_folder,
     system_folder,
@@ -28,6 +32,9 @@ from espnet_ser.systems import System
 
 STARTED_FILE = "started.json"
 
+MAY_CHANGE = {"tasks", "trainable_layers", "skip_layer"}
+"""What a system says of its model and the user may say otherwise, among the further options."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -37,12 +44,14 @@ class Experiment:
         folder: Where it leaves its model.
         inputs: All that its result depends on, by content; machine and number of GPUs are not among it.
         options: Names and values of the ESPnet options that run it.
+        config: YAML of further ones.
         extra: Further ESPnet options, as the user wrote them.
     """
 
     folder: Path
     inputs: dict[str, object]
     options: dict[str, object]
+    config: Path
     extra: tuple[str, ...]
 
     @classmethod
@@ -107,7 +116,6 @@ class Experiment:
             "ssl": str(encoder),
             "stage1_dir": str(stage1_dir) if stage1_dir else None,
             "seed": seed,
-            "config": str(config),
         }
         inputs = {
             "model": model_options,
@@ -119,77 +127,87 @@ class Experiment:
             "fold_by": options["fold_by"],
             "encoder": encoder_identity(encoder),
             "tokens": _token_identity(token_dir) if token_dir else None,
-            "stage1": trained_model_identity(stage1_dir, stage=3) if stage1_dir else None,
+            "stage1": _stage1_identity(stage1_dir, encoder_identity(encoder), ssl) if stage1_dir else None,
             "espnet_ser": __version__,
         }
-        return cls(folder, inputs, options, tuple(extra))
+        return cls(folder, inputs, options, config, tuple(extra))
 
     def is_done(self) -> bool:
         """Whether this very training has finished, and its model is still what it left."""
         return Stamp(self.folder / DONE_FILE).difference(self.inputs) is None
 
-    def begin(self) -> None:
-        """Makes the folder ready: what an interrupted run of the same inputs left is kept, anything else is set aside.
-
-        A model trained on other inputs is moved to ``<folder>.superseded-<n>`` rather than lost.
-        """
-        with disk_errors_as_input_errors(self.folder):
-            started = Stamp(self.folder / STARTED_FILE)
-            changes = started.difference(self.inputs)
-            if changes is not None and self.folder.exists() and any(self.folder.iterdir()):
-                number = 1
-                while (aside := self.folder.with_name(f"{self.folder.name}.superseded-{number}")).exists():
-                    number += 1
-                os.rename(self.folder, aside)
-                print(f"{self.folder}: trained on other inputs ({'; '.join(changes[:3])}); moved to {aside}")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            started.write(self.inputs, [])
-
-    def run(self, ngpu: int = 0) -> None:
-        """Trains, and stamps the folder when it is done.
+    def check(self, ngpu: int = 0) -> Namespace:
+        """Reads the options and tries them out, before anything is written.
 
         Args:
             ngpu: GPUs; 0 for the CPU.
 
-        Raises:
-            InputError: For an unknown option, or whatever the task refuses.
-        """
-        from espnet_ser.tasks.ser import SERTask
+        Returns:
+            ESPnet's options.
 
-        parser = SERTask.get_parser()
-        _check_options(parser, self.options["config"], self.inputs["config"])
-        command = ["--output_dir", str(self.folder), "--ngpu", str(ngpu)]
+        Raises:
+            InputError: For an unknown option or key (the nearest is named), a value that makes no model, or whatever the task
+                refuses.
+        """
+        from espnet_ser.tasks.options import parse_options, try_options
+
+        command = ["--output_dir", str(self.folder), "--ngpu", str(ngpu), "--config", str(self.config)]
         if ngpu > 1:
             command += ["--multiprocessing_distributed", "true"]
         for name, value in self.options.items():
             if value is not None:
                 command += [f"--{name}", *(map(str, value) if isinstance(value, list) else [str(value)])]
-        args, unknown = parser.parse_known_args([*command, *self.extra])
-        if unknown:
-            known = [option for action in parser._actions for option in action.option_strings]
-            raise unknown_name("ESPnet option", unknown[0], known, where="--args")
-        with disk_errors_as_input_errors(self.folder):
+        args = parse_options(
+            command, self.config, self.inputs["config"], self.extra, set_by_recipe=set(self.options) - MAY_CHANGE
+        )
+        try_options(args)
+        return args
+
+    def run(self, args: Namespace) -> None:
+        """Trains, going on with what an interrupted run left, and stamps the folder when it is done.
+
+        A model trained on other inputs is moved to ``<folder>.superseded-<n>`` rather than lost.
+
+        Args:
+            args: From :meth:`check`.
+
+        Raises:
+            InputError: When another run trains here already, the disk is full, or the training fails.
+        """
+        from espnet_ser.tasks.ser import SERTask
+
+        with disk_errors_as_input_errors(self.folder), self._alone():
+            self._make_folder_ready()
+            SERTask.main(args)
+            outputs = [self.folder / name for name in (MODEL_FILE, "config.yaml", TOKENS_FOLDER)]
+            Stamp(self.folder / DONE_FILE).write(self.inputs, [output for output in outputs if output.exists()])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.folder.with_name(f".{self.folder.name}.lock"), "a") as lock:
             try:
-                SERTask.main(args)
-            except RuntimeError as error:
-                # What torch.save says of a full disk; its own exceptions do not carry the cause.
-                if "PytorchStreamWriter" not in str(error) and "unexpected pos" not in str(error):
-                    raise
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-            reached = max((record["epoch"] for record in read_history(self.folder)), default=0)
-            if reached < args.max_epoch and args.patience is None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
                 raise InputError(
-                    f"{self.folder}: training stopped at epoch {reached} of {args.max_epoch}, its gradients infinite or NaN; "
-                    f"try a lower learning rate (--optim_conf lr=...)"
-                )
-            Stamp(self.folder / DONE_FILE).write(self.inputs, [self.folder / MODEL_FILE, self.folder / "config.yaml"])
+                    f"{self.folder}: another run is training here; wait for it, or give this one a --tag"
+                ) from error
+            yield
 
-
-def _check_options(parser, path: object, config: dict) -> None:
-    known = {action.dest for action in parser._actions}
-    for key in config:
-        if key not in known:
-            raise unknown_name("option", key, known, where=str(path))
+    def _make_folder_ready(self) -> None:
+        started = Stamp(self.folder / STARTED_FILE)
+        changes = started.difference(self.inputs)
+        if changes is None:
+            return
+        left = [path for path in self.folder.iterdir() if path.name != STARTED_FILE] if self.folder.exists() else []
+        if left:
+            numbers = count(1)
+            while (aside := self.folder.with_name(f"{self.folder.name}.superseded-{next(numbers)}")).exists():
+                pass
+            os.rename(self.folder, aside)
+            print(f"{self.folder}: trained on other inputs ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
+        self.folder.mkdir(exist_ok=True)
+        started.write(self.inputs, [])
 
 
 def _read_config(path: Path) -> dict:
@@ -197,9 +215,12 @@ def _read_config(path: Path) -> dict:
         raise InputError(f"{path}: no such configuration file")
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        json.dumps(config, allow_nan=False)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict):
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: only numbers, text, lists and mappings are options: {error}") from error
+    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
         raise InputError(f"{path}: not a mapping of ESPnet options")
     return config
 
@@ -208,3 +229,12 @@ def _token_identity(folder: Path) -> dict[str, str]:
     if not (folder / "tokens.txt").is_file():
         raise InputError(f"{folder}/tokens.txt is missing: run stage 2, which makes it")
     return {name: file_sha256(folder / name) for name in ("tokens.txt", "bpe.model") if (folder / name).is_file()}
+
+
+def _stage1_identity(folder: Path, encoder: dict[str, str], ssl: str) -> dict[str, str]:
+    identity = trained_model_identity(folder, stage=3)
+    if Stamp(folder / DONE_FILE).inputs().get("encoder") != encoder:
+        raise InputError(
+            f"{folder} was trained from another encoder than --ssl {ssl}: give that one, or run stage 3 for this one"
+        )
+    return identity

@@ -31,6 +31,8 @@ def resolve_encoder(name_or_dir: str) -> Path:
         try:
             snapshot = Path(snapshot_download(name_or_dir, allow_patterns=list(ENCODER_FILES), local_files_only=True))
         except LocalEntryNotFoundError:
+            snapshot = None
+        if snapshot is None or not _has_weights(snapshot):  # never fetched, or a download that was cut short
             snapshot = Path(snapshot_download(name_or_dir, allow_patterns=list(ENCODER_FILES)))
     except HFValidationError as error:
         raise InputError(f"--ssl {name_or_dir}: neither a folder nor a name that a hub could know") from error
@@ -40,6 +42,10 @@ def resolve_encoder(name_or_dir: str) -> Path:
         raise InputError(
             f"--ssl {name_or_dir}: not a folder here, and the hub cannot be reached; download it elsewhere and give its folder"
         ) from error
-    if (snapshot / "model.safetensors").is_file() or (snapshot / "pytorch_model.bin").is_file():
+    if _has_weights(snapshot):
         return snapshot
     raise InputError(f"--ssl {name_or_dir}: the hub's repository holds no weights that transformers can load")
+
+
+def _has_weights(folder: Path) -> bool:
+    return (folder / "model.safetensors").is_file() or (folder / "pytorch_model.bin").is_file()

@@ -15,7 +15,7 @@ from espnet_ser.data.tokens import Tokenizer, collapse
 from espnet_ser.errors import InputError
 from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
 from espnet_ser.provenance import refuse_leak
-from espnet_ser.recipe import MODEL_FILE
+from espnet_ser.recipe import MODEL_FILE, TOKENS_FOLDER
 
 
 def load_model(folder: Path, device: str = "cpu", model_file: Path | None = None) -> tuple[SERModel, Namespace]:
@@ -34,7 +34,7 @@ def load_model(folder: Path, device: str = "cpu", model_file: Path | None = None
     from espnet_ser.tasks.ser import SERTask
 
     args = read_config(folder)
-    args.token_dir = str(folder / "tokens")
+    args.token_dir = str(folder / TOKENS_FOLDER)
     model = SERTask.build_untrained(args)
     model_file = model_file or folder / MODEL_FILE
     unused = load_weights(model, read_weights(model_file), source=model_file)

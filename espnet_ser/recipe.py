@@ -12,8 +12,14 @@ from espnet_ser.systems import System
 DONE_FILE = "done.json"
 """The stamp that a finished training leaves in its folder."""
 
+INFERRED_FILE = "inferred.json"
+"""The stamp that stage 5 leaves beside a fold's predictions."""
+
 MODEL_FILE = "latest.pth"
 """The weights after the last epoch (ESPnet's name)."""
+
+TOKENS_FOLDER = "tokens"
+"""The tokenizer, beside the model that uses it."""
 
 
 def fold_names(datadir: Path, asked: str | Iterable[str] | None = None) -> list[str]:
@@ -33,7 +39,9 @@ def fold_names(datadir: Path, asked: str | Iterable[str] | None = None) -> list[
     for name in names:
         if name not in known:
             raise unknown_name("fold", name, known, where=str(datadir))
-    return list(dict.fromkeys(names)) or known
+    if len(set(names)) < len(names):
+        raise InputError(f"folds {' '.join(names)}: a fold is named twice")
+    return names or known
 
 
 def read_fold(datadir: Path, fold: str) -> dict:
@@ -45,7 +53,13 @@ def read_fold(datadir: Path, fold: str) -> dict:
     path = datadir / f"fold{fold}" / "fold.json"
     if not path.is_file():
         raise InputError(f"{path} is missing: run stage 1, which makes it")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); remove it and run stage 1 again") from error
+    if not isinstance(record, dict) or record.get("by") not in ("session", "speaker"):
+        raise InputError(f"{path}: does not say whether the fold holds out a session or a speaker; run stage 1 again")
+    return record
 
 
 def token_folder(dumpdir: Path, fold: str, token_type: str, nbpe: int) -> Path:
@@ -86,8 +100,11 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     """What a reader of results wants to know of a training, from its ``config.yaml``."""
     import yaml
 
-    config = yaml.safe_load((fold_folder / "config.yaml").read_text(encoding="utf-8"))
-    names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "trainable_layers")
+    path = fold_folder / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run stage 4, which makes it")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "scheduler", "tasks", "trainable_layers", "skip_layer")
     return {"encoder": encoder_name(Path(config["ssl"])), **{name: config[name] for name in names if name in config}}
 
 

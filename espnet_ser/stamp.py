@@ -18,7 +18,16 @@ from pathlib import Path
 from espnet_ser.errors import InputError
 
 _SHOWN_CHARACTERS = 60
-_USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+_USER_ERRNOS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+}
 
 
 def _canonical_json(obj: object) -> str:
@@ -116,6 +125,13 @@ class Stamp:
             return ["not run yet"]
         except (ValueError, KeyError, TypeError, AttributeError):
             return [f"{self.path} is not a stamp"]
+
+    def inputs(self) -> dict:
+        """The inputs that the stage last finished with; nothing where it has not run."""
+        try:
+            return self._read()["inputs"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
 
     def _read(self) -> dict[str, dict]:
         stamp = json.loads(self.path.read_text(encoding="utf-8"))

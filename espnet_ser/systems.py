@@ -90,7 +90,7 @@ def load_system(conf_dir: Path, name: str) -> System:
         raise unknown_name("system", name, names)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: a system is a mapping with the key 'ser', and 'stage1' where it has two stages")
@@ -98,7 +98,11 @@ def load_system(conf_dir: Path, name: str) -> System:
     if "ser" not in content:
         raise InputError(f"{path}: the key 'ser' is missing")
     stage1 = _stage(path, content["stage1"]) if "stage1" in content else None
-    system = System(name, stage1, _stage(path, content["ser"]), content.get("paper") or {})
+    paper = content.get("paper") or {}
+    if not isinstance(paper, dict) or not all(isinstance(figure, int | float) for figure in paper.values()):
+        raise InputError(f"{path}: paper must be a mapping of scores to numbers")
+    _check_keys(path, "key of paper", paper, ("ua", "wa", "gender_ua", "wer"))
+    system = System(name, stage1, _stage(path, content["ser"]), paper)
     if "emotion" not in system.ser.tasks:
         raise InputError(f"{path}: 'ser' must train emotion")
     return system
@@ -121,6 +125,10 @@ def _stage(path: Path, content: object) -> Stage:
         raise InputError(f"{path}: trainable_layers must be 0 to {PAPER_LAYERS}, not {layers!r}")
     if not isinstance(content.get("skip", False), bool):
         raise InputError(f"{path}: skip must be true or false, not {content['skip']!r}")
+    if not content["tasks"] or len(set(content["tasks"])) < len(content["tasks"]):
+        raise InputError(f"{path}: tasks must name at least one task, each once")
+    if content.get("skip") and "gender" not in content["tasks"]:
+        raise InputError(f"{path}: skip is a branch of the gender head, and gender is not among the tasks")
     return Stage(tuple(content["tasks"]), layers, content.get("skip", False))
 
 

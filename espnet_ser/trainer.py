@@ -1,17 +1,25 @@
 """ESPnet's trainer, with scores that are exact over the epoch and a history that can be plotted."""
 
+import errno
 import logging
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from espnet2.torch_utils.device_funcs import to_device
 from espnet2.train.reporter import aggregate
 from espnet2.train.trainer import Trainer
 
-from espnet_ser.history import append_epoch
+from espnet_ser.errors import InputError
+from espnet_ser.history import append_epoch, read_history
 from espnet_ser.inference import decode, prediction_line
+from espnet_ser.recipe import MODEL_FILE
 from espnet_ser.scoring import score
+from espnet_ser.stamp import atomic_path
 
 TIMES = ("iter_time", "forward_time", "backward_time", "optim_step_time", "train_time", "loss_scale", "clip")
 
@@ -22,6 +30,46 @@ class SERTrainer(Trainer):
     UA is a mean of recalls and WER a ratio of sums: neither is a mean over batches, which is all that ESPnet's reporter
     takes. Each epoch leaves a line ``{"epoch", "max_epoch", "seconds", "train": {...}, "valid": {...}}`` in ``history.jsonl``.
     """
+
+    @classmethod
+    def run(cls, model, trainer_options, distributed_option, **kwargs) -> None:
+        """Trains to the end, each file of weights written whole; see :meth:`espnet2.train.trainer.Trainer.run`.
+
+        Raises:
+            InputError: When the checkpoint to go on from is damaged, or the gradients stopped being finite.
+        """
+        output_dir = Path(trainer_options.output_dir)
+        with atomic_torch_save():
+            super().run(model=model, trainer_options=trainer_options, distributed_option=distributed_option, **kwargs)
+        reached = max((record["epoch"] for record in read_history(output_dir)), default=0)
+        if reached < trainer_options.max_epoch:
+            raise InputError(
+                f"{output_dir}: training stopped at epoch {reached} of {trainer_options.max_epoch}, its gradients infinite or "
+                f"NaN; try a lower learning rate (--optim_conf lr=...)"
+            )
+        if not distributed_option.distributed or distributed_option.dist_rank == 0:
+            # A run that was killed after its last checkpoint resumes with nothing to do: its last weights may not be there yet.
+            last = output_dir / f"{trainer_options.max_epoch}epoch.pth"
+            if not last.exists():
+                with atomic_torch_save():
+                    torch.save(model.state_dict(), last)
+            link = output_dir / f".{MODEL_FILE}.link"
+            link.unlink(missing_ok=True)
+            link.symlink_to(last.name)
+            os.replace(link, output_dir / MODEL_FILE)
+
+    @staticmethod
+    def resume(checkpoint, **kwargs) -> None:
+        """Goes on from a checkpoint; see :meth:`espnet2.train.trainer.Trainer.resume`.
+
+        Raises:
+            InputError: When it cannot be read.
+        """
+        try:
+            Trainer.resume(checkpoint=checkpoint, **kwargs)
+        except (RuntimeError, OSError, EOFError, KeyError, ValueError, UnpicklingError) as error:
+            reason = str(error).splitlines()[0][:120]
+            raise InputError(f"{checkpoint} is damaged ({reason}): remove it to train this fold from its beginning") from error
 
     @classmethod
     def train_one_epoch(cls, model, iterator, reporter, options, distributed_option, **kwargs) -> bool:
@@ -81,3 +129,30 @@ class SERTrainer(Trainer):
         append_epoch(Path(options.output_dir), record)
         shown = ", ".join(f"{name} {value:.2f}" for name, value in valid.items())
         logging.info(f"epoch {epoch}/{options.max_epoch} held out: {shown}")
+
+
+@contextmanager
+def atomic_torch_save() -> Iterator[None]:
+    """Makes ``torch.save`` write beside and rename, while the body runs: ESPnet's trainer overwrites its checkpoint in place.
+
+    Raises:
+        OSError: ``torch.save`` reports a full disk as a RuntimeError; here it is the error it is.
+    """
+    save = torch.save
+
+    def save_whole(obj, f, *args, **kwargs):
+        if not isinstance(f, str | Path):
+            return save(obj, f, *args, **kwargs)
+        try:
+            with atomic_path(f) as beside:
+                save(obj, beside, *args, **kwargs)
+        except RuntimeError as error:
+            if "PytorchStreamWriter" not in str(error) and "unexpected pos" not in str(error):
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+
+    torch.save = save_whole
+    try:
+        yield
+    finally:
+        torch.save = save

@@ -5,7 +5,6 @@ cmd_backend=${cmd_backend:-local}
 
 case ${cmd_backend} in
     local)
-        train_cmd=(run.pl)  # data preparation and scoring
         cuda_cmd=(run.pl)   # training
         decode_cmd=(run.pl) # predictions
         ;;

@@ -6,8 +6,9 @@ log() {
     echo -e "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}:${FUNCNAME[1]}) $*"
 }
 SECONDS=0
-caller_dir=${PWD}
-command_line="$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"
+# Upper-case names are not options.
+CALLER_DIR=${PWD}
+COMMAND_LINE="$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
 # What runs
@@ -51,7 +52,7 @@ $(sed -n '/^# What runs/,/^expdir=/p' "${BASH_SOURCE[0]##*/}" | sed -E 's/^([a-z
 
 Stages: 1 data directories, 2 token lists, 3 stage-1 finetuning (ASR, gender), 4 SER finetuning, 5 predictions, 6 scores."
 
-log "${command_line}"
+log "${COMMAND_LINE}"
 . ../../utils/parse_options.sh
 if [[ $# -ne 0 ]]; then
     log "Error: no positional arguments are taken, got: $*"
@@ -64,10 +65,12 @@ fail() {
 }
 stage_on() { [[ ${stage} -le $1 && ${stop_stage} -ge $1 ]]; }
 # A folder named relative to where the recipe was called from.
-from_caller() { if [[ $1 != /* && -e ${caller_dir}/$1 ]]; then printf '%s\n' "${caller_dir}/$1"; else printf '%s\n' "$1"; fi; }
+from_caller() {
+    if [[ -n $1 && $1 != /* && -e ${CALLER_DIR}/$1 ]]; then printf '%s\n' "${CALLER_DIR}/$1"; else printf '%s\n' "$1"; fi
+}
 
 for name in stage stop_stage num_nodes nj nbpe seed batch_size; do
-    [[ ${!name} =~ ^[0-9]{1,9}$ ]] || fail "--${name} takes a whole number, not '${!name}'"
+    [[ ${!name} =~ ^(0|[1-9][0-9]{0,8})$ ]] || fail "--${name} takes a whole number, not '${!name}'"
 done
 [[ ${stop_stage} -le 6 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 6"
 [[ ${stage} -ge 1 && ${stage} -le ${stop_stage} ]] || fail "--stage ${stage} --stop_stage ${stop_stage}: no stage to run"
@@ -78,6 +81,10 @@ if [[ ${ngpu} == auto ]]; then
 fi
 [[ ${ngpu} =~ ^[0-9]+$ ]] || fail "--ngpu takes a whole number or auto, not '${ngpu}'"
 [[ ${nj} -ge 1 ]] || fail "--nj takes 1 or more"
+[[ ${folds} =~ ^[0-9\ ]*$ ]] || fail "--folds takes numbers separated by spaces, not '${folds}'"
+for name in tag stage1_tag; do
+    [[ ${!name} =~ ^[A-Za-z0-9._-]*$ && ${!name} != *..* ]] || fail "--${name} takes letters, digits, '.', '_' and '-', not '${!name}'"
+done
 
 iemocap_option=${iemocap}
 . ./db.sh
@@ -94,27 +101,43 @@ fi
 
 ser=(python3 -m espnet_ser)
 where=(--datadir "${datadir}" --expdir "${expdir}")
-which=(--system "${system}" --conf "${conf}" --tag "${tag}" --stage1_tag "${stage1_tag}")
+which=(--system "${system}" --conf "${conf}" --tag="${tag}" --stage1_tag="${stage1_tag}")
+
+# Jobs run in the background and are waited for, so that they are ended when the recipe is.
+running=()
+trap '[[ ${#running[@]} -eq 0 ]] || kill "${running[@]}" 2>/dev/null || true' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+start() {
+    "$@" &
+    running+=("$!")
+}
+finish() { # waits for the job started last
+    local status=0
+    wait "${running[-1]}" || status=$?
+    unset 'running[-1]'
+    return "${status}"
+}
 
 # Every fold of one training, as an array of jobs, while the epochs that finish are shown.
 #   train_folds NAME CONFIG ARGS FOLDER
 train_folds() {
-    local name=$1 config=$2 args=$3 folder=$4 fold_list fold progress status=0
+    local name=$1 config=$2 args=$3 folder=$4 fold_list fold status=0 followed=()
     read -ra fold_list <<<"${folds}"
     if [[ ${#fold_list[@]} -eq 0 ]]; then
         mapfile -t fold_list < <(printf '%s\n' "${datadir}"/fold*/fold.json | sed -E 's|.*/fold([^/]*)/fold.json|\1|' | sort -V)
     fi
-    local histories=()
-    for fold in "${fold_list[@]}"; do histories+=("${folder}/fold${fold}"); done
-    "${ser[@]}" progress "${histories[@]}" &
-    progress=$!
-    "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
-        JOB=1:"${#fold_list[@]}" "${folder}/log/train.JOB.log" \
-        "${ser[@]}" train --stage "${name}" --job JOB --folds "${fold_list[*]}" "${which[@]}" "${where[@]}" \
+    for fold in "${fold_list[@]}"; do followed+=("${folder}/fold${fold}"); done
+    start "${ser[@]}" progress "${followed[@]}"
+    start "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
+        ESPNET_SER_JOB=1:"${#fold_list[@]}" "${folder}/log/train.ESPNET_SER_JOB.log" \
+        "${ser[@]}" train --stage "${name}" --job ESPNET_SER_JOB --folds "${folds}" "${which[@]}" "${where[@]}" \
         --dumpdir "${dumpdir}" --config "${config}" --ssl "${ssl}" --seed "${seed}" --ngpu "${ngpu}" \
-        --token_type "${token_type}" --nbpe "${nbpe}" --stage1_data "${stage1_data}" --args "${args}" || status=$?
-    kill "${progress}" 2>/dev/null || true
-    wait "${progress}" 2>/dev/null || true
+        --token_type "${token_type}" --nbpe "${nbpe}" --stage1_data "${stage1_data}" --args="${args}"
+    finish || status=$?
+    kill "${running[-1]}" 2>/dev/null || true
+    finish || true
     return "${status}"
 }
 
@@ -154,13 +177,14 @@ fi
 if stage_on 5; then
     folder=${expdir}/${system}${tag:+_${tag}}
     log "stage 5: predictions for the held-out utterances: log in ${folder}/log/infer.log"
-    "${decode_cmd[@]}" --gpu "$((ngpu > 0))" "${folder}/log/infer.log" \
+    start "${decode_cmd[@]}" --gpu "$((ngpu > 0))" "${folder}/log/infer.log" \
         "${ser[@]}" infer "${which[@]}" "${where[@]}" --folds "${folds}" --batch_size "${batch_size}" --ngpu "$((ngpu > 0))"
+    finish
 fi
 
 if stage_on 6; then
     log "stage 6: scores, tables and figures"
-    "${ser[@]}" score "${which[@]}" "${where[@]}" --folds "${folds}" --command "${recipe_command:-${command_line}}"
+    "${ser[@]}" score "${which[@]}" "${where[@]}" --folds "${folds}" --command "${RECIPE_COMMAND:-${COMMAND_LINE}}"
 fi
 
 log "Successfully finished. [elapsed=${SECONDS}s]"

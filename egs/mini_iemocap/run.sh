@@ -3,19 +3,28 @@
 # runs its stages on it with a tiny encoder. Takes every option of ../iemocap/run.sh, and --num_utts N before them.
 set -euo pipefail
 
-command_line="$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"
+RECIPE_COMMAND="$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"
+export RECIPE_COMMAND
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+
 num_utts=480 # utterances to speak, of which five in six are of the four classes
 if [[ ${1-} == --num_utts || ${1-} == --num-utts ]]; then
     num_utts=${2:?--num_utts takes a number}
     shift 2
 fi
+if [[ ${1-} == --help || ${1-} == -h ]]; then
+    printf '%s\n' "Usage: $0 [--num_utts 480] [options of ../iemocap/run.sh, which follow]"
+    exec "${here}/../iemocap/run.sh" --help
+fi
+nj=$(nproc --all)
 
 . "${here}/../iemocap/path.sh"
 
-python3 -m espnet_ser synthesize --output "${here}/release" --num_utts "${num_utts}" --nj "$(nproc)"
+release=${here}/release/${num_utts}
+mkdir -p "${release%/*}"
+python3 -m espnet_ser synthesize --output "${release}" --num_utts "${num_utts}" --nj "${nj}"
 
-recipe_command=${command_line} exec "${here}/../iemocap/run.sh" \
-    --iemocap "${here}/release" --datadir "${here}/data" --dumpdir "${here}/dump" --expdir "${here}/exp" \
-    --ssl "${here}/conf/mini/encoder" --nj "$(nproc)" \
+exec "${here}/../iemocap/run.sh" \
+    --iemocap "${release}" --datadir "${here}/data" --dumpdir "${here}/dump" --expdir "${here}/exp" \
+    --ssl "${here}/conf/mini/encoder" --nj "${nj}" \
     --stage1-config conf/mini/train_stage1.yaml --stage2-config conf/mini/train_ser.yaml "$@"

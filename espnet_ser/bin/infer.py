@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_ser.bin.parser import CommandParser
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of stage 5."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="espnet-ser infer",
         description=__doc__,
         epilog="example: espnet-ser infer --system asr_gender_skip__ser --conf conf --folds '1 2'",
@@ -28,12 +30,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Writes ``predictions_last.jsonl`` for each fold."""
     args = get_parser().parse_args(argv)
     from espnet_ser.data.datadir import read_datadir
+    from espnet_ser.errors import InputError
     from espnet_ser.predictions import predictions_path, write_predictions
     from espnet_ser.provenance import data_identity
-    from espnet_ser.recipe import fold_names, read_fold, stage1_folder, system_folder, trained_model_identity
+    from espnet_ser.recipe import (
+        DONE_FILE,
+        INFERRED_FILE,
+        fold_names,
+        read_fold,
+        stage1_folder,
+        system_folder,
+        trained_model_identity,
+    )
     from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
     from espnet_ser.systems import load_system
 
+    if args.batch_size < 1:
+        raise InputError(f"--batch_size must be 1 or more, not {args.batch_size}")
     system = load_system(args.conf, args.system)
     for fold in fold_names(args.datadir, args.folds):
         folder = system_folder(args.expdir, system.name, args.tag) / f"fold{fold}"
@@ -47,7 +60,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             },
             "test": data_identity(test),
         }
-        stamp = Stamp(folder / "inferred.json")
+        trained_on = Stamp(folder / DONE_FILE).inputs()
+        if trained_on.get("stage1") != inputs["models"].get("stage1") or trained_on.get("test") != inputs["test"]:
+            raise InputError(
+                f"{folder} was trained from other data or another stage-1 model than is here now: run stage 4 again"
+            )
+        stamp = Stamp(folder / INFERRED_FILE)
         if stamp.difference(inputs) is None:
             print(f"fold {fold}: predictions up to date")
             continue

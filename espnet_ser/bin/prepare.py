@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
+from espnet_ser.bin.parser import CommandParser
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="espnet-ser prepare",
         description="Read and check a release of IEMOCAP and write Kaldi data directories: all, four_class and fold<k>.",
         epilog="example: espnet-ser prepare --iemocap /corpora/IEMOCAP_full_release --datadir data",

@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_ser.bin.parser import CommandParser
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="espnet-ser progress", description=__doc__, epilog="example: espnet-ser progress exp/stage1/asr_gender_skip/fold*"
     )
     parser.add_argument("folders", nargs="+", type=Path, help="folders of trainings, running or still to start")

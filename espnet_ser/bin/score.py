@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_ser.bin.parser import CommandParser
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of stage 6."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="espnet-ser score",
         description=__doc__,
         epilog="example: espnet-ser score --system asr_gender_skip__ser --conf conf --folds '1 2 3 4 5'",
@@ -28,9 +30,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     import json
 
+    from espnet_ser.data.datadir import read_datadir
+    from espnet_ser.errors import InputError
     from espnet_ser.history import read_history
     from espnet_ser.predictions import SELECTIONS, predictions_path, read_predictions
-    from espnet_ser.recipe import describe_run, fold_names, stage1_folder, system_folder
+    from espnet_ser.recipe import INFERRED_FILE, describe_run, fold_names, stage1_folder, system_folder
     from espnet_ser.report import plot_confusion, plot_curves, results_markdown
     from espnet_ser.results import summarise
     from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, file_sha256
@@ -39,17 +43,30 @@ def main(argv: Sequence[str] | None = None) -> None:
     system = load_system(args.conf, args.system)
     base = system_folder(args.expdir, system.name, args.tag)
     folders = {fold: base / f"fold{fold}" for fold in fold_names(args.datadir, args.folds)}
-    predictions = {
-        fold: {
-            selection: read_predictions(predictions_path(folder, selection))
-            for selection in SELECTIONS
-            if selection == "last" or predictions_path(folder, selection).is_file()
-        }
-        for fold, folder in folders.items()
-    }
+    predictions = {}
+    for fold, folder in folders.items():
+        selections = [name for name in SELECTIONS if name == "last" or predictions_path(folder, name).is_file()]
+        predictions[fold] = {name: read_predictions(predictions_path(folder, name)) for name in selections}
+        changed = Stamp(folder / INFERRED_FILE).changed_outputs()
+        utts = {line["utt"] for line in predictions[fold]["last"]}
+        if changed or utts != {example.utt for example in read_datadir(args.datadir / f"fold{fold}" / "test")}:
+            reason = "; ".join(changed) or "they are not of the utterances that this fold holds out"
+            raise InputError(f"predictions in {folder}: {reason}; run stage 5 again")
+    runs = {fold: describe_run(folder) for fold, folder in folders.items()}
+    first = next(iter(folders))
+    for fold, run in runs.items():
+        for key, value in run.items():
+            if value != runs[first][key]:
+                raise InputError(
+                    f"{folders[fold]} was trained with {key} {value}, {folders[first]} with {runs[first][key]}: "
+                    f"scores of different systems are not pooled; run stages 3 to 5 for all folds alike"
+                )
     made_from = {
-        fold: {selection: file_sha256(predictions_path(folders[fold], selection)) for selection in by}
-        for fold, by in predictions.items()
+        "paper": dict(system.paper),
+        "runs": runs,
+        "predictions": {
+            fold: {name: file_sha256(predictions_path(folders[fold], name)) for name in by} for fold, by in predictions.items()
+        },
     }
     stamp = Stamp(base / ".scored.json")
     if stamp.difference(made_from) is None:
@@ -61,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if system.stage1 is not None:
         stage1 = {fold: read_history(stage1_folder(args.expdir, system, fold, args.stage1_tag)) for fold in folders}
         histories = {"stage 1": stage1, **histories}
-    text = results_markdown(results, system.paper, args.command, describe_run(next(iter(folders.values()))))
+    text = results_markdown(results, system.paper, args.command, runs[first])
     with disk_errors_as_input_errors(base):
         pooled = [line for by in predictions.values() for line in by["last"]]
         plot_confusion(pooled, base / "figures" / "confusion.png", f"{system.name}: {len(pooled)} held-out utterances")

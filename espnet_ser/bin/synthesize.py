@@ -3,10 +3,12 @@
 import argparse
 from collections.abc import Sequence
 
+from espnet_ser.bin.parser import CommandParser
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="espnet-ser synthesize",
         description=__doc__,
         epilog="example: espnet-ser synthesize --output release --num_utts 400 --seed 0 --nj 2",

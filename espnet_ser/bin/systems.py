@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_ser.bin.parser import CommandParser
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="espnet-ser systems", description=__doc__, epilog="example: espnet-ser systems --conf conf"
-    )
+    parser = CommandParser(prog="espnet-ser systems", description=__doc__, epilog="example: espnet-ser systems --conf conf")
     parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
     parser.add_argument("--system", help="this system alone")
     parser.add_argument("--print", choices=("table", "stage1"), default="table", help="a table, or the name of its first stage")

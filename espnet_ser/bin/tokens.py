@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_ser.bin.parser import CommandParser
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of stage 2."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="espnet-ser tokens",
         description=__doc__,
         epilog="example: espnet-ser tokens --datadir data --dumpdir dump --folds '1 2 3 4 5' --ssl facebook/wav2vec2-base",

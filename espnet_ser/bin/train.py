@@ -5,10 +5,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_ser.bin.parser import CommandParser
+
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of stages 3 and 4."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="espnet-ser train",
         description=__doc__,
         epilog="example: espnet-ser train --stage stage1 --system asr_gender_skip__ser --conf conf "
@@ -69,6 +71,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     if experiment.is_done():
         print(f"{experiment.folder}: up to date")
         return
-    experiment.begin()
-    experiment.run(ngpu=args.ngpu)
+    experiment.run(experiment.check(ngpu=args.ngpu))
     print(f"{experiment.folder}: finished")

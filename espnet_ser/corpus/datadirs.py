@@ -14,7 +14,7 @@ from pathlib import Path
 from espnet_ser.corpus.folds import Fold, make_folds
 from espnet_ser.corpus.iemocap import EMOTIONS, Utterance
 from espnet_ser.corpus.transcript import normalise
-from espnet_ser.data.datadir import Example, write_datadir
+from espnet_ser.data.datadir import FILES, Example, write_datadir
 from espnet_ser.errors import InputError
 from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, locked, replace_folder
 
@@ -75,6 +75,9 @@ def _replace_contents(datadir: Path, examples: Sequence[Example], folds_by: str,
         raise InputError(f"{datadir}: not a folder; name another with --datadir")
     present = list(datadir.iterdir()) if datadir.exists() else []
     ours = [path for path in present if _OURS.fullmatch(path.name)]
+    for path in sorted(path for folder in ours for path in folder.rglob("*") if path.is_file()):
+        if path.name not in FILES and path.name != "fold.json":
+            raise InputError(f"{path}: not a file of a data directory, and would be lost; move it, or name another --datadir")
     can_swap = not os.path.ismount(datadir) and os.access(datadir.parent, os.W_OK)
     at_once = not datadir.exists() or (can_swap and len(ours) == len(present))
     building = (datadir.parent if at_once else datadir) / f".{datadir.name}.building"

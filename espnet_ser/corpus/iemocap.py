@@ -32,6 +32,7 @@ _HOW_TO_GET = (
 
 _DIALOG = re.compile(r"Ses0(?P<session>[1-5])[FM]_(?P<kind>impro|script)\w+", re.ASCII)
 _UTTERANCE = re.compile(r"(?P<dialog>Ses0[1-5][FM]_(?:impro|script)\w+)_(?P<letter>[FM])(?:\d{3}|XX\d)", re.ASCII)
+_LABELLED_TURN = re.compile(r"Ses0[1-5][FM]_\w+_[FM](?:\d{3}|XX\d)\s+[a-z]{3}\s", re.ASCII)
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _LABEL_LINE = re.compile(
     rf"\[{_NUMBER} - {_NUMBER}\]\s+(?P<utt>\S+)\s+(?P<label>\S+)\s+\[{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\]\s*", re.ASCII
@@ -178,6 +179,10 @@ def _read_session(folder: Path, session: int, problems: list[str]) -> list[dict]
             )
     if num_labelled == 0:
         problems.append(f"{label_folder}: no labelled utterance; expected files like Ses0{session}F_impro01.txt")
+        return drafts
+    for wav_folder in sorted((folder / "sentences" / "wav").glob("Ses*")):
+        if _DIALOG.fullmatch(wav_folder.name) and not (label_folder / f"{wav_folder.name}.txt").is_file():
+            problems.append(f"{label_folder / wav_folder.name}.txt: missing; the audio of this dialog has no labels")
     return drafts
 
 
@@ -187,6 +192,8 @@ def read_labels(path: Path, problems: list[str]) -> dict[str, dict]:
     first_line: dict[str, int] = {}
     for number, line in _read_lines(path, problems):
         if not line.startswith("["):
+            if f"{path.stem}_" in line and _LABELLED_TURN.search(line):
+                problems.append(f"{path}:{number}: malformed label line {line!r}; a label line begins with [")
             continue
         match = _LABEL_LINE.fullmatch(line)
         if not match:

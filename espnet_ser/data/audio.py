@@ -112,22 +112,6 @@ def probe_audio(path: Path | str) -> AudioInfo:
     return AudioInfo(num_frames, rate, num_channels, num_samples, hashlib.sha256(content).hexdigest())
 
 
-def normalise_waveform(x: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance over the whole utterance, as wav2vec 2.0's own feature extractor does it.
-
-    (x - mean) / sqrt(var + 1e-7), before any padding.
-
-    Args:
-        x: Waveform of shape [num_samples].
-
-    Returns:
-        float32 array of the same shape.
-    """
-    assert x.ndim == 1, x.shape
-    assert len(x) > 0
-    return ((x - x.mean()) / np.sqrt(x.var() + 1e-7)).astype(np.float32)
-
-
 def _soundfile(file: Path | str | BinaryIO, path: Path | str) -> soundfile.SoundFile:
     try:
         return soundfile.SoundFile(file)

@@ -55,6 +55,9 @@ _OPTIONAL = {
     "session": "utt2session",
     "sha256": "utt2sha256",
 }
+FILES = frozenset({*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender"})
+"""The names of a data directory's files."""
+
 _FREE_TEXT = ("text", "wav.scp")
 
 
@@ -136,7 +139,7 @@ def validate_datadir(folder: Path | str) -> None:
     folder = Path(folder)
     if not read_datadir(folder):
         raise InputError(f"{folder}: no utterance; run stage 1 again")
-    names = [*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender"]
+    names = sorted(FILES)
     for path in (folder / name for name in names if (folder / name).exists()):
         keys = list(_read_table(path))
         for number, (earlier, later) in enumerate(zip(keys, keys[1:], strict=False), start=2):

@@ -23,7 +23,7 @@ from espnet_ser.models.heads import CTCHead, UtteranceHead
 from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.provenance import describe_training_data, refuse_leak
-from espnet_ser.recipe import MODEL_FILE
+from espnet_ser.recipe import MODEL_FILE, TOKENS_FOLDER
 from espnet_ser.trainer import SERTrainer
 
 GENDERS = ["f", "m"]
@@ -80,18 +80,22 @@ class SERTask(AbsTask):
     def main_worker(cls, args: Namespace) -> None:
         """Trains one model; see :meth:`espnet2.tasks.abs_task.AbsTask.main_worker`."""
         cls.complete(args)
+        if args.token_dir is not None:
+            args.token_dir = str(copy_tokenizer(Path(args.token_dir), Path(args.output_dir) / TOKENS_FOLDER))
         super().main_worker(args)
 
     @classmethod
     def complete(cls, args: Namespace) -> None:
-        """Fills in what follows from the data and the encoder, and refuses what would leak.
+        """Fills in what follows from the data and the encoder, and refuses what would leak. Writes nothing.
 
         Raises:
-            InputError: For an unknown task, a missing folder, or a stage-1 model that has heard the held-out session.
+            InputError: For an unknown task, a missing folder, an option that would let the held-out data choose, or a stage-1
+                model that has heard the held-out session or spells with other tokens.
         """
         for task in args.tasks:
             if task not in TASKS:
                 raise unknown_name("task", task, TASKS)
+        refuse_selection(args)
         args.optim_conf, args.scheduler_conf = _with_numbers(args.optim_conf), _with_numbers(args.scheduler_conf)
         if args.train_dir is None or args.valid_dir is None:
             raise InputError("--train_dir and --valid_dir are both needed")
@@ -99,19 +103,21 @@ class SERTask(AbsTask):
         args.trained_on = describe_training_data(train)
         refuse_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
         if args.labels is None:
-            available = {"emotion": sorted({example.emotion for example in train}), "gender": GENDERS, "style": STYLES}
+            emotions = sorted({example.emotion for example in [*train, *held_out]})
+            available = {"emotion": emotions, "gender": GENDERS, "style": STYLES}
             args.labels = {task: available[task] for task in args.tasks if task in UTTERANCE_TASKS}
         if "asr" in args.tasks:
             if args.token_dir is None:
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
             args.token_list = load_tokenizer(Path(args.token_dir)).tokens
-            args.token_dir = str(copy_tokenizer(Path(args.token_dir), Path(args.output_dir) / "tokens"))
         if args.stage1_dir is not None:
             from espnet_ser.inference import read_config
 
             stage1 = read_config(Path(args.stage1_dir))
             refuse_leak(getattr(stage1, "trained_on", None), held_out, args.fold_by, args.stage1_dir)
             args.encoder_config, args.normalize_waveform = stage1.encoder_config, stage1.normalize_waveform
+            if "asr" in args.tasks and "asr" in stage1.tasks and args.token_list != stage1.token_list:
+                raise InputError(f"{args.stage1_dir} spells with other tokens than {args.token_dir}: run stage 3 again")
 
     @classmethod
     def build_model(cls, args: Namespace) -> SERModel:
@@ -215,6 +221,20 @@ class SERTask(AbsTask):
     def optional_data_names(cls, train=True, inference=False):
         """What a batch may hold, by the model's tasks."""
         return ("emotion", "gender", "style", "text")
+
+
+def refuse_selection(args: Namespace) -> None:
+    """Refuses what would let the held-out fold choose the epoch or the learning rate, or load weights unchecked.
+
+    Raises:
+        InputError: Names the option.
+    """
+    if args.patience is not None:
+        raise InputError("--patience: stopping early would let the held-out fold choose the epoch; set --max_epoch")
+    if args.scheduler is not None and "plateau" in args.scheduler:
+        raise InputError(f"--scheduler {args.scheduler}: the held-out fold would choose the learning rate; take another one")
+    if args.init_param:
+        raise InputError("--init_param: nobody knows what those weights have heard; give --ssl, or train stage 1")
 
 
 def _with_numbers(conf: dict) -> dict:

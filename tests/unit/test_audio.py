@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from release_maker import tone, write_wav
 
-from espnet_ser.data.audio import load_audio, normalise_waveform, num_samples_at_16k, probe_audio
+from espnet_ser.data.audio import load_audio, num_samples_at_16k, probe_audio
 from espnet_ser.errors import InputError
 
 
@@ -138,10 +138,3 @@ def test_a_wav_streamed_through_a_pipe_has_the_length_it_has(tmp_path):
     content[4:8] = content[data + 4 : data + 8] = b"\xff\xff\xff\xff"
     (tmp_path / "a.wav").write_bytes(content)
     assert len(load_audio(tmp_path / "a.wav")) == probe_audio(tmp_path / "a.wav").num_samples == 1000
-
-
-def test_normalised_waveform_has_zero_mean_and_unit_variance():
-    x = normalise_waveform(np.array([1.0, 2.0, 3.0, 6.0], dtype=np.float32))  # mean 3, variance 3.5
-    np.testing.assert_allclose(x, np.array([-2, -1, 0, 3]) / np.sqrt(3.5), rtol=1e-6)
-    assert x.dtype == np.float32
-    assert normalise_waveform(np.full(5, 0.7, dtype=np.float32)).tolist() == [0.0] * 5

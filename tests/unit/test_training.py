@@ -17,6 +17,7 @@ from espnet_ser.predictions import read_predictions
 from espnet_ser.scoring import score, unweighted_accuracy
 from espnet_ser.stamp import file_sha256
 from espnet_ser.tasks.ser import SERTask
+from espnet_ser.trainer import atomic_torch_save
 
 CONF = Path(__file__).parents[2] / "conf"
 SYSTEM = "asr_gender_skip__ser"
@@ -186,7 +187,7 @@ def test_other_inputs_train_anew_and_lose_nothing(recipe, capsys):
     recipe.train("stage1", "--args", "--max_epoch 1", "--seed", "7")
     assert "seed: 0 -> 7" in capsys.readouterr().out
     folder = recipe.root / "exp/stage1/asr_gender_skip"
-    assert sorted(path.name for path in folder.iterdir()) == ["fold1", "fold1.superseded-1"]
+    assert sorted(path.name for path in folder.glob("[!.]*")) == ["fold1", "fold1.superseded-1"]
     assert load_model(folder / "fold1.superseded-1")[1].seed == 0
 
 
@@ -263,9 +264,109 @@ def test_a_stage_before_its_time_names_the_one_it_needs(recipe, capsys):
     assert not (recipe.root / "exp").exists()
 
 
+def test_a_kill_between_the_last_checkpoint_and_the_last_weights_loses_nothing(recipe):
+    recipe.train("stage1")
+    folder = recipe.root / "exp/stage1/asr_gender_skip/fold1"
+    whole = load_model(folder)[0].state_dict()
+    (folder / "done.json").unlink()
+    (folder / "2epoch.pth").rename(folder / "1epoch.pth")
+    (folder / "latest.pth").unlink()
+    (folder / "latest.pth").symlink_to("1epoch.pth")
+    torch.save({name: tensor * 0 for name, tensor in whole.items()}, folder / "1epoch.pth")
+    recipe.train("stage1")
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in load_model(folder)[0].state_dict().items())
+
+
+def test_a_damaged_checkpoint_says_what_to_do(recipe, capsys):
+    recipe.train("stage1")
+    folder = recipe.root / "exp/stage1/asr_gender_skip/fold1"
+    (folder / "done.json").unlink()
+    (folder / "checkpoint.pth").write_bytes((folder / "checkpoint.pth").read_bytes()[:1000])
+    assert "checkpoint.pth is damaged" in refused(capsys, "stage1", call=recipe.train)
+    (folder / "checkpoint.pth").unlink()
+    recipe.train("stage1")
+    assert (folder / "done.json").exists()
+
+
+def test_weights_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "weights.pth"
+    with atomic_torch_save():
+        torch.save({"a": torch.zeros(1)}, path)
+        before = path.read_bytes()
+        monkeypatch.setattr(
+            torch.serialization, "_save", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("PytorchStreamWriter failed"))
+        )
+        with pytest.raises(OSError, match="No space left"):
+            torch.save({"a": torch.ones(1)}, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["weights.pth"]
+
+
+def test_a_mistyped_option_leaves_the_finished_model_where_it_is(trained, capsys):
+    folder = trained.root / "exp" / SYSTEM
+    for wrong in ("--batch_sizes 3", "--tasks emotion agr", "--optim_conf lrr=1", "--max_epoch 0"):
+        refused(capsys, "ser", "--args", wrong, call=trained.train)
+    assert [path.name for path in folder.glob("fold*")] == ["fold1"]
+    assert (folder / "fold1" / "done.json").exists()
+
+
+def test_stage_two_with_another_encoder_than_stage_one_is_refused(trained, tmp_path, capsys):
+    other = save_encoder(tmp_path / "other", seed=5)
+    message = refused(capsys, "ser", "--ssl", other, call=trained.train)
+    assert "was trained from another encoder" in message
+
+
+def test_predictions_do_not_mix_models(recipe, capsys):
+    recipe.train("stage1", "--args", "--max_epoch 1")
+    recipe.train("ser", "--args", "--max_epoch 1")
+    recipe.train("stage1", "--args", "--max_epoch 1", "--seed", "3")
+    assert "another stage-1 model than is here now: run stage 4 again" in refused(capsys, call=recipe.infer)
+
+
+def test_scores_are_of_the_whole_fold_and_of_one_system(trained, capsys):
+    options = ("--system", SYSTEM, "--conf", CONF, "--datadir", trained.datadir, "--expdir", trained.root / "exp")
+    run("score", *options)
+    assert "| **mean" in capsys.readouterr().out
+    results = json.loads((trained.root / "exp" / SYSTEM / "results.json").read_text())
+    assert results["folds"]["1"]["n"] == 8
+    path = trained.root / "exp" / SYSTEM / "fold1" / "predictions_last.jsonl"
+    content = path.read_text()
+    path.write_text("".join(content.splitlines(keepends=True)[:5]))
+    try:
+        assert "changed since it was written; run stage 5 again" in refused(capsys, "score", *options, call=run)
+    finally:
+        path.write_text(content)
+
+
+def test_a_fold_that_is_being_trained_is_not_trained_twice(recipe, capsys):
+    import fcntl
+
+    folder = recipe.root / "exp/stage1/asr_gender_skip"
+    folder.mkdir(parents=True)
+    with open(folder / ".fold1.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another run is training here" in refused(capsys, "stage1", call=recipe.train)
+    assert not (folder / "fold1").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--patience 1", "--scheduler reducelronplateau", "--init_param x.pth:encoder:encoder"],
+)
+def test_nothing_lets_the_held_out_fold_choose_or_loads_unchecked(recipe, capsys, option):
+    assert option.split()[0] in refused(capsys, "stage1", "--args", option, call=recipe.train)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("stage1", "--args", "--optim_conf lrr=0.1"), "unknown key of optim_conf 'lrr' (did you mean 'lr'?)"),
+        (("stage1", "--args", "--freeze_param encodr"), "--freeze_param encodr: no parameter is called so"),
+        (("stage1", "--args", "--output_dir x"), "--output_dir is set by the recipe"),
+        (("stage1", "--args", "--max_epo 1"), "unknown ESPnet option '--max_epo'"),
+        (("stage1", "--args", "--batch_size 0"), "--batch_size must be a whole number from 1"),
+        (("stage1", "--args", "--max_epoch x"), "max_epoch"),
+        (("stage1", "--args", "--dropout 2"), "--dropout must be 0 to 1"),
         (("stage1", "--args", "--max_epochs 2"), "unknown ESPnet option '--max_epochs' (did you mean '--max_epoch'?)"),
         (("stage1", "--args", "--tasks emotion agr"), "unknown task 'agr'"),
         (("stage1", "--args", "--trainable_layers 9"), "trainable_layers must be 0 to 6"),
@@ -283,6 +384,8 @@ def test_an_unknown_key_in_the_configuration_gets_the_nearest_name(recipe, capsy
     assert "train.yaml: unknown option 'batch_szie' (did you mean 'batch_size'?)" in refused(
         capsys, "stage1", call=recipe.train
     )
+    recipe.config.write_text("optim: adamz\n")
+    assert "unknown optim 'adamz' (did you mean 'adam'?)" in refused(capsys, "stage1", call=recipe.train)
     recipe.config.write_text("max_epoch: [")
     assert "train.yaml: not YAML" in refused(capsys, "stage1", call=recipe.train)
 

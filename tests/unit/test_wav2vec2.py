@@ -132,3 +132,15 @@ def test_too_short_an_utterance_is_named():
 def test_layers_that_do_not_exist_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         Wav2Vec2Encoder(tiny_wav2vec2(), **changes)
+
+
+def test_padding_is_exact_whatever_attention_the_configuration_names():
+    from espnet_ser.checkpoint import build_encoder
+
+    config = {**tiny_wav2vec2().config.to_dict(), "attn_implementation": "eager", "_attn_implementation": "eager"}
+    encoder = Wav2Vec2Encoder(build_encoder(config), 4).eval()
+    with torch.no_grad():
+        hidden, _, num_frames = encoder(*padded(waveforms()))
+        for i, utterance in enumerate(waveforms()):
+            alone = encoder(utterance[None], torch.tensor([len(utterance)]))[0][0]
+            torch.testing.assert_close(hidden[i, : num_frames[i]], alone, atol=1e-5, rtol=0)

@@ -1,0 +1,90 @@
+"""ESPnet's options, read and tried out before a training touches anything: every mistake is one line."""
+
+import inspect
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from espnet2.tasks.abs_task import optim_classes, scheduler_classes
+
+from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.tasks.ser import SERTask
+
+NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
+NOT_TRAINING |= {"encoder_config", "trained_on", "normalize_waveform", "resume", "use_adapter"}
+
+
+def parse_options(
+    command: Sequence[str], path: Path, config: Mapping, extra: Sequence[str], set_by_recipe: Iterable[str]
+) -> Namespace:
+    """ESPnet's options from the recipe's command, a configuration and what the user added.
+
+    Args:
+        command: The recipe's own options, ``--config`` among them.
+        path: The configuration, named in errors.
+        config: Its content.
+        extra: The user's options.
+        set_by_recipe: Options that the user must not set here, since the recipe has options of its own for them.
+
+    Raises:
+        InputError: For an unknown option (the nearest is named), one that is not the user's to set, or a wrong value.
+    """
+    parser = SERTask.get_parser()
+    parser.allow_abbrev = False
+
+    def error(message: str) -> NoReturn:
+        raise InputError(f"{path} with {' '.join(extra) or 'no further options'}: {message}")
+
+    parser.error = error
+    known = {action.dest for action in parser._actions}
+    for key in config:
+        if key not in known:
+            raise unknown_name("option", key, known, where=str(path))
+    taken = (set(set_by_recipe) | NOT_TRAINING) & {*config, *(o[2:].partition("=")[0] for o in extra if o.startswith("--"))}
+    if taken:
+        raise InputError(f"--{min(taken)} is set by the recipe: it cannot be set in {path} or among the further options")
+    args, unknown = parser.parse_known_args([*command, *extra])
+    if unknown:
+        options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+        raise unknown_name("ESPnet option", unknown[0], options, where="--args")
+    return args
+
+
+def try_options(args: Namespace) -> None:
+    """Builds what the options ask for, on a copy, and lets it go.
+
+    Raises:
+        InputError: When they ask for what cannot be.
+    """
+    args = Namespace(**vars(args))
+    for name, least in (("max_epoch", 1), ("batch_size", 1), ("num_workers", 0), ("accum_grad", 1), ("seed", 0)):
+        value = getattr(args, name)
+        if type(value) is not int or value < least:
+            raise InputError(f"--{name} must be a whole number from {least}, not {value!r}")
+    for name in ("dropout", "aux_weight"):
+        if not 0.0 <= getattr(args, name) <= 1.0:
+            raise InputError(f"--{name} must be 0 to 1, not {getattr(args, name)}")
+    SERTask.complete(args)
+    for kind, classes in (("optim", optim_classes), ("scheduler", scheduler_classes)):
+        name, conf = getattr(args, kind), getattr(args, f"{kind}_conf")
+        if name is None:
+            continue
+        if name not in classes:
+            raise unknown_name(kind, str(name), classes)
+        known = set(inspect.signature(classes[name]).parameters) - {"params", "optimizer"}
+        for key in conf:
+            if key not in known:
+                raise unknown_name(f"key of {kind}_conf", key, known)
+    model = SERTask.build_model(args)
+    names = [name for name, _ in model.named_parameters()]
+    for prefix in args.freeze_param:
+        if not any(name == prefix or name.startswith(f"{prefix}.") for name in names):
+            raise InputError(f"--freeze_param {prefix}: no parameter is called so; the model has {names[0]} and others")
+    try:
+        optimizers = SERTask.build_optimizers(args, model)
+        if args.scheduler is not None:
+            scheduler_classes[args.scheduler](optimizers[0], **args.scheduler_conf)
+    except (TypeError, ValueError, AssertionError) as error:
+        settings = f"{args.optim} {args.optim_conf}, scheduler {args.scheduler} {args.scheduler_conf}"
+        raise InputError(f"optimiser {settings}: {error}") from error
