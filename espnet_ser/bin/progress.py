@@ -45,4 +45,5 @@ def _line(folder: Path, history: list[dict]) -> str:
     left = "" if left_s == 0 else f", about {left_s / 3600:.1f} h left" if left_s >= 3600 else f", about {left_s:.0f} s left"
     names = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER", "loss": "loss"}
     scores = ", ".join(f"{names[name]} {last['valid'][name]:.2f}" for name in names if name in last["valid"])
-    return f"{folder}: epoch {last['epoch']}/{last['max_epoch']}, {seconds:.1f} s each{left}; held out: {scores}"
+    where = f"{folder.parent.name}/{folder.name}: epoch {last['epoch']}/{last['max_epoch']}"
+    return f"{where}, {seconds:.1f} s each{left}; held out: {scores}"

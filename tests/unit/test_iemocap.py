@@ -240,3 +240,18 @@ def test_real_speech_in_the_same_layout_is_read():
     assert len(utterances) == 320
     assert len({utterance.speaker for utterance in utterances}) == 10
     assert sum(utterance.emotion is not None for utterance in utterances) == 280
+
+
+@pytest.mark.parametrize("spoilt", [" [", "(", ""])
+def test_a_label_line_that_lost_its_bracket_is_malformed_and_not_passed_by(release, spoilt):
+    path = release.labels("Ses01F_impro01")
+    lines = path.read_text().splitlines(keepends=True)
+    number = next(i for i, line in enumerate(lines) if line.startswith("[") and "Ses01F" in line)
+    lines[number] = spoilt + lines[number][1:]
+    path.write_text("".join(lines))
+    assert f"{path}:{number + 1}: malformed label line" in only_problem_of(release)
+
+
+def test_audio_of_a_dialog_without_a_label_file_is_a_problem(release):
+    release.labels("Ses04F_impro01").unlink()
+    assert "Ses04F_impro01.txt: missing; the audio of this dialog has no labels" in only_problem_of(release)

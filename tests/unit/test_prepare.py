@@ -192,3 +192,28 @@ def test_help_shows_an_example(capsys):
         get_parser().parse_args(["--help"])
     assert caught.value.code == 0
     assert "example: espnet-ser prepare --iemocap" in capsys.readouterr().out
+
+
+def test_files_that_are_not_ours_are_never_replaced(release, tmp_path):
+    foreign = tmp_path / "data" / "all" / "thesis.txt"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("years of work")
+    with pytest.raises(InputError, match=r"thesis\.txt: not a file of a data directory, and would be lost"):
+        prepare(release, tmp_path / "data")
+    assert foreign.read_text() == "years of work"
+    assert not (tmp_path / "data" / "fold1").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--folds_by", "sesion"], "--folds_by: unknown value 'sesion' .did you mean 'session'"),
+        (["--datadr", "x"], "unknown option '--datadr' .did you mean '--datadir'"),
+        (["--nj", "x"], "invalid int value: 'x'"),
+        ([], "the following arguments are required: --iemocap"),
+    ],
+)
+def test_wrong_options_are_one_line_with_the_nearest_name(options, message):
+    with pytest.raises(InputError, match=message) as error:
+        main(["--iemocap", "x", *options] if options else [])
+    assert "\n" not in str(error.value)
