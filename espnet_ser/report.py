@@ -120,18 +120,16 @@ def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: 
     figure, grid = plt.subplots(
         max(len(stages), 1), 2, figsize=(10, 3.4 * max(len(stages), 1)), squeeze=False, layout="constrained"
     )
-    styles = {"ua": "-", "gender_ua": "--", "wer": ":", "style_ua": "-."}
+    styles = {"ua": ("UA", "-"), "gender_ua": ("gender UA", "--"), "wer": ("WER", ":"), "style_ua": ("style UA", "-.")}
     for (title, folds), (losses, scores) in zip(stages.items(), grid, strict=False):
         for index, (fold, records) in enumerate(folds.items()):
             epochs, colour = [record["epoch"] for record in records], f"C{index}"
             losses.plot(epochs, [record["train"]["loss"] for record in records], color=colour, label=f"fold {fold}")
             losses.plot(epochs, [record["valid"]["loss"] for record in records], color=colour, linestyle="--")
-            for name, style in styles.items():
+            for name, (label, style) in styles.items():
                 if records and name in records[-1]["valid"]:
                     values = [record["valid"].get(name, np.nan) for record in records]
-                    scores.plot(
-                        epochs, values, color=colour, linestyle=style, label=name.replace("_", " ") if index == 0 else None
-                    )
+                    scores.plot(epochs, values, color=colour, linestyle=style, label=label if index == 0 else None)
         losses.set(title=f"{title}: loss (solid: training, dashed: held out)", xlabel="epoch")
         scores.set(title=f"{title}: held-out scores, %", xlabel="epoch", ylim=(0, 105))
         losses.legend(fontsize=8)
