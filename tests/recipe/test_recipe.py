@@ -49,7 +49,7 @@ def repository(tmp_path_factory):
 def mini(repository):
     """The mini recipe: a smaller release, two of its folds, fewer epochs."""
     recipe = repository / "egs" / "mini_iemocap"
-    epochs = ["--stage1-args", "--max_epoch 4", "--stage2-args", "--max_epoch 6"]
+    epochs = ["--stage1-args", "--max_epoch 8", "--stage2-args", "--max_epoch 6"]
     result = run(recipe / "run.sh", "--num_utts", "240", "--folds", "1 2", *epochs, cwd="/")
     return recipe, result
 
@@ -61,9 +61,9 @@ def test_mini_recipe_learns_on_held_out_speakers(mini):
     assert set(results["folds"]) == {"1", "2"}
     assert results["summary"]["last"]["ua"]["mean"] > 40  # chance: 25
     assert results["summary"]["gender_ua"]["mean"] > 75  # chance: 50
-    assert results["summary"]["wer"]["mean"] < 90
+    assert results["summary"]["wer"]["mean"] < 85
     assert (recipe / "exp" / "asr_gender_skip__ser" / "figures" / "confusion.png").stat().st_size > 5000
-    assert "epoch 4/4" in result.stdout  # progress
+    assert "epoch 8/8" in result.stdout  # progress
 
 
 def test_data_directories_pass_the_validator(mini):
@@ -78,7 +78,7 @@ def test_data_directories_pass_the_validator(mini):
 def test_a_finished_recipe_does_nothing_when_run_again(mini):
     recipe, _ = mini
     before = files_of(recipe / "exp") | files_of(recipe / "data") | files_of(recipe / "dump")
-    epochs = ["--stage1-args", "--max_epoch 4", "--stage2-args", "--max_epoch 6"]
+    epochs = ["--stage1-args", "--max_epoch 8", "--stage2-args", "--max_epoch 6"]
     result = run(recipe / "run.sh", "--num_utts", "240", "--folds", "1 2", *epochs)
     assert result.stdout.count("up to date") >= 4
     assert files_of(recipe / "exp") | files_of(recipe / "data") | files_of(recipe / "dump") == before
