@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The module is looked up only now: `espnet-ser --help` should not wait for torch.
         importlib.import_module(f"espnet_ser.bin.{args.command}").main(args.arguments)
     except InputError as error:
-        sys.exit(f"espnet-ser {args.command}: error: {error}")
+        # From a process that reads audio, the error comes with that process's traceback before it.
+        message = str(error).rpartition("espnet_ser.errors.InputError: ")[2].rstrip()
+        sys.exit(f"espnet-ser {args.command}: error: {message}")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `espnet-ser systems | head`

@@ -401,6 +401,14 @@ def test_a_training_that_blows_up_is_not_taken_for_finished(recipe, capsys):
     assert not (recipe.root / "exp/stage1/asr_gender_skip/fold1/done.json").exists()
 
 
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_audio_that_vanished_is_one_line_from_whichever_process_reads_it(recipe, capsys, num_workers):
+    wav = read_datadir(recipe.datadir / "fold1" / "train")[0].wav
+    wav.unlink()
+    message = refused(capsys, "stage1", "--args", f"--num_workers {num_workers}", call=recipe.train)
+    assert message.endswith(f"{wav}: no such file; check the path")
+
+
 def test_default_configuration_stands_alone():
     config = SERTask.get_default_config()
     assert config["tasks"] == ["emotion"]
