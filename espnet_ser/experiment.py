@@ -1,7 +1,6 @@
 """One training of one fold: its folder, its inputs by content, and the ESPnet options that run it."""
 
 import fcntl
-import json
 import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -9,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-
-import yaml
 
 from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
@@ -29,6 +26,7 @@ from espnet_ser.recipe import (
 )
 from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, file_sha256
 from espnet_ser.systems import System
+from espnet_ser.yaml_mapping import read_yaml_mapping
 
 STARTED_FILE = "started.json"
 
@@ -119,7 +117,7 @@ class Experiment:
         }
         inputs = {
             "model": model_options,
-            "config": _read_config(config),
+            "config": read_yaml_mapping(config, missing="name a file with --stage1_config or --stage2_config"),
             "extra": list(extra),
             "seed": seed,
             "train": data_identity(read_datadir(train_dir)),
@@ -208,21 +206,6 @@ class Experiment:
             print(f"{self.folder}: trained on other inputs ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
         self.folder.mkdir(exist_ok=True)
         started.write(self.inputs, [])
-
-
-def _read_config(path: Path) -> dict:
-    if not path.is_file():
-        raise InputError(f"{path}: no such configuration file")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        json.dumps(config, allow_nan=False)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: only numbers, text, lists and mappings are options: {error}") from error
-    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
-        raise InputError(f"{path}: not a mapping of ESPnet options")
-    return config
 
 
 def _token_identity(folder: Path) -> dict[str, str]:

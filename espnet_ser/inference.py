@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor
 
 from espnet_ser.checkpoint import load_weights, read_weights
@@ -16,6 +15,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
 from espnet_ser.provenance import refuse_leak
 from espnet_ser.recipe import MODEL_FILE, TOKENS_FOLDER
+from espnet_ser.yaml_mapping import read_yaml_mapping
 
 
 def load_model(folder: Path, device: str = "cpu", model_file: Path | None = None) -> tuple[SERModel, Namespace]:
@@ -49,15 +49,8 @@ def read_config(folder: Path) -> Namespace:
     Raises:
         InputError: When it is missing or no mapping.
     """
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"{path} is missing: train the model first (stage 3 for stage-1 models, stage 4 for SER)")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: not a mapping of options")
+    missing = "train the model first (stage 3 for stage-1 models, stage 4 for SER)"
+    config = read_yaml_mapping(folder / "config.yaml", missing)
     return Namespace(**config)
 
 

@@ -8,6 +8,7 @@ from espnet_ser.encoder_folder import encoder_name
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.stamp import Stamp, file_sha256
 from espnet_ser.systems import System
+from espnet_ser.yaml_mapping import read_yaml_mapping
 
 DONE_FILE = "done.json"
 """The stamp that a finished training leaves in its folder."""
@@ -98,12 +99,7 @@ def trained_model_identity(folder: Path, stage: int) -> dict[str, str]:
 
 def describe_run(fold_folder: Path) -> dict[str, object]:
     """What a reader of results wants to know of a training, from its ``config.yaml``."""
-    import yaml
-
-    path = fold_folder / "config.yaml"
-    if not path.is_file():
-        raise InputError(f"{path} is missing: run stage 4, which makes it")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config = read_yaml_mapping(fold_folder / "config.yaml", missing="run stage 4, which makes it")
     names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "scheduler", "tasks", "trainable_layers", "skip_layer")
     return {"encoder": encoder_name(Path(config["ssl"])), **{name: config[name] for name in names if name in config}}
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.yaml_mapping import read_yaml_mapping
 
 PAPER_LAYERS = 12
 """wav2vec2-base's depth: layers in system files are counted on it and scaled to encoders of another depth."""
@@ -88,12 +87,7 @@ def load_system(conf_dir: Path, name: str) -> System:
     names = list_systems(conf_dir)
     if name not in names:
         raise unknown_name("system", name, names)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a system is a mapping with the key 'ser', and 'stage1' where it has two stages")
+    content = read_yaml_mapping(path, missing="it was there a moment ago")
     _check_keys(path, "key", content, ("stage1", "ser", "paper"))
     if "ser" not in content:
         raise InputError(f"{path}: the key 'ser' is missing")

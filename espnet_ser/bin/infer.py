@@ -2,9 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser
+from espnet_ser.bin.parser import CommandParser, add_recipe_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -14,13 +13,7 @@ def get_parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="example: espnet-ser infer --system asr_gender_skip__ser --conf conf --folds '1 2'",
     )
-    parser.add_argument("--system", required=True, help="name of a file in conf/systems")
-    parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
-    parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
-    parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
-    parser.add_argument("--expdir", type=Path, default=Path("exp"), help="what stages 3 and 4 left")
-    parser.add_argument("--tag", default="", help="suffix of the system's experiment folder")
-    parser.add_argument("--stage1_tag", default="", help="suffix of the stage-1 folder")
+    add_recipe_options(parser)
     parser.add_argument("--batch_size", type=int, default=16, help="utterances at a time; the results do not depend on it")
     parser.add_argument("--ngpu", type=int, default=0, help="1 to use a GPU")
     return parser

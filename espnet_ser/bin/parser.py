@@ -1,6 +1,7 @@
 """The parser of every command: wrong use is an InputError, one line with the nearest valid name."""
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 from espnet_ser.errors import InputError, unknown_name
@@ -38,3 +39,14 @@ class CommandParser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
             raise unknown_name("value", str(value), map(str, action.choices), where="/".join(action.option_strings))
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what stages 3 to 6 have in common: the system, the folds, and where things lie."""
+    parser.add_argument("--system", required=True, help="name of a file in conf/systems")
+    parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
+    parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
+    parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
+    parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where models and results lie")
+    parser.add_argument("--tag", default="", help="suffix of the system's experiment folder")
+    parser.add_argument("--stage1_tag", default="", help="suffix of the stage-1 folder")

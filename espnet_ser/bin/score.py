@@ -2,9 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser
+from espnet_ser.bin.parser import CommandParser, add_recipe_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -14,13 +13,7 @@ def get_parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="example: espnet-ser score --system asr_gender_skip__ser --conf conf --folds '1 2 3 4 5'",
     )
-    parser.add_argument("--system", required=True, help="name of a file in conf/systems")
-    parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
-    parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
-    parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
-    parser.add_argument("--expdir", type=Path, default=Path("exp"), help="what stages 3 to 5 left")
-    parser.add_argument("--tag", default="", help="suffix of the system's experiment folder")
-    parser.add_argument("--stage1_tag", default="", help="suffix of the stage-1 folder")
+    add_recipe_options(parser)
     parser.add_argument("--command", default="", help="the command line to record beside the figures")
     return parser
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser
+from espnet_ser.bin.parser import CommandParser, add_recipe_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -14,23 +14,17 @@ def get_parser() -> argparse.ArgumentParser:
         prog="espnet-ser train",
         description=__doc__,
         epilog="example: espnet-ser train --stage stage1 --system asr_gender_skip__ser --conf conf "
-        "--config conf/train_stage1.yaml --fold 1 --ssl facebook/wav2vec2-base --args '--max_epoch 50'",
+        "--config conf/train_stage1.yaml --folds 1 --ssl facebook/wav2vec2-base --args '--max_epoch 50'",
     )
+    add_recipe_options(parser)
     parser.add_argument("--stage", required=True, choices=("stage1", "ser"), help="which training of the system")
-    parser.add_argument("--system", required=True, help="name of a file in conf/systems")
-    parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
     parser.add_argument("--config", type=Path, required=True, help="how to train: YAML of ESPnet options")
-    parser.add_argument("--folds", default="", help="folds of this run, separated by spaces; default all")
     parser.add_argument("--job", type=int, default=1, help="which of them to train, counted from 1 (JOB of a job array)")
-    parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
     parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="what stage 2 left")
-    parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where models go")
     parser.add_argument("--ssl", required=True, help="pretrained encoder: a folder or a hub name")
     parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="as in stage 2")
     parser.add_argument("--nbpe", type=int, default=100, help="as in stage 2")
     parser.add_argument("--stage1_data", default="four", choices=("four", "all"), help="utterances of stage 1")
-    parser.add_argument("--tag", default="", help="suffix of the system's experiment folder")
-    parser.add_argument("--stage1_tag", default="", help="suffix of the stage-1 folder")
     parser.add_argument("--seed", type=int, default=0, help="random seed")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs; 0 trains on the CPU")
     parser.add_argument("--args", default="", help="further ESPnet options, as one string")

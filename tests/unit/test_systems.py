@@ -52,7 +52,7 @@ def test_layers_scale_with_the_encoder():
         ("ser: {tasks: [emotion], skip: 4}", "skip must be true or false"),
         ("ser: [emotion]", "a stage is a mapping"),
         ("ser: {tasks: [emotion]}\nstage2: {}", "unknown key 'stage2'"),
-        ("- ser", "a system is a mapping"),
+        ("- ser", "not a mapping of names to values"),
         ("ser: {tasks: [emotion", "not YAML"),
     ],
 )
