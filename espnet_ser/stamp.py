@@ -31,7 +31,7 @@ _USER_ERRNOS = {
 
 
 def _canonical_json(obj: object) -> str:
-    return json.dumps(obj, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+    return json.dumps(obj, sort_keys=True, separators=(",", ":"), default=_plain)
 
 
 def _plain(obj: object) -> object:

@@ -22,7 +22,7 @@ def read_yaml_mapping(path: Path, missing: str) -> dict:
         raise InputError(f"{path} is missing: {missing}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        json.dumps(content, allow_nan=False)
+        json.dumps(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from error
     except (TypeError, ValueError) as error:

@@ -390,9 +390,14 @@ def test_an_unknown_key_in_the_configuration_gets_the_nearest_name(recipe, capsy
     assert "train.yaml: not YAML" in refused(capsys, "stage1", call=recipe.train)
 
 
-def test_learning_rates_may_be_written_as_people_write_them(recipe):
-    recipe.train("stage1", "--args", "--max_epoch 1 --optim_conf lr=5e-5")
-    assert load_model(recipe.root / "exp/stage1/asr_gender_skip/fold1")[1].optim_conf["lr"] == 5e-5
+def test_numbers_may_be_written_as_people_write_them(recipe, capsys):
+    recipe.config.write_text(recipe.config.read_text() + "grad_clip: .inf\n")
+    for _ in range(2):
+        recipe.train("stage1", "--args", "--max_epoch 1 --optim_conf lr=5e-5")
+    args = load_model(recipe.root / "exp/stage1/asr_gender_skip/fold1")[1]
+    assert args.optim_conf["lr"] == 5e-5
+    assert args.grad_clip == float("inf")
+    assert capsys.readouterr().out.count("up to date") == 1
 
 
 def test_a_training_that_blows_up_is_not_taken_for_finished(recipe, capsys):
