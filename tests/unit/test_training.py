@@ -264,6 +264,27 @@ def test_a_stage_before_its_time_names_the_one_it_needs(recipe, capsys):
     assert not (recipe.root / "exp").exists()
 
 
+@pytest.mark.parametrize(
+    ("system", "scores"),
+    [
+        ("stl_n0", {"ua", "wa"}),
+        ("mtl_asr_gender_style", {"ua", "wa", "wer", "gender_ua", "style_ua"}),
+        ("asr_gender_skip__ser_gender", {"ua", "wa", "gender_ua"}),
+        ("asr__ser_asr", {"ua", "wa", "wer"}),
+    ],
+)
+def test_other_kinds_of_systems_train_and_predict(recipe, system, scores):
+    if "__" in system:
+        recipe.train("stage1", "--args", "--max_epoch 1", system=system)
+    recipe.train("ser", "--args", "--max_epoch 1", system=system)
+    recipe.infer(system=system)
+    last = read_history(recipe.root / "exp" / system / "fold1")[-1]
+    assert {name for name in last["valid"] if not name.startswith("loss")} == scores
+    lines = read_predictions(recipe.root / "exp" / system / "fold1" / "predictions_last.jsonl")
+    told = {name for name, value in score(lines).items() if value is not None and name != "n"}
+    assert told == scores | ({"wer"} if system.startswith("asr") else set())  # stage 1 tells what this stage does not
+
+
 def test_a_kill_between_the_last_checkpoint_and_the_last_weights_loses_nothing(recipe):
     recipe.train("stage1")
     folder = recipe.root / "exp/stage1/asr_gender_skip/fold1"
