@@ -97,6 +97,7 @@ class Experiment:
         train_set = "train_all" if stage == "stage1" and stage1_data == "all" else "train"
         train_dir, test_dir = datadir / f"fold{fold}" / train_set, datadir / f"fold{fold}" / "test"
         encoder = resolve_encoder(ssl)
+        encoder_files = encoder_identity(encoder)
         model_options = part.model_options(num_layers(encoder))
         stage1_dir = stage1_folder(expdir, system, fold, tags[1]) if stage == "ser" and system.stage1 is not None else None
         token_dir = token_folder(dumpdir, fold, *token) if "asr" in part.tasks else None
@@ -123,9 +124,9 @@ class Experiment:
             "train": data_identity(read_datadir(train_dir)),
             "test": data_identity(read_datadir(test_dir)),
             "fold_by": options["fold_by"],
-            "encoder": encoder_identity(encoder),
+            "encoder": encoder_files,
             "tokens": _token_identity(token_dir) if token_dir else None,
-            "stage1": _stage1_identity(stage1_dir, encoder_identity(encoder), ssl) if stage1_dir else None,
+            "stage1": _stage1_identity(stage1_dir, encoder_files, ssl) if stage1_dir else None,
             "espnet_ser": __version__,
         }
         return cls(folder, inputs, options, config, tuple(extra))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from espnet_ser.encoder_folder import encoder_name
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.stamp import Stamp, file_sha256
+from espnet_ser.stamp import Stamp
 from espnet_ser.systems import System
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
@@ -88,13 +88,16 @@ def trained_model_identity(folder: Path, stage: int) -> dict[str, str]:
     Raises:
         InputError: When the training has not finished, or its model is not what it left.
     """
-    for name in (DONE_FILE, MODEL_FILE, "config.yaml"):
+    model_files = (MODEL_FILE, "config.yaml")
+    for name in (DONE_FILE, *model_files):
         if not (folder / name).is_file():
             raise InputError(f"{folder / name} is missing: run stage {stage}, which makes it")
-    changed = Stamp(folder / DONE_FILE).changed_outputs()
+    stamp = Stamp(folder / DONE_FILE)
+    recorded = stamp.output_sha256()
+    changed = stamp.changed_outputs() or [f"{DONE_FILE} does not list {name}" for name in model_files if name not in recorded]
     if changed:
         raise InputError(f"{folder}: {'; '.join(changed)}; run stage {stage} again, which trains it anew")
-    return {name: file_sha256(folder / name) for name in (MODEL_FILE, "config.yaml")}
+    return {name: recorded[name] for name in model_files}
 
 
 def describe_run(fold_folder: Path) -> dict[str, object]:

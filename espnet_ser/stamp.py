@@ -84,20 +84,16 @@ class Stamp:
         Returns:
             None when up to date; else one readable line per change, such as ``'seed: 1 -> 2'``, or ``['not run yet']``.
         """
-        try:
-            stamp = self._read()
-        except FileNotFoundError:
-            return ["not run yet"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return [f"{self.path} is not a stamp"]
-        old_inputs, outputs = _flat(stamp["inputs"]), stamp["outputs"]
-        changes = []
+        stamp, fault = self._read()
+        if fault:
+            return fault
+        old_inputs, changes = _flat(stamp["inputs"]), []
         new_inputs = _flat(json.loads(_canonical_json(inputs)))
         for key in sorted(old_inputs.keys() | new_inputs.keys()):
             old, new = (_shown(values[key]) if key in values else "absent" for values in (old_inputs, new_inputs))
             if (key in old_inputs) != (key in new_inputs) or old_inputs.get(key) != new_inputs.get(key):
                 changes.append(f"{key}: {old} -> {new}")
-        return changes + self._changed_outputs(outputs) or None
+        return changes + self._changed_outputs(stamp["outputs"]) or None
 
     def write(self, inputs: Mapping[str, object], outputs: Iterable[Path | str]) -> None:
         """Records that the stage has finished.
@@ -119,23 +115,28 @@ class Stamp:
 
     def changed_outputs(self) -> list[str]:
         """What is no longer as the stage left it, whatever its inputs: one readable line per output, none if all is well."""
-        try:
-            return self._changed_outputs(self._read()["outputs"])
-        except FileNotFoundError:
-            return ["not run yet"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return [f"{self.path} is not a stamp"]
+        stamp, fault = self._read()
+        return fault or self._changed_outputs(stamp["outputs"])
 
     def inputs(self) -> dict:
         """The inputs that the stage last finished with; nothing where it has not run."""
-        try:
-            return self._read()["inputs"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-            return {}
+        return self._read()[0]["inputs"]
 
-    def _read(self) -> dict[str, dict]:
-        stamp = json.loads(self.path.read_text(encoding="utf-8"))
-        return {"inputs": dict(stamp["inputs"]), "outputs": dict(stamp["outputs"])}
+    def output_sha256(self) -> dict[str, str]:
+        """File -> SHA-256 (hex), as the stage left them; nothing where it has not run."""
+        return {name: record["sha256"] for name, record in self._read()[0]["outputs"].items()}
+
+    def _read(self) -> tuple[dict[str, dict], list[str]]:
+        """What the stamp says, and what is wrong with it: nothing, or a single line."""
+        try:
+            stamp = json.loads(self.path.read_text(encoding="utf-8"))
+            outputs = {name: {key: record[key] for key in ("size", "sha256")} for name, record in stamp["outputs"].items()}
+            return {"inputs": dict(stamp["inputs"]), "outputs": outputs}, []
+        except FileNotFoundError:
+            fault = "not run yet"
+        except (ValueError, KeyError, TypeError, AttributeError):
+            fault = f"{self.path} is not a stamp"
+        return {"inputs": {}, "outputs": {}}, [fault]
 
     def _changed_outputs(self, outputs: Mapping[str, Mapping[str, object]]) -> list[str]:
         changes = []

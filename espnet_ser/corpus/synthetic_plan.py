@@ -8,8 +8,10 @@ import random
 import zlib
 from dataclasses import dataclass
 
+from espnet_ser.corpus.counts import DIALOGS_PER_SESSION
 from espnet_ser.corpus.espeak import SAMPLE_RATE
-from espnet_ser.corpus.synthetic_slots import FULL_DIALOGS, MAX_UTTERANCES, SESSIONS, Slot, plan_slots
+from espnet_ser.corpus.iemocap import SESSIONS
+from espnet_ser.corpus.synthetic_slots import MAX_UTTERANCES, Slot, plan_slots
 from espnet_ser.corpus.synthetic_text import ONE_WORD, compose, only_tags, spelled_as_in_corpus
 
 _TURNS_PER_DIALOG = 12  # in a small release
@@ -133,7 +135,7 @@ def _dialog_names(session: int) -> tuple[list[str], list[str]]:
         improvised += [f"{letter}_impro{number:02d}" for letter in "FM"]
     if session == 3:
         improvised = [name for name in improvised if name not in ("M_impro05", "M_impro08")]
-    improvised = list(dict.fromkeys(improvised))[: FULL_DIALOGS[session] - len(scripted)]
+    improvised = list(dict.fromkeys(improvised))[: DIALOGS_PER_SESSION[session] - len(scripted)]
     return [f"Ses{session:02d}{name}" for name in improvised], [f"Ses{session:02d}{name}" for name in scripted]
 
 

@@ -9,34 +9,29 @@ import random
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from espnet_ser.corpus.counts import (
+    FOUR_CLASS,
+    FOUR_CLASS_ONE_WORD_OR_NONE,
+    FOUR_CLASS_PER_STYLE,
+    FOUR_CLASS_WORDLESS,
+    UTTERANCES_PER_LABEL,
+    UTTERANCES_PER_SESSION,
+)
 from espnet_ser.corpus.espeak import SAMPLE_RATE
+from espnet_ser.corpus.iemocap import SESSIONS
 from espnet_ser.errors import InputError
 
-SESSIONS = (1, 2, 3, 4, 5)
-FULL_DIALOGS = {1: 28, 2: 30, 3: 32, 4: 30, 5: 31}
-FULL_UTTERANCES = {1: 1819, 2: 1811, 3: 2136, 4: 2103, 5: 2170}
-# hap (with exc), sad, ang, neu
-FULL_CLASSES = {
-    (1, "F"): (132, 78, 147, 171),
-    (1, "M"): (146, 116, 82, 213),
-    (2, "F"): (166, 113, 67, 135),
-    (2, "M"): (161, 84, 70, 227),
-    (3, "F"): (128, 172, 92, 130),
-    (3, "M"): (158, 133, 148, 190),
-    (4, "F"): (185, 62, 205, 76),
-    (4, "M"): (118, 81, 122, 182),
-    (5, "F"): (159, 132, 78, 221),
-    (5, "M"): (283, 113, 92, 163),
-}
-FULL_HAPPY = {"hap": 595, "exc": 1041}
-FULL_OTHER = {"xxx": 2507, "fru": 1849, "sur": 107, "fea": 40, "oth": 3, "dis": 2}
 FOUR_CLASS_LABELS = ("hap", "exc", "sad", "ang", "neu")
-MIN_UTTERANCES, MAX_UTTERANCES = 20, sum(FULL_UTTERANCES.values())
+# The rows of counts.py, by the genders of file names: hap (with exc), sad, ang, neu.
+FULL_CLASSES = {(session, gender.upper()): row for (session, gender), row in FOUR_CLASS.items()}
+FULL_HAPPY = {label: UTTERANCES_PER_LABEL[label] for label in ("hap", "exc")}
+FULL_OTHER = {label: count for label, count in UTTERANCES_PER_LABEL.items() if label not in FOUR_CLASS_LABELS}
+MIN_UTTERANCES, MAX_UTTERANCES = 20, sum(UTTERANCES_PER_SESSION.values())
 
 _CLASSES = ("hap", "sad", "ang", "neu")
 _NUM_FOUR_CLASS = sum(map(sum, FULL_CLASSES.values()))
-_NUM_SCRIPTED = (2588, 2667)  # of the four classes, of the others
-_NUM_WORDLESS, _NUM_ONE_WORD = 31, 365  # of the four classes
+_NUM_SCRIPTED = (FOUR_CLASS_PER_STYLE["scripted"], 2667)  # of the four classes, of the others
+_NUM_WORDLESS, _NUM_ONE_WORD = FOUR_CLASS_WORDLESS, FOUR_CLASS_ONE_WORD_OR_NONE - FOUR_CLASS_WORDLESS
 _DURATION_SIGMA = 0.7  # of the logarithm of the usual durations
 
 
@@ -118,7 +113,7 @@ def _full_slots(rng: random.Random) -> list[Slot]:
     other = []
     for session in SESSIONS:
         num_four = sum(map(sum, (FULL_CLASSES[session, gender] for gender in "FM")))
-        for _ in range(FULL_UTTERANCES[session] - num_four):
+        for _ in range(UTTERANCES_PER_SESSION[session] - num_four):
             other.append(Slot(session, rng.choice("FM"), labels.pop()))
 
     durations_s = (

@@ -20,6 +20,11 @@ def valid_mask(lengths: Tensor, max_length: int) -> Tensor:
     return torch.arange(max_length, device=lengths.device)[None, :] < lengths[:, None]
 
 
+def convolved_length(length: Tensor, kernel: int, stride: int) -> Tensor:
+    """How long a convolution without padding leaves a signal: [batch] -> [batch]."""
+    return torch.div(length - kernel, stride, rounding_mode="floor") + 1
+
+
 def masked_mean(hidden: Tensor, lengths: Tensor) -> Tensor:
     """Mean over the valid frames of each utterance (Sec. 3.2): [batch, frames, dim], [batch] -> [batch, dim]."""
     assert hidden.ndim == 3, hidden.shape
@@ -101,7 +106,7 @@ class Wav2Vec2Encoder(nn.Module):
     def num_frames(self, num_samples: Tensor) -> Tensor:
         """Frames that the CNN gives for so many samples: [batch] -> [batch]."""
         for kernel, stride in zip(self.wav2vec2.config.conv_kernel, self.wav2vec2.config.conv_stride, strict=True):
-            num_samples = torch.div(num_samples - kernel, stride, rounding_mode="floor") + 1
+            num_samples = convolved_length(num_samples, kernel, stride)
         return num_samples
 
     def forward(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -177,7 +182,7 @@ class Wav2Vec2Encoder(nn.Module):
         for layer, kernel, stride in zip(
             self.wav2vec2.feature_extractor.conv_layers, config.conv_kernel, config.conv_stride, strict=True
         ):
-            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+            lengths = convolved_length(lengths, kernel, stride)
             if isinstance(getattr(layer, "layer_norm", None), nn.GroupNorm):
                 hidden = layer.activation(masked_group_norm(layer.conv(hidden), lengths, layer.layer_norm))
             else:
