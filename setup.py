@@ -28,6 +28,8 @@ INSTALL_REQUIRES = [
     # The scores' reference (balanced accuracy, confusion matrices) and the figures.
     "scikit-learn",
     "matplotlib",
+    # The paired tests between two systems (binomial and Student's t distributions).
+    "scipy",
     # Progress on long work.
     "tqdm",
     # Speaks the mini release; brings its own espeak-ng library, so nothing is installed system-wide.

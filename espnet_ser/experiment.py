@@ -3,7 +3,7 @@
 import fcntl
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -13,7 +13,9 @@ from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.encoder_folder import encoder_identity, num_layers
 from espnet_ser.errors import InputError
-from espnet_ser.provenance import data_identity
+from espnet_ser.hub import resolve_encoder
+from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
+from espnet_ser.provenance import data_identity, token_identity
 from espnet_ser.recipe import (
     DONE_FILE,
     MODEL_FILE,
@@ -25,13 +27,57 @@ from espnet_ser.recipe import (
     trained_model_identity,
 )
 from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, file_sha256
-from espnet_ser.systems import System
+from espnet_ser.systems import PAPER_LAYERS, System
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
 STARTED_FILE = "started.json"
 
-MAY_CHANGE = {"tasks", "trainable_layers", "skip_layer"}
+OUTPUTS = (MODEL_FILE, "config.yaml", TOKENS_FOLDER, EPOCHS_FOLDER, EMBEDDINGS_FILE)
+"""What a training leaves, apart from the models that a selection may choose."""
+
+MAY_CHANGE = {"tasks", "trainable_layers", "skip_layer", "reversed_tasks", "gradient_surgery"}
 """What a system says of its model and the user may say otherwise, among the further options."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """With what a recipe trains its systems, and where it keeps things.
+
+    Attributes:
+        datadir: What recipe stage 1 left.
+        dumpdir: What recipe stage 2 left.
+        expdir: Where experiments go.
+        ssl: Pretrained encoder: a folder or a hub name.
+        configs: ``stage1`` and ``ser`` -> YAML of ESPnet options.
+        extras: ``stage1`` and ``ser`` -> further ESPnet options; they outrank the configuration's.
+        token: Token type and number of BPE tokens.
+        stage1_data: ``four`` (the four classes) or ``all`` utterances of the training sessions for stage 1.
+        tag: Suffix of the systems' folders.
+        stage1_tag: Suffix of the stage-1 folders.
+        seed: Random seed.
+    """
+
+    datadir: Path
+    dumpdir: Path
+    expdir: Path
+    ssl: str
+    configs: Mapping[str, Path]
+    extras: Mapping[str, tuple[str, ...]]
+    token: tuple[str, int] = ("char", 0)
+    stage1_data: str = "four"
+    tag: str = ""
+    stage1_tag: str = ""
+    seed: int = 0
+
+    def stage1_folder(self, system: System, fold: str) -> Path:
+        """Where a system's first stage is trained."""
+        return stage1_folder(self.expdir, system, fold, self.stage1_tag)
+
+    def folder(self, system: System, stage: str, fold: str) -> Path:
+        """Where one training of a system leaves its model."""
+        if stage == "stage1":
+            return self.stage1_folder(system, fold)
+        return system_folder(self.expdir, system.name, self.tag) / f"fold{fold}"
 
 
 @dataclass(frozen=True)
@@ -53,83 +99,54 @@ class Experiment:
     extra: tuple[str, ...]
 
     @classmethod
-    def of_fold(
-        cls,
-        system: System,
-        stage: str,
-        fold: str,
-        datadir: Path,
-        dumpdir: Path,
-        expdir: Path,
-        ssl: str,
-        config: Path,
-        extra: Sequence[str] = (),
-        token: tuple[str, int] = ("char", 0),
-        stage1_data: str = "four",
-        tags: tuple[str, str] = ("", ""),
-        seed: int = 0,
-    ) -> "Experiment":
+    def of_fold(cls, system: System, stage: str, fold: str, setup: Setup) -> "Experiment":
         """The training of one fold of a system.
 
         Args:
             system: What to train.
             stage: ``stage1`` or ``ser``.
             fold: The fold's name.
-            datadir: What recipe stage 1 left.
-            dumpdir: What recipe stage 2 left.
-            expdir: Where experiments go.
-            ssl: Pretrained encoder: a folder or a hub name.
-            config: YAML of ESPnet options.
-            extra: Further ESPnet options; they outrank the configuration's.
-            token: Token type and number of BPE tokens.
-            stage1_data: ``four`` (the four classes) or ``all`` utterances of the training sessions for stage 1.
-            tags: Suffixes of the system's and the stage-1 folder.
-            seed: Random seed.
+            setup: With what, and where.
 
         Raises:
             InputError: When something that it needs is missing; the stage that makes it is named.
         """
-        from espnet_ser.hub import resolve_encoder
-
         if stage == "stage1" and system.stage1 is None:
             raise InputError(f"system {system.name} has a single stage: it has no stage-1 model to train")
         part = system.stage1 if stage == "stage1" else system.ser
-        train_set = "train_all" if stage == "stage1" and stage1_data == "all" else "train"
-        train_dir, test_dir = datadir / f"fold{fold}" / train_set, datadir / f"fold{fold}" / "test"
-        encoder = resolve_encoder(ssl)
-        encoder_files = encoder_identity(encoder)
-        model_options = part.model_options(num_layers(encoder))
-        stage1_dir = stage1_folder(expdir, system, fold, tags[1]) if stage == "ser" and system.stage1 is not None else None
-        token_dir = token_folder(dumpdir, fold, *token) if "asr" in part.tasks else None
-        folder = (
-            stage1_folder(expdir, system, fold, tags[1])
-            if stage == "stage1"
-            else system_folder(expdir, system.name, tags[0]) / f"fold{fold}"
-        )
+        train_set = "train_all" if stage == "stage1" and setup.stage1_data == "all" else "train"
+        train_dir, test_dir = setup.datadir / f"fold{fold}" / train_set, setup.datadir / f"fold{fold}" / "test"
+        train = read_datadir(train_dir)
+        encoder = resolve_encoder(setup.ssl) if part.encoder == "ssl" else None
+        encoder_files = encoder_identity(encoder) if encoder else None
+        model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
+        stage1_dir = setup.stage1_folder(system, fold) if stage == "ser" and system.stage1 is not None else None
+        token_dir = token_folder(setup.dumpdir, fold, *setup.token) if "asr" in part.tasks else None
         options = {
             **model_options,
             "train_dir": str(train_dir),
             "valid_dir": str(test_dir),
-            "fold_by": read_fold(datadir, fold)["by"],
+            "fold_by": read_fold(setup.datadir, fold)["by"],
             "token_dir": str(token_dir) if token_dir else None,
-            "ssl": str(encoder),
+            "ssl": str(encoder) if encoder else None,
             "stage1_dir": str(stage1_dir) if stage1_dir else None,
-            "seed": seed,
+            "seed": setup.seed,
         }
+        config, extra = setup.configs[stage], setup.extras[stage]
         inputs = {
             "model": model_options,
             "config": read_yaml_mapping(config, missing="name a file with --stage1_config or --stage2_config"),
             "extra": list(extra),
-            "seed": seed,
-            "train": data_identity(read_datadir(train_dir)),
+            "seed": setup.seed,
+            "train": data_identity(train),
             "test": data_identity(read_datadir(test_dir)),
             "fold_by": options["fold_by"],
             "encoder": encoder_files,
-            "tokens": _token_identity(token_dir) if token_dir else None,
-            "stage1": _stage1_identity(stage1_dir, encoder_files, ssl) if stage1_dir else None,
+            "tokens": token_identity(token_dir, train) if token_dir else None,
+            "stage1": _stage1_identity(stage1_dir, encoder_files, setup.ssl) if stage1_dir else None,
             "espnet_ser": __version__,
         }
-        return cls(folder, inputs, options, config, tuple(extra))
+        return cls(setup.folder(system, stage, fold), inputs, options, config, extra)
 
     def is_done(self) -> bool:
         """Whether this very training has finished, and its model is still what it left."""
@@ -177,8 +194,10 @@ class Experiment:
 
         with disk_errors_as_input_errors(self.folder), self._alone():
             self._make_folder_ready()
+            if self.is_done():
+                return
             SERTask.main(args)
-            outputs = [self.folder / name for name in (MODEL_FILE, "config.yaml", TOKENS_FOLDER)]
+            outputs = [self.folder / name for name in OUTPUTS]
             Stamp(self.folder / DONE_FILE).write(self.inputs, [output for output in outputs if output.exists()])
 
     @contextmanager
@@ -194,8 +213,7 @@ class Experiment:
             yield
 
     def _make_folder_ready(self) -> None:
-        started = Stamp(self.folder / STARTED_FILE)
-        changes = started.difference(self.inputs)
+        changes = Stamp(self.folder / STARTED_FILE).difference(self.inputs)
         if changes is None:
             return
         left = [path for path in self.folder.iterdir() if path.name != STARTED_FILE] if self.folder.exists() else []
@@ -205,14 +223,13 @@ class Experiment:
                 pass
             os.rename(self.folder, aside)
             print(f"{self.folder}: trained on other inputs ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
+        for earlier in sorted(self.folder.parent.glob(f"{self.folder.name}.superseded-*")):
+            if Stamp(earlier / STARTED_FILE).difference(self.inputs) is None and not self.folder.exists():
+                os.rename(earlier, self.folder)
+                print(f"{earlier} was trained on these very inputs: moved back to {self.folder}", flush=True)
         self.folder.mkdir(exist_ok=True)
-        started.write(self.inputs, [])
-
-
-def _token_identity(folder: Path) -> dict[str, str]:
-    if not (folder / "tokens.txt").is_file():
-        raise InputError(f"{folder}/tokens.txt is missing: run stage 2, which makes it")
-    return {name: file_sha256(folder / name) for name in ("tokens.txt", "bpe.model") if (folder / name).is_file()}
+        if Stamp(self.folder / STARTED_FILE).difference(self.inputs) is not None:
+            Stamp(self.folder / STARTED_FILE).write(self.inputs, [])
 
 
 def _stage1_identity(folder: Path, encoder: dict[str, str], ssl: str) -> dict[str, str]:

@@ -1,21 +1,25 @@
 """What happened in each epoch of a training: a line of JSON per epoch, to be followed while it runs and plotted after."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HISTORY_FILE = "history.jsonl"
 
 
-def append_epoch(folder: Path, record: Mapping) -> None:
-    """Adds an epoch's record (``epoch``, ``max_epoch``, ``seconds``, ``train``, ``valid``) to the history in a folder."""
-    with open(folder / HISTORY_FILE, "a", encoding="utf-8") as file:
+def append_record(path: Path, record: Mapping) -> None:
+    """Adds a line to a history, or to any other file of records."""
+    with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
 
 
 def read_history(folder: Path) -> list[dict]:
     """The epochs of a training, in order; of an epoch that was done twice (a killed run went on), the last account."""
-    path = folder / HISTORY_FILE
+    return read_records(folder / HISTORY_FILE, ("epoch",))
+
+
+def read_records(path: Path, keys: Sequence[str]) -> list[dict]:
+    """A file of records, in the order of their keys; of several with the same keys, the last. Nothing where there is no file."""
     if not path.is_file():
         return []
     records = {}
@@ -24,5 +28,5 @@ def read_history(folder: Path) -> list[dict]:
             record = json.loads(line)
         except ValueError:  # the run was killed while it wrote this line
             continue
-        records[record["epoch"]] = record
-    return [records[epoch] for epoch in sorted(records)]
+        records[tuple(record[key] for key in keys)] = record
+    return [records[key] for key in sorted(records)]

@@ -13,7 +13,6 @@ from espnet_ser.data.loader import BatchFactory, Labels, UtteranceDataset
 from espnet_ser.data.tokens import Tokenizer, collapse
 from espnet_ser.errors import InputError
 from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
-from espnet_ser.provenance import refuse_leak
 from espnet_ser.recipe import MODEL_FILE, TOKENS_FOLDER
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
@@ -129,48 +128,3 @@ def predict(
         for utt, decoded in zip(utts, decode(outputs, labels, tokenizer), strict=True):
             lines[utt] = prediction_line(by_utt[utt], decoded)
     return [lines[example.utt] for example in examples]
-
-
-def predict_fold(
-    models: Mapping[str, Path], test: list[Example], fold_by: str, batch_size: int = 16, device: str = "cpu", progress: str = ""
-) -> list[dict]:
-    """Predictions of a system for its held-out utterances.
-
-    What only stage 1 can tell (gender or words, where the second stage trains emotion alone) is taken from the stage-1
-    model, as in Table 3's figures with an asterisk; ``from_stage1`` names it.
-
-    Args:
-        models: Folder of the ``ser`` model and, for a two-stage system, of the ``stage1`` model.
-        test: The held-out utterances.
-        fold_by: What folds leave out, ``session`` or ``speaker``.
-        batch_size: Utterances at a time.
-        device: Where to compute.
-        progress: Title of the progress bars.
-
-    Returns:
-        Lines of ``predictions_*.jsonl``.
-
-    Raises:
-        InputError: When a model has heard the test data.
-    """
-    from espnet_ser.tasks.ser import SERTask
-
-    lines: list[dict] = []
-    done: set[str] = set()
-    for name in ("ser", "stage1"):
-        if name not in models or (name == "stage1" and set(read_config(models[name]).tasks) <= done):
-            continue
-        model, args = load_model(models[name], device)
-        refuse_leak(args.trained_on, test, fold_by, models[name])
-        new = predict(model, test, args.labels, SERTask.build_tokenizer(args), batch_size, device, f"{progress} {name}")
-        if name == "ser":
-            lines = new
-        else:
-            extra = [task for task in model.tasks if task not in done]
-            keys = ["text_hyp" if task == "asr" else task for task in extra]
-            lines = [
-                {**line, **{key: other[key] for key in keys}, "from_stage1": extra}
-                for line, other in zip(lines, new, strict=True)
-            ]
-        done |= set(model.tasks)
-    return lines

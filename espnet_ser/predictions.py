@@ -1,6 +1,8 @@
-"""Predictions on disk: ``predictions_<selection>.jsonl``, a line per held-out utterance."""
+"""Predictions on disk: a line of JSON per held-out utterance, for each epoch and for each way of choosing the epoch."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -8,17 +10,44 @@ from espnet_ser.errors import InputError
 from espnet_ser.stamp import atomic_write
 
 SELECTIONS = ("last", "cross", "oracle")
-"""Ways to choose the epoch (see the README): the last one; by the held-out session's other speaker; by the test data itself."""
+"""Ways to choose the epoch: see :mod:`espnet_ser.selection`."""
+
+HEADLINE = "cross"
+"""The one whose scores are put first."""
+
+EPOCHS_FOLDER = "epochs"
+"""Where a training keeps its predictions of the held-out utterances after each epoch."""
+
+EMBEDDINGS_FILE = "embeddings.npz"
+"""``utts`` [n] and ``embeddings`` [n, dim], float32: the held-out utterances as the last epoch's encoder sees them."""
 
 
-def predictions_path(fold_folder: Path, selection: str = "last") -> Path:
+def predictions_path(fold_folder: Path, selection: str) -> Path:
     """Where a fold's predictions lie."""
     return fold_folder / f"predictions_{selection}.jsonl"
 
 
+def epoch_path(fold_folder: Path, epoch: int) -> Path:
+    """Where a training leaves its predictions after an epoch."""
+    return fold_folder / EPOCHS_FOLDER / f"predictions_{epoch:04d}.jsonl.gz"
+
+
+def read_epochs(fold_folder: Path) -> list[list[dict]]:
+    """The predictions of each epoch of a training, in order.
+
+    Raises:
+        InputError: When one is missing or damaged.
+    """
+    epochs = sorted((fold_folder / EPOCHS_FOLDER).glob("predictions_*.jsonl.gz"))
+    if not epochs or epochs != [epoch_path(fold_folder, number) for number in range(1, len(epochs) + 1)]:
+        raise InputError(f"{fold_folder / EPOCHS_FOLDER}: predictions of an epoch are missing; train this fold anew")
+    return [read_predictions(path) for path in epochs]
+
+
 def write_predictions(path: Path, lines: Iterable[Mapping]) -> None:
-    """Writes them whole; posteriors keep six decimals."""
-    atomic_write(path, "".join(json.dumps(_rounded(line), ensure_ascii=False) + "\n" for line in lines))
+    """Writes them whole, compressed where the name ends in ``.gz``; posteriors keep six decimals."""
+    text = "".join(json.dumps(_rounded(line), ensure_ascii=False) + "\n" for line in lines)
+    atomic_write(path, gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text)
 
 
 def read_predictions(path: Path) -> list[dict]:
@@ -29,8 +58,12 @@ def read_predictions(path: Path) -> list[dict]:
     """
     if not path.is_file():
         raise InputError(f"{path} is missing: run stage 5, which makes it")
+    try:
+        text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text(encoding="utf-8")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"{path}: damaged ({error}); remove it and make it again") from error
     lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         try:
             record = json.loads(line)
             record["utt"], record["speaker"], record["ref"]

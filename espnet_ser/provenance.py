@@ -5,10 +5,14 @@ Stage 1 is inside the fold: an encoder that was finetuned on the held-out sessio
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import fingerprint
+from espnet_ser.stamp import Stamp, fingerprint
+
+TOKENS_STAMP = ".tokens.json"
+"""What stage 2 leaves beside a token list: the texts it was made from."""
 
 
 def data_identity(examples: Iterable[Example]) -> str:
@@ -49,3 +53,38 @@ def refuse_leak(trained_on: Mapping | None, test: Iterable[Example], by: str, so
                 f"{source} was trained on {kind} {', '.join(shared)}, which this fold holds out for testing; "
                 f"train stage 1 for this very fold"
             )
+
+
+def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> None:
+    """Stops a training that would hear held-out speech under whatever name.
+
+    Raises:
+        InputError: When an utterance id, an audio file or the content of one is on both sides.
+    """
+    test = list(test)
+    for field, kind in (("utt", "utterance id"), ("wav", "audio file"), ("sha256", "audio of the same content")):
+        held_out = {str(getattr(example, field)): example.utt for example in test}
+        for example in train:
+            value = str(getattr(example, field))
+            if value and value in held_out:
+                raise InputError(
+                    f"training utterance {example.utt} and held-out utterance {held_out[value]} have the same {kind} ({value}): "
+                    f"run stage 1 again, which keeps them apart"
+                )
+
+
+def token_identity(folder: Path, train: Iterable[Example]) -> dict[str, str]:
+    """A fold's token list by content, shown to be made from that fold's training text and no other.
+
+    Raises:
+        InputError: When it is missing, has changed, or was made from a text that is not among the training transcripts.
+    """
+    if not (folder / "tokens.txt").is_file():
+        raise InputError(f"{folder}/tokens.txt is missing: run stage 2, which makes it")
+    stamp = Stamp(folder / TOKENS_STAMP)
+    if changed := stamp.changed_outputs():
+        raise InputError(f"{folder}: {'; '.join(changed)}; remove it and run stage 2 again, which makes it from training text")
+    foreign = sorted(set(stamp.inputs().get("texts", [])) - {example.text for example in train})
+    if foreign:
+        raise InputError(f"{folder} was made from text that is not in this fold's training data ({foreign[0]!r}): run stage 2 again")
+    return stamp.output_sha256()

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.encoder_folder import encoder_name
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.provenance import data_identity, refuse_leak
 from espnet_ser.stamp import Stamp
 from espnet_ser.systems import System
 from espnet_ser.yaml_mapping import read_yaml_mapping
@@ -13,7 +16,7 @@ from espnet_ser.yaml_mapping import read_yaml_mapping
 DONE_FILE = "done.json"
 """The stamp that a finished training leaves in its folder."""
 
-INFERRED_FILE = "inferred.json"
+SELECTED_FILE = "selected.json"
 """The stamp that stage 5 leaves beside a fold's predictions."""
 
 MODEL_FILE = "latest.pth"
@@ -100,11 +103,58 @@ def trained_model_identity(folder: Path, stage: int) -> dict[str, str]:
     return {name: recorded[name] for name in model_files}
 
 
+@dataclass(frozen=True)
+class TrainedFold:
+    """What trainings left of one fold of a system.
+
+    Attributes:
+        folder: Of the SER model.
+        stage1: Of the stage-1 model; None for a single-stage system.
+        test: The utterances that the fold holds out.
+        by: What folds hold out, ``session`` or ``speaker``.
+    """
+
+    folder: Path
+    stage1: Path | None
+    test: list[Example]
+    by: str
+
+    @classmethod
+    def find(
+        cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", stage1_tag: str = ""
+    ) -> "TrainedFold":
+        """The fold in a recipe's folders."""
+        folder = system_folder(expdir, system.name, tag) / f"fold{fold}"
+        stage1 = stage1_folder(expdir, system, fold, stage1_tag) if system.stage1 is not None else None
+        return cls(folder, stage1, read_datadir(datadir / f"fold{fold}" / "test"), read_fold(datadir, fold)["by"])
+
+    def identity(self) -> dict[str, object]:
+        """Its models, predictions and held-out data by content.
+
+        Raises:
+            InputError: When a training has not finished, has used other data or another stage-1 model than is here now, or has
+                heard what the fold holds out.
+        """
+        model = trained_model_identity(self.folder, stage=4)
+        stage1 = trained_model_identity(self.stage1, stage=3) if self.stage1 else None
+        test, trained_on = data_identity(self.test), Stamp(self.folder / DONE_FILE).inputs()
+        if trained_on.get("stage1") != stage1 or trained_on.get("test") != test:
+            raise InputError(
+                f"{self.folder} was trained from other data or another stage-1 model than is here now: run stage 4 again"
+            )
+        for trained in filter(None, (self.folder, self.stage1)):
+            config = read_yaml_mapping(trained / "config.yaml", missing="train it anew")
+            refuse_leak(config.get("trained_on"), self.test, self.by, trained)
+        return {"model": model, "stage1": stage1, "test": test}
+
+
 def describe_run(fold_folder: Path) -> dict[str, object]:
     """What a reader of results wants to know of a training, from its ``config.yaml``."""
     config = read_yaml_mapping(fold_folder / "config.yaml", missing="run stage 4, which makes it")
     names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "scheduler", "tasks", "trainable_layers", "skip_layer")
-    return {"encoder": encoder_name(Path(config["ssl"])), **{name: config[name] for name in names if name in config}}
+    names += ("reversed_tasks", "gradient_surgery", "aux_weight", "literal_eq")
+    encoder = encoder_name(Path(config["ssl"])) if config.get("ssl") else config["encoder"]
+    return {"encoder": encoder, **{name: config[name] for name in names if name in config}}
 
 
 def _suffix(tag: str) -> str:

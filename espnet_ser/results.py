@@ -2,26 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 
-from espnet_ser.predictions import SELECTIONS
+from espnet_ser.predictions import HEADLINE, SELECTIONS
 from espnet_ser.scoring import bootstrap_interval, mean_and_std, score
 
 OTHER_SCORES = ("gender_ua", "style_ua", "wer")
 
 
-def summarise(system: str, predictions: Mapping[str, Mapping[str, Sequence[Mapping]]]) -> dict:
+def summarise(
+    system: str, predictions: Mapping[str, Mapping[str, Sequence[Mapping]]], slices: Mapping[str, Mapping] | None = None
+) -> dict:
     """The content of ``results.json``; all scores in percent, rounded to 0.01.
 
     Args:
         system: Its name.
-        predictions: Fold -> selection (``last``, ``cross``, ``oracle``; the same in all folds) -> lines of predictions.
+        predictions: Fold -> selection (``last``, ``cross``, ``oracle``) -> lines of predictions. A selection that a fold lacks
+            is left out.
+        slices: From :func:`espnet_ser.slices.slices_of`, of the headline's predictions.
 
     Returns:
-        ``{"system", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "n"}}, "summary": {selection:
-        {"ua": {"mean", "std", "pooled", "ci95"}, "wa": {...}}, "gender_ua": {"mean", "std", "pooled"}, ...}, "from_stage1"}``.
-        A score that no model gives is None. ``ci95`` is of the pooled score.
+        ``{"system", "headline", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "n"}}, "summary":
+        {selection: {"ua": {"mean", "std", "pooled", "ci95"}, "wa": {...}}, "gender_ua": {"mean", "std", "pooled"}, ...},
+        "slices", "from_stage1"}``. A score that no model gives is None. ``ci95`` is of the pooled score. What is not emotion is
+        scored on the headline's predictions.
     """
-    selections = [selection for selection in SELECTIONS if all(selection in fold for fold in predictions.values())]
-    main = selections[0]
+    selections = common_selections(predictions)
+    main = headline_of(predictions)
     scores = {fold: {s: score(lines[s]) for s in selections} for fold, lines in predictions.items()}
     folds = {
         fold: {
@@ -53,7 +58,54 @@ def summarise(system: str, predictions: Mapping[str, Mapping[str, Sequence[Mappi
             for name in OTHER_SCORES:
                 values = [scores[fold][main][name] for fold in scores if scores[fold][main][name] is not None]
                 summary[name] = _rounded({**mean_and_std(values), "pooled": pooled[name]}) if values else None
-    return {"system": system, "folds": folds, "summary": summary, "from_stage1": _from_stage1(predictions)}
+    return {
+        "system": system,
+        "headline": main,
+        "folds": folds,
+        "summary": summary,
+        "slices": _rounded(slices or {}),
+        "from_stage1": _from_stage1(predictions),
+    }
+
+
+def common_selections(predictions: Mapping[str, Mapping]) -> list[str]:
+    """The selections that every fold has."""
+    return [selection for selection in SELECTIONS if all(selection in fold for fold in predictions.values())]
+
+
+def headline_of(predictions: Mapping[str, Mapping]) -> str:
+    """The selection whose scores are put first: ``cross``, or ``last`` where a fold lacks it."""
+    return HEADLINE if HEADLINE in common_selections(predictions) else SELECTIONS[0]
+
+
+def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
+    """Scores over runs of one system that differ in nothing but the seed.
+
+    Args:
+        results_by_seed: Seed -> content of its ``results.json``.
+
+    Returns:
+        ``{"system", "headline", "seeds": {seed: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer"}}, "summary":
+        {selection: {"ua": {"mean", "std"}, "wa": {...}}, "gender_ua": {...} | None, ...}}``: of each run its mean over folds,
+        then mean and deviation (n - 1) over runs.
+    """
+    runs = list(results_by_seed.values())
+    selections = [s for s in SELECTIONS if all(s in run["summary"] for run in runs)]
+    seeds = {
+        seed: {
+            **{s: {name: run["summary"][s][name]["mean"] for name in ("ua", "wa")} for s in selections},
+            **{name: run["summary"][name]["mean"] if run["summary"][name] else None for name in OTHER_SCORES},
+        }
+        for seed, run in results_by_seed.items()
+    }
+    summary: dict = {
+        s: {name: _rounded(mean_and_std([by[s][name] for by in seeds.values()])) for name in ("ua", "wa")} for s in selections
+    }
+    for name in OTHER_SCORES:
+        values = [by[name] for by in seeds.values() if by[name] is not None]
+        summary[name] = _rounded(mean_and_std(values)) if values else None
+    headline = HEADLINE if HEADLINE in selections else SELECTIONS[0]
+    return {"system": runs[0]["system"], "headline": headline, "seeds": seeds, "summary": summary}
 
 
 def _from_stage1(predictions: Mapping) -> list[str]:

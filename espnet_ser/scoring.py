@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 NUM_BOOTSTRAP = 1000
+MAX_DRAWN_AT_A_TIME = 1_000_000
+"""Utterances that a bootstrap holds in memory at a time; no effect on the result."""
 
 
 def confusion_matrix(refs: Sequence[str], hyps: Sequence[str], labels: Sequence[str]) -> np.ndarray:
@@ -73,20 +75,55 @@ def bootstrap_interval(
         ``{"ua": (low, high), "wa": (low, high)}``.
     """
     labels = sorted({ref for refs in refs_by_fold for ref in refs})
-    rng = np.random.default_rng(seed)
-    correct = np.zeros((NUM_BOOTSTRAP, len(labels)))
-    total = np.zeros((NUM_BOOTSTRAP, len(labels)))
-    for refs, hyps in zip(refs_by_fold, hyps_by_fold, strict=True):
-        classes = np.array([labels.index(ref) for ref in refs])
-        right = np.array([ref == hyp for ref, hyp in zip(refs, hyps, strict=True)])
-        draws = rng.integers(0, len(refs), size=(NUM_BOOTSTRAP, len(refs)))
-        for label in range(len(labels)):
-            member = classes[draws] == label
-            total[:, label] += member.sum(1)
-            correct[:, label] += (member & right[draws]).sum(1)
-    recalls = np.divide(correct, total, out=np.full_like(correct, np.nan), where=total > 0)
-    samples = {"ua": 100.0 * np.nanmean(recalls, axis=1), "wa": 100.0 * correct.sum(1) / total.sum(1)}
+    cells_by_fold = [
+        np.array([2 * labels.index(ref) + (ref == hyp) for ref, hyp in zip(refs, hyps, strict=True)])
+        for refs, hyps in zip(refs_by_fold, hyps_by_fold, strict=True)
+    ]
+    counts = bootstrap_counts(cells_by_fold, 2 * len(labels), NUM_BOOTSTRAP, seed).reshape(-1, len(labels), 2)
+    samples = accuracies_of_counts(correct=counts[..., 1], total=counts.sum(-1))
     return {name: tuple(float(v) for v in np.percentile(values, [2.5, 97.5])) for name, values in samples.items()}
+
+
+def bootstrap_counts(cells_by_fold: Sequence[np.ndarray], num_cells: int, num_draws: int, seed: int) -> np.ndarray:
+    """How many utterances of each kind every draw of a bootstrap holds; all that a score of counts needs of the draw.
+
+    Each draw takes as many utterances from a fold as the fold has, with replacement; the same seed takes the same ones,
+    whatever their cells are.
+
+    Args:
+        cells_by_fold: For each fold, the kind of each utterance (say, its class and whether it is right): int in
+            [0, num_cells), [utterances].
+        num_cells: How many kinds there are.
+        num_draws: How often to draw.
+        seed: Of the draws.
+
+    Returns:
+        Counts, summed over folds: int [num_draws, num_cells].
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.zeros((num_draws, num_cells), dtype=np.int64)
+    for cells in cells_by_fold:
+        rows_at_a_time = max(1, MAX_DRAWN_AT_A_TIME // len(cells))
+        for start in range(0, num_draws, rows_at_a_time):
+            block = counts[start : start + rows_at_a_time]
+            drawn = cells[rng.integers(0, len(cells), size=(len(block), len(cells)))]  # [rows, utterances]
+            drawn += num_cells * np.arange(len(block))[:, None]  # a range of cells to each row, so that all are counted at once
+            block += np.bincount(drawn.ravel(), minlength=block.size).reshape(block.shape)
+    return counts
+
+
+def accuracies_of_counts(correct: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
+    """UA and WA of many sets of utterances at once, as :func:`unweighted_accuracy` and :func:`weighted_accuracy` of each.
+
+    Args:
+        correct: Right utterances of each class: [..., labels].
+        total: All utterances of each class, at least one in each set: [..., labels].
+
+    Returns:
+        ``{"ua", "wa"}``: float [...].
+    """
+    recalls = np.divide(correct, total, out=np.full(np.shape(correct), np.nan), where=total > 0)
+    return {"ua": 100.0 * np.nanmean(recalls, axis=-1), "wa": 100.0 * correct.sum(-1) / total.sum(-1)}
 
 
 def mean_and_std(values: Sequence[float]) -> dict[str, float]:

@@ -8,16 +8,19 @@ sees half of an output, and a killed run leaves the old one in place.
 import contextlib
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from espnet_ser.errors import InputError
 
 _SHOWN_CHARACTERS = 60
+_TOO_YOUNG_S = 2.0
 _USER_ERRNOS = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -55,7 +58,19 @@ def fingerprint(obj: object) -> str:
 
 
 def file_sha256(path: Path | str) -> str:
-    """The SHA-256 (hex) of a file's bytes."""
+    """The SHA-256 (hex) of a file's bytes, computed once per process while size and time of change stay the same."""
+    status = os.stat(path)
+    if time.time() - status.st_mtime < _TOO_YOUNG_S:  # a change within the clock's resolution would go unnoticed
+        return _sha256(str(path))
+    return _remembered_sha256(str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@functools.cache
+def _remembered_sha256(path: str, *_status: int) -> str:
+    return _sha256(path)
+
+
+def _sha256(path: str) -> str:
     with open(path, "rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):

@@ -1,11 +1,11 @@
 """Systems: the rows of the paper's tables, as data.
 
-A system is a file ``conf/systems/<name>.yaml`` that says which tasks each stage trains, how many Transformer layers, and
-whether the gender head has the skip branch; how a stage is trained is another file's matter.
+A system is a file ``conf/systems/<name>.yaml`` that holds only what tells it from the others: which tasks each stage trains,
+how many Transformer layers, skip branch, gradient reversal; how a stage is trained is another file's matter.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from espnet_ser.errors import InputError, unknown_name
@@ -18,6 +18,8 @@ PAPER_FROZEN_LAYERS = 4
 """m, the lower layers that stage 2 freezes, and the layer that the skip branch taps (Sec. 3.2)."""
 
 _TASKS = ("emotion", "asr", "gender", "style")
+_ENCODERS = ("ssl", "cnn_lstm")
+_TABLES = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,41 @@ class Stage:
         tasks: What is trained, of emotion, asr, gender and style.
         trainable_layers: Transformer layers trained, from the top, on the paper's scale of 12.
         skip: Whether the gender head sees layer m's output beside the last one's (Sec. 2.3).
+        reversed: Tasks whose gradient is reversed on its way into the encoder (Eq. 2).
+        encoder: ``ssl``, the pretrained encoder that the recipe is given, or ``cnn_lstm``, the supervised baseline of Table 1.
+        surgery: Whether conflicting gradients are projected apart (the paper's reference 25).
     """
 
     tasks: tuple[str, ...]
     trainable_layers: int = PAPER_LAYERS
     skip: bool = False
+    reversed: tuple[str, ...] = ()
+    encoder: str = "ssl"
+    surgery: bool = False
+
+    @property
+    def name(self) -> str:
+        """What tells it from other stages: ``asr_gender_skip``, ``asr_n8``, ``asr_gender_reversed``."""
+        parts = [task + ("_reversed" if task in self.reversed else "") for task in self.tasks]
+        parts += ["skip"] if self.skip else []
+        parts += [f"n{self.trainable_layers}"] if self.trainable_layers < PAPER_LAYERS else []
+        parts += ["pcgrad"] if self.surgery else []
+        parts += [self.encoder] if self.encoder != "ssl" else []
+        return "_".join(parts)
 
     def model_options(self, num_layers: int) -> dict[str, object]:
-        """The options of the model for an encoder of ``num_layers`` layers.
+        """The options of the model for a pretrained encoder of ``num_layers`` layers.
 
-        >>> Stage(("emotion",), trainable_layers=8).model_options(6)
-        {'tasks': ['emotion'], 'trainable_layers': 4, 'skip_layer': None}
+        >>> options = Stage(("emotion",), trainable_layers=8).model_options(6)
+        >>> options["trainable_layers"], options["skip_layer"]
+        (4, None)
         """
         scale = num_layers / PAPER_LAYERS
         return {
             "tasks": list(self.tasks),
+            "reversed_tasks": list(self.reversed) or None,
+            "encoder": self.encoder,
+            "gradient_surgery": self.surgery,
             "trainable_layers": round(self.trainable_layers * scale),
             "skip_layer": num_layers - round((PAPER_LAYERS - PAPER_FROZEN_LAYERS) * scale) if self.skip else None,
         }
@@ -56,20 +78,20 @@ class System:
         name: ``asr_gender_skip__ser``.
         stage1: The first stage of a two-stage system; None for single-stage ones.
         ser: The stage that trains emotion.
+        rows: Table of the paper -> row in it, counted from 1; empty for a system of our own.
         paper: The paper's figures for it: UA, WA, gender UA, WER in percent, where it gives them.
     """
 
     name: str
     stage1: Stage | None
     ser: Stage
+    rows: Mapping[int, int]
     paper: Mapping[str, float]
 
     @property
     def stage1_name(self) -> str | None:
         """The name that systems with the same first stage share: ``asr_gender_skip``."""
-        if self.stage1 is None:
-            return None
-        return "_".join(self.stage1.tasks) + ("_skip" if self.stage1.skip else "")
+        return None if self.stage1 is None else self.stage1.name
 
 
 def load_system(conf_dir: Path, name: str) -> System:
@@ -88,7 +110,7 @@ def load_system(conf_dir: Path, name: str) -> System:
     if name not in names:
         raise unknown_name("system", name, names)
     content = read_yaml_mapping(path, missing="it was there a moment ago")
-    _check_keys(path, "key", content, ("stage1", "ser", "paper"))
+    _check_keys(path, "key", content, ("stage1", "ser", "rows", "paper"))
     if "ser" not in content:
         raise InputError(f"{path}: the key 'ser' is missing")
     stage1 = _stage(path, content["stage1"]) if "stage1" in content else None
@@ -96,7 +118,10 @@ def load_system(conf_dir: Path, name: str) -> System:
     if not isinstance(paper, dict) or not all(isinstance(figure, int | float) for figure in paper.values()):
         raise InputError(f"{path}: paper must be a mapping of scores to numbers")
     _check_keys(path, "key of paper", paper, ("ua", "wa", "gender_ua", "wer"))
-    system = System(name, stage1, _stage(path, content["ser"]), paper)
+    rows = content.get("rows") or {}
+    if not isinstance(rows, dict) or not all(table in _TABLES and type(row) is int for table, row in rows.items()):
+        raise InputError(f"{path}: rows must be a mapping of tables ({', '.join(map(str, _TABLES))}) to rows, such as {{2: 1}}")
+    system = System(name, stage1, _stage(path, content["ser"]), rows, paper)
     if "emotion" not in system.ser.tasks:
         raise InputError(f"{path}: 'ser' must train emotion")
     return system
@@ -107,23 +132,64 @@ def list_systems(conf_dir: Path) -> list[str]:
     return sorted(path.stem for path in (conf_dir / "systems").glob("*.yaml") if not path.name.startswith("."))
 
 
+def systems_of_table(conf_dir: Path, table: str) -> list[str]:
+    """The names of a table's systems, in the paper's order.
+
+    Args:
+        conf_dir: The folder ``conf`` of the recipe.
+        table: ``1``, ``2``, ``3`` or ``all``.
+
+    Raises:
+        InputError: For another table.
+    """
+    if table not in (*map(str, _TABLES), "all"):
+        raise unknown_name("table", table, (*map(str, _TABLES), "all"))
+    wanted = _TABLES if table == "all" else (int(table),)
+    places = {}
+    for name in list_systems(conf_dir):
+        rows = load_system(conf_dir, name).rows
+        if found := [(number, rows[number]) for number in wanted if number in rows]:
+            places[name] = min(found)
+    return sorted(places, key=places.__getitem__)
+
+
 def _stage(path: Path, content: object) -> Stage:
-    if not isinstance(content, dict) or not isinstance(content.get("tasks"), list):
+    if not isinstance(content, dict):
         raise InputError(f"{path}: a stage is a mapping with a list of 'tasks'")
-    _check_keys(path, "key of a stage", content, ("tasks", "trainable_layers", "skip"))
-    for task in content["tasks"]:
+    _check_keys(path, "key of a stage", content, tuple(field.name for field in fields(Stage)))
+    stage = Stage(
+        tasks=_tasks(path, "tasks", content.get("tasks")),
+        trainable_layers=content.get("trainable_layers", PAPER_LAYERS),
+        skip=content.get("skip", False),
+        reversed=_tasks(path, "reversed", content.get("reversed", [])),
+        encoder=content.get("encoder", "ssl"),
+        surgery=content.get("surgery", False),
+    )
+    if not stage.tasks:
+        raise InputError(f"{path}: tasks must name at least one task")
+    if type(stage.trainable_layers) is not int or not 0 <= stage.trainable_layers <= PAPER_LAYERS:
+        raise InputError(f"{path}: trainable_layers must be 0 to {PAPER_LAYERS}, not {stage.trainable_layers!r}")
+    for key in ("skip", "surgery"):
+        if not isinstance(getattr(stage, key), bool):
+            raise InputError(f"{path}: {key} must be true or false, not {getattr(stage, key)!r}")
+    if stage.encoder not in _ENCODERS:
+        raise unknown_name("encoder", str(stage.encoder), _ENCODERS, where=str(path))
+    if stage.encoder == "cnn_lstm" and ("trainable_layers" in content or stage.skip):
+        raise InputError(f"{path}: trainable_layers and skip are of Transformer layers, and encoder cnn_lstm has none")
+    if stage.skip and "gender" not in stage.tasks:
+        raise InputError(f"{path}: skip is a branch of the gender head, and gender is not among the tasks")
+    if not set(stage.reversed) <= set(stage.tasks) & {"gender", "style"}:
+        raise InputError(f"{path}: reversed may name gender and style, where they are among the tasks")
+    return stage
+
+
+def _tasks(path: Path, key: str, content: object) -> tuple[str, ...]:
+    if not isinstance(content, list) or len(set(map(str, content))) < len(content):
+        raise InputError(f"{path}: {key} must be a list of tasks, each once")
+    for task in content:
         if task not in _TASKS:
             raise unknown_name("task", str(task), _TASKS, where=str(path))
-    layers = content.get("trainable_layers", PAPER_LAYERS)
-    if type(layers) is not int or not 0 <= layers <= PAPER_LAYERS:
-        raise InputError(f"{path}: trainable_layers must be 0 to {PAPER_LAYERS}, not {layers!r}")
-    if not isinstance(content.get("skip", False), bool):
-        raise InputError(f"{path}: skip must be true or false, not {content['skip']!r}")
-    if not content["tasks"] or len(set(content["tasks"])) < len(content["tasks"]):
-        raise InputError(f"{path}: tasks must name at least one task, each once")
-    if content.get("skip") and "gender" not in content["tasks"]:
-        raise InputError(f"{path}: skip is a branch of the gender head, and gender is not among the tasks")
-    return Stage(tuple(content["tasks"]), layers, content.get("skip", False))
+    return tuple(content)
 
 
 def _check_keys(path: Path, kind: str, content: Mapping, known: tuple[str, ...]) -> None:

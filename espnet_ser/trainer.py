@@ -4,21 +4,26 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 
+import numpy as np
 import torch
 from espnet2.torch_utils.device_funcs import to_device
 from espnet2.train.reporter import aggregate
 from espnet2.train.trainer import Trainer
 
 from espnet_ser.errors import InputError
-from espnet_ser.history import append_epoch, read_history
+from espnet_ser.gradient_probe import GRADIENTS_FILE
+from espnet_ser.history import HISTORY_FILE, append_record, read_history
 from espnet_ser.inference import decode, prediction_line
+from espnet_ser.models.losses import MAIN_TASK
+from espnet_ser.predictions import EMBEDDINGS_FILE, epoch_path, write_predictions
 from espnet_ser.recipe import MODEL_FILE
 from espnet_ser.scoring import score
+from espnet_ser.selection import scores_without_each_speaker
 from espnet_ser.stamp import atomic_path
 
 TIMES = ("iter_time", "forward_time", "backward_time", "optim_step_time", "train_time", "loss_scale", "clip")
@@ -28,7 +33,8 @@ class SERTrainer(Trainer):
     """Trains as ESPnet does; validates on the whole held-out set at once.
 
     UA is a mean of recalls and WER a ratio of sums: neither is a mean over batches, which is all that ESPnet's reporter
-    takes. Each epoch leaves a line ``{"epoch", "max_epoch", "seconds", "train": {...}, "valid": {...}}`` in ``history.jsonl``.
+    takes. Each epoch leaves a line ``{"epoch", "max_epoch", "seconds", "train": {...}, "valid": {...}}`` in ``history.jsonl``
+    and its predictions beside it, so that any way of choosing the epoch can be computed afterwards.
     """
 
     @classmethod
@@ -47,7 +53,9 @@ class SERTrainer(Trainer):
                 f"{output_dir}: training stopped at epoch {reached} of {trainer_options.max_epoch}, its gradients infinite or "
                 f"NaN; try a lower learning rate (--optim_conf lr=...)"
             )
-        if not distributed_option.distributed or distributed_option.dist_rank == 0:
+        if is_first_rank(distributed_option):
+            for link in output_dir.glob("valid.*.ave*.pth"):  # averages of one model each
+                link.unlink()
             # A run that was killed after its last checkpoint resumes with nothing to do: its last weights may not be there yet.
             last = output_dir / f"{trainer_options.max_epoch}epoch.pth"
             if not last.exists():
@@ -83,39 +91,53 @@ class SERTrainer(Trainer):
             distributed_option=distributed_option,
             **kwargs,
         )
+        net = getattr(model, "module", model)
+        if net.probe is not None and is_first_rank(distributed_option):
+            for record in net.probe.take():
+                append_record(Path(options.output_dir) / GRADIENTS_FILE, {"epoch": reporter.get_epoch(), **record})
         cls._train_stats = {name: float(aggregate(values)) for name, values in reporter.stats.items() if name not in TIMES}
         return invalid
 
     @classmethod
     @torch.no_grad()
     def validate_one_epoch(cls, model, iterator, reporter, options, distributed_option) -> None:
-        """Scores the held-out utterances of all ranks together, and registers UA, WA and WER with the reporter."""
+        """Scores the held-out utterances of all ranks together, registers UA, WA and WER, and keeps the predictions."""
         net = getattr(model, "module", model)
         net.eval()
         dataset = iterator.dataset
         examples = {example.utt: example for example in dataset.examples}
-        lines: list[dict] = []
+        lines: dict[str, dict] = {}
+        embeddings: dict[str, np.ndarray] = {}
         loss_sums: dict[str, float] = {}
         for utts, batch in iterator:
             batch = to_device(batch, "cuda" if options.ngpu > 0 else "cpu")
             outputs = net.logits(batch["speech"], batch["speech_lengths"])
-            _, stats = net.objective(outputs, batch)
+            _, stats = net.losses(outputs, batch)
             for name, value in stats.items():
                 if name.startswith("loss"):
                     loss_sums[name] = loss_sums.get(name, 0.0) + float(value) * len(utts)
             decoded = decode(outputs, dataset.labels, dataset.tokenizer)
-            lines += [prediction_line(examples[utt], result) for utt, result in zip(utts, decoded, strict=True)]
+            lines |= {utt: prediction_line(examples[utt], result) for utt, result in zip(utts, decoded, strict=True)}
+            embeddings |= dict(zip(utts, outputs["embedding"].float().cpu().numpy(), strict=True))
         if distributed_option.distributed:
             shares: list = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(shares, (lines, loss_sums))
-            lines = [line for share, _ in shares for line in share]
-            loss_sums = {name: sum(sums.get(name, 0.0) for _, sums in shares) for name in set().union(*(s for _, s in shares))}
+            torch.distributed.all_gather_object(shares, (lines, embeddings, loss_sums))
+            lines = {utt: line for share in shares for utt, line in share[0].items()}
+            embeddings = {utt: embedding for share in shares for utt, embedding in share[1].items()}
+            loss_sums = {name: sum(share[2].get(name, 0.0) for share in shares) for name in shares[0][2]}
+        in_order = [lines[utt] for utt in sorted(lines)]
         scores = {name: total / len(lines) for name, total in sorted(loss_sums.items())}
-        scores |= {name: value for name, value in score(lines).items() if value is not None and name != "n"}
-        reporter.register(scores)
+        scores |= {name: value for name, value in score(in_order).items() if value is not None and name != "n"}
+        others = scores_without_each_speaker(in_order) if MAIN_TASK in net.tasks else {}
+        reporter.register(scores | others)
         reporter.next()
-        if not distributed_option.distributed or distributed_option.dist_rank == 0:
-            cls._report(reporter.get_epoch(), scores, options)
+        if is_first_rank(distributed_option):
+            epoch, folder = reporter.get_epoch(), Path(options.output_dir)
+            epoch_path(folder, epoch).parent.mkdir(exist_ok=True)
+            write_predictions(epoch_path(folder, epoch), in_order)
+            if epoch == options.max_epoch:
+                _write_embeddings(folder / EMBEDDINGS_FILE, embeddings)
+            cls._report(epoch, scores, options)
 
     @classmethod
     def _report(cls, epoch: int, valid: dict[str, float], options) -> None:
@@ -126,9 +148,20 @@ class SERTrainer(Trainer):
             "train": cls._train_stats,
             "valid": valid,
         }
-        append_epoch(Path(options.output_dir), record)
+        append_record(Path(options.output_dir) / HISTORY_FILE, record)
         shown = ", ".join(f"{name} {value:.2f}" for name, value in valid.items())
         logging.info(f"epoch {epoch}/{options.max_epoch} held out: {shown}")
+
+
+def is_first_rank(distributed_option) -> bool:
+    """Whether this process is the one that writes."""
+    return not distributed_option.distributed or distributed_option.dist_rank == 0
+
+
+def _write_embeddings(path: Path, embeddings: Mapping[str, np.ndarray]) -> None:
+    utts = sorted(embeddings)
+    with atomic_path(path) as beside:
+        np.savez(beside, utts=np.array(utts), embeddings=np.stack([embeddings[utt] for utt in utts]))
 
 
 @contextmanager

@@ -5,8 +5,7 @@ cmd_backend=${cmd_backend:-local}
 
 case ${cmd_backend} in
     local)
-        cuda_cmd=(run.pl)   # training
-        decode_cmd=(run.pl) # predictions
+        cuda_cmd=(run.pl) # training
         ;;
     *)
         echo "cmd.sh: unknown cmd_backend '${cmd_backend}'; known: local" >&2

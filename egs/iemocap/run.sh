@@ -15,8 +15,11 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 stage=1        # first stage
 stop_stage=6   # last stage
 system=asr_gender_skip__ser # a file of conf/systems; the default is the paper's best
+table=         # a whole table of the paper (1, 2, 3 or all) instead of one system: see run_table.sh
+systems=       # or these systems, e.g. "stl asr__ser"
 folds=         # folds to run, e.g. "1 2 3"; all if empty
 seed=0         # random seed
+seeds=         # several random seeds, e.g. "1 2 3": stages 3 to 6 for each, and a table of them all
 tag=           # suffix of the system's folder in exp
 stage1_tag=    # suffix of the stage-1 models' folder in exp
 
@@ -35,7 +38,6 @@ stage1_config=conf/train_stage1.yaml
 stage2_config=conf/train_ser.yaml
 stage1_args=   # further ESPnet options of stage 3, e.g. "--max_epoch 50"
 stage2_args=   # further ESPnet options of stage 4
-batch_size=16  # utterances at a time in stage 5; no effect on results
 ngpu=auto      # GPUs per training; auto: one if there is one
 num_nodes=1    # machines per training
 nj=4           # parallel jobs: processes that read audio, and trainings at a time where there is no GPU
@@ -69,7 +71,7 @@ from_caller() {
     if [[ -n $1 && $1 != /* && -e ${CALLER_DIR}/$1 ]]; then printf '%s\n' "${CALLER_DIR}/$1"; else printf '%s\n' "$1"; fi
 }
 
-for name in stage stop_stage num_nodes nj nbpe seed batch_size; do
+for name in stage stop_stage num_nodes nj nbpe seed; do
     [[ ${!name} =~ ^(0|[1-9][0-9]{0,8})$ ]] || fail "--${name} takes a whole number, not '${!name}'"
 done
 [[ ${stop_stage} -le 6 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 6"
@@ -81,7 +83,9 @@ if [[ ${ngpu} == auto ]]; then
 fi
 [[ ${ngpu} =~ ^[0-9]+$ ]] || fail "--ngpu takes a whole number or auto, not '${ngpu}'"
 [[ ${nj} -ge 1 ]] || fail "--nj takes 1 or more"
-[[ ${folds} =~ ^[0-9\ ]*$ ]] || fail "--folds takes numbers separated by spaces, not '${folds}'"
+for name in folds seeds; do
+    [[ ${!name} =~ ^[0-9\ ]*$ ]] || fail "--${name} takes numbers separated by spaces, not '${!name}'"
+done
 for name in tag stage1_tag; do
     [[ ${!name} =~ ^[A-Za-z0-9._-]*$ && ${!name} != *..* ]] || fail "--${name} takes letters, digits, '.', '_' and '-', not '${!name}'"
 done
@@ -96,12 +100,21 @@ if stage_on 1 && [[ -z ${iemocap} ]]; then
         "speech that it makes itself."
 fi
 
+if [[ -n ${table}${systems} ]]; then
+    [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --stage1_tag"
+    [[ ${stage} -le 3 && ${stop_stage} -ne 4 && ${stop_stage} -ne 5 ]] ||
+        fail "--stage ${stage} --stop_stage ${stop_stage}: a table's stages 3 to 6 run together"
+fi
+
 . ./path.sh
 . ./cmd.sh
 
 ser=(python3 -m espnet_ser)
-where=(--datadir "${datadir}" --expdir "${expdir}")
-which=(--system "${system}" --conf "${conf}" --tag="${tag}" --stage1_tag="${stage1_tag}")
+where=(--conf "${conf}" --folds "${folds}" --datadir "${datadir}" --expdir "${expdir}")
+with=(--dumpdir "${dumpdir}" --ssl "${ssl}" --stage1_config "${stage1_config}" --stage2_config "${stage2_config}"
+    --stage1_args="${stage1_args}" --stage2_args="${stage2_args}" --token_type "${token_type}" --nbpe "${nbpe}"
+    --stage1_data "${stage1_data}" --ngpu "${ngpu}")
+recorded=${RECIPE_COMMAND:-${COMMAND_LINE}} # stands beside the figures
 
 # Jobs run in the background and are waited for, so that they are ended when the recipe is.
 running=()
@@ -121,9 +134,9 @@ finish() { # waits for the job started last
 }
 
 # Every fold of one training, as an array of jobs, while the epochs that finish are shown.
-#   train_folds NAME CONFIG ARGS FOLDER
+#   train_folds stage1|ser FOLDER
 train_folds() {
-    local name=$1 config=$2 args=$3 folder=$4 fold_list fold status=0 followed=()
+    local name=$1 folder=$2 fold_list fold status=0 followed=()
     read -ra fold_list <<<"${folds}"
     if [[ ${#fold_list[@]} -eq 0 ]]; then
         mapfile -t fold_list < <(printf '%s\n' "${datadir}"/fold*/fold.json | sed -E 's|.*/fold([^/]*)/fold.json|\1|' | sort -V)
@@ -132,13 +145,42 @@ train_folds() {
     start "${ser[@]}" progress "${followed[@]}"
     start "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
         ESPNET_SER_JOB=1:"${#fold_list[@]}" "${folder}/log/train.ESPNET_SER_JOB.log" \
-        "${ser[@]}" train --stage "${name}" --job ESPNET_SER_JOB --folds "${folds}" "${which[@]}" "${where[@]}" \
-        --dumpdir "${dumpdir}" --config "${config}" --ssl "${ssl}" --seed "${seed}" --ngpu "${ngpu}" \
-        --token_type "${token_type}" --nbpe "${nbpe}" --stage1_data "${stage1_data}" --args="${args}"
+        "${ser[@]}" train --stage "${name}" --job ESPNET_SER_JOB "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}"
     finish || status=$?
     kill "${running[-1]}" 2>/dev/null || true
     finish || true
     return "${status}"
+}
+
+# Stages 3 to 6 of one system, with one seed.
+train_and_score() {
+    local which=(--system "${system}" --tag="${tag}" --stage1_tag="${stage1_tag}") stage1_name folder
+    if stage_on 3; then
+        stage1_name=$("${ser[@]}" systems --system "${system}" --conf "${conf}" --print stage1)
+        if [[ -z ${stage1_name} ]]; then
+            log "stage 3: ${system} is trained in a single stage: nothing to do"
+        else
+            folder=${expdir}/stage1/${stage1_name}${stage1_tag:+_${stage1_tag}}
+            log "stage 3: finetuning for ${stage1_name//_/, }: logs in ${folder}/log"
+            train_folds stage1 "${folder}"
+        fi
+    fi
+
+    folder=${expdir}/${system}${tag:+_${tag}}
+    if stage_on 4; then
+        log "stage 4: finetuning ${system} for emotion: logs in ${folder}/log"
+        train_folds ser "${folder}"
+    fi
+
+    if stage_on 5; then
+        log "stage 5: predictions for the held-out utterances, by each way of choosing the epoch"
+        "${ser[@]}" select "${which[@]}" "${where[@]}"
+    fi
+
+    if stage_on 6; then
+        log "stage 6: scores, tables and figures"
+        "${ser[@]}" score "${which[@]}" "${where[@]}" --command "${recorded}"
+    fi
 }
 
 if stage_on 1; then
@@ -153,38 +195,27 @@ if stage_on 2; then
         --nbpe "${nbpe}" --ssl "${ssl}"
 fi
 
-stage1_name=
-if stage_on 3 || stage_on 4; then
-    stage1_name=$("${ser[@]}" systems --system "${system}" --conf "${conf}" --print stage1)
-fi
-
-if stage_on 3; then
-    if [[ -z ${stage1_name} ]]; then
-        log "stage 3: ${system} is trained in a single stage: nothing to do"
-    else
-        folder=${expdir}/stage1/${stage1_name}${stage1_tag:+_${stage1_tag}}
-        log "stage 3: finetuning for ${stage1_name//_/, }: logs in ${folder}/log"
-        train_folds stage1 "${stage1_config}" "${stage1_args}" "${folder}"
+if [[ -n ${table}${systems} ]]; then
+    if stage_on 3; then
+        log "stages 3 to 6 of ${systems:-every system of table ${table}}: logs in ${expdir}/*/log"
+        start "${ser[@]}" table --table="${table}" --systems="${systems}" --tag="${tag}" --stage1_tag="${stage1_tag}" \
+            "${where[@]}" "${with[@]}" --seed "${seed}" --nj "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
+            --train_cmd "${cuda_cmd[*]}" --command "${recorded}"
+        finish
     fi
-fi
-
-if stage_on 4; then
-    folder=${expdir}/${system}${tag:+_${tag}}
-    log "stage 4: finetuning ${system} for emotion: logs in ${folder}/log"
-    train_folds ser "${stage2_config}" "${stage2_args}" "${folder}"
-fi
-
-if stage_on 5; then
-    folder=${expdir}/${system}${tag:+_${tag}}
-    log "stage 5: predictions for the held-out utterances: log in ${folder}/log/infer.log"
-    start "${decode_cmd[@]}" --gpu "$((ngpu > 0))" "${folder}/log/infer.log" \
-        "${ser[@]}" infer "${which[@]}" "${where[@]}" --folds "${folds}" --batch_size "${batch_size}" --ngpu "$((ngpu > 0))"
-    finish
-fi
-
-if stage_on 6; then
-    log "stage 6: scores, tables and figures"
-    "${ser[@]}" score "${which[@]}" "${where[@]}" --folds "${folds}" --command "${RECIPE_COMMAND:-${COMMAND_LINE}}"
+elif [[ -n ${seeds} ]]; then
+    base_tag=${tag} base_stage1_tag=${stage1_tag}
+    for seed in ${seeds}; do
+        log "seed ${seed}"
+        tag=${base_tag:+${base_tag}_}seed${seed}
+        stage1_tag=${base_stage1_tag:+${base_stage1_tag}_}seed${seed}
+        train_and_score
+    done
+    if stage_on 6; then
+        "${ser[@]}" seeds --system "${system}" --tag="${base_tag}" "${where[@]}" --seeds "${seeds}" --command "${recorded}"
+    fi
+else
+    train_and_score
 fi
 
 log "Successfully finished. [elapsed=${SECONDS}s]"

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # The whole recipe on speech that it makes itself: espeak-ng speaks a small release laid out as IEMOCAP, and ../iemocap/run.sh
 # runs its stages on it with a tiny encoder. Takes every option of ../iemocap/run.sh, and --num_utts N before them.
+# As run_table.sh, the same for ../iemocap/run_table.sh.
 set -euo pipefail
 
 RECIPE_COMMAND="$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"
 export RECIPE_COMMAND
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+recipe=${here}/../iemocap/$(basename -- "$0")
 
 num_utts=480 # utterances to speak, of which five in six are of the four classes
 if [[ ${1-} == --num_utts || ${1-} == --num-utts ]]; then
@@ -14,7 +16,7 @@ if [[ ${1-} == --num_utts || ${1-} == --num-utts ]]; then
 fi
 if [[ ${1-} == --help || ${1-} == -h ]]; then
     printf '%s\n' "Usage: $0 [--num_utts 480] [options of ../iemocap/run.sh, which follow]"
-    exec "${here}/../iemocap/run.sh" --help
+    exec "${recipe}" --help
 fi
 nj=$(nproc --all)
 
@@ -24,7 +26,7 @@ release=${here}/release/${num_utts}
 mkdir -p "${release%/*}"
 python3 -m espnet_ser synthesize --output "${release}" --num_utts "${num_utts}" --nj "${nj}"
 
-exec "${here}/../iemocap/run.sh" \
+exec "${recipe}" \
     --iemocap "${release}" --datadir "${here}/data" --dumpdir "${here}/dump" --expdir "${here}/exp" \
     --ssl "${here}/conf/mini/encoder" --nj "${nj}" \
     --stage1-config conf/mini/train_stage1.yaml --stage2-config conf/mini/train_ser.yaml "$@"

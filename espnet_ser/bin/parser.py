@@ -1,10 +1,13 @@
 """The parser of every command: wrong use is an InputError, one line with the nearest valid name."""
 
 import argparse
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.experiment import Setup
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -44,9 +47,63 @@ class CommandParser(argparse.ArgumentParser):
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Adds what stages 3 to 6 have in common: the system, the folds, and where things lie."""
     parser.add_argument("--system", required=True, help="name of a file in conf/systems")
-    parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
     parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
+    add_place_options(parser)
+
+
+def add_place_options(parser: argparse.ArgumentParser) -> None:
+    """Adds where things lie, whatever the system and the fold."""
+    parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
     parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
     parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where models and results lie")
     parser.add_argument("--tag", default="", help="suffix of the system's experiment folder")
     parser.add_argument("--stage1_tag", default="", help="suffix of the stage-1 folder")
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what trainings have in common beside :func:`add_recipe_options`: with what, and how."""
+    parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="what stage 2 left")
+    parser.add_argument("--ssl", required=True, help="pretrained encoder: a folder or a hub name")
+    parser.add_argument("--stage1_config", type=Path, default=Path("conf/train_stage1.yaml"), help="ESPnet options of stage 3")
+    parser.add_argument("--stage2_config", type=Path, default=Path("conf/train_ser.yaml"), help="ESPnet options of stage 4")
+    parser.add_argument("--stage1_args", default="", help="further ESPnet options of stage 3, as one string")
+    parser.add_argument("--stage2_args", default="", help="further ESPnet options of stage 4, as one string")
+    parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="as in stage 2")
+    parser.add_argument("--nbpe", type=int, default=100, help="as in stage 2")
+    parser.add_argument("--stage1_data", default="four", choices=("four", "all"), help="utterances of stage 1")
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
+    parser.add_argument("--ngpu", type=int, default=0, help="GPUs of each training; 0 trains on the CPU")
+
+
+def as_words(args: argparse.Namespace, add_options: Callable[[argparse.ArgumentParser], None]) -> list[str]:
+    """The options of one of the functions above with the values that they have, for the command line of another command."""
+    parser = CommandParser(add_help=False)
+    add_options(parser)
+    return [f"--{action.dest}={getattr(args, action.dest)}" for action in parser._actions]
+
+
+def setup_of(args: argparse.Namespace) -> Setup:
+    """What :func:`add_recipe_options` and :func:`add_training_options` were told.
+
+    Raises:
+        InputError: When quotes do not match in one of the strings of options.
+    """
+    extras = {}
+    for stage, option in (("stage1", "stage1_args"), ("ser", "stage2_args")):
+        try:
+            extras[stage] = tuple(shlex.split(getattr(args, option)))
+        except ValueError as error:
+            raise InputError(f"--{option} {getattr(args, option)!r}: {error}") from error
+    return Setup(
+        datadir=args.datadir,
+        dumpdir=args.dumpdir,
+        expdir=args.expdir,
+        ssl=args.ssl,
+        configs={"stage1": args.stage1_config, "ser": args.stage2_config},
+        extras=extras,
+        token=(args.token_type, args.nbpe),
+        stage1_data=args.stage1_data,
+        tag=args.tag,
+        stage1_tag=args.stage1_tag,
+        seed=args.seed,
+    )

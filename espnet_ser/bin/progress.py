@@ -39,11 +39,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _line(folder: Path, history: list[dict]) -> str:
-    last = history[-1]
-    seconds = sorted(record["seconds"] for record in history)[len(history) // 2]
-    left_s = seconds * (last["max_epoch"] - last["epoch"])
+    from espnet_ser.schedule.time_left import epoch_seconds, training_seconds_left
+
+    last, left_s = history[-1], training_seconds_left(history)
     left = "" if left_s == 0 else f", about {left_s / 3600:.1f} h left" if left_s >= 3600 else f", about {left_s:.0f} s left"
     names = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER", "loss": "loss"}
     scores = ", ".join(f"{names[name]} {last['valid'][name]:.2f}" for name in names if name in last["valid"])
     where = f"{folder.parent.name}/{folder.name}: epoch {last['epoch']}/{last['max_epoch']}"
-    return f"{where}, {seconds:.1f} s each{left}; held out: {scores}"
+    return f"{where}, {epoch_seconds(history):.1f} s each{left}; held out: {scores}"

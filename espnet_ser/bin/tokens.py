@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.data.datadir import read_datadir
     from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, save_tokenizer
     from espnet_ser.errors import InputError
+    from espnet_ser.provenance import TOKENS_STAMP
     from espnet_ser.recipe import fold_names, token_folder
     from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
 
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         texts = sorted({example.text for example in read_datadir(args.datadir / f"fold{fold}" / "train")} - {""})
         folder = token_folder(args.dumpdir, fold, args.token_type, args.nbpe)
         inputs = {"texts": texts, "token_type": args.token_type, "nbpe": args.nbpe if args.token_type == "bpe" else None}
-        stamp = Stamp(folder / ".tokens.json")
+        stamp = Stamp(folder / TOKENS_STAMP)
         if stamp.difference(inputs) is None:
             print(f"fold {fold}: token list up to date")
             continue

@@ -32,22 +32,24 @@ def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Ten
     )
 
 
-def combine(losses: dict[str, Tensor], aux_weight: float = 0.1, literal_eq: bool = False) -> Tensor:
-    """Eq. 1: the weighted sum of the tasks' losses.
+def weighted(losses: dict[str, Tensor], aux_weight: float = 0.1, literal_eq: bool = False) -> dict[str, Tensor]:
+    """Each task's share of the objective, whose sum is what is minimised (Eq. 1; Eq. 2 where a head reverses its gradient).
 
     The emotion task weighs 1 - ``aux_weight`` and the k auxiliary tasks share ``aux_weight`` (Sec. 3.2 calls the weights
-    'parameters of auxiliary tasks'). With ``literal_eq`` the two change places, as Eq. 1 prints it. Without an emotion task
-    (stage 1) the tasks weigh the same; a single task weighs one.
+    'parameters of auxiliary tasks'). With ``literal_eq`` the two change places, as Eq. 1 and 2 print it. Without an emotion
+    task (stage 1) the tasks weigh the same; a single task weighs one.
 
     >>> one = torch.tensor(1.0)
-    >>> round(float(combine({"emotion": 10 * one, "asr": one, "gender": 3 * one}, aux_weight=0.1)), 6)
-    9.2
+    >>> shares = weighted({"emotion": 10 * one, "asr": one, "gender": 3 * one}, aux_weight=0.1)
+    >>> [round(float(share), 6) for share in shares.values()]
+    [9.0, 0.05, 0.15]
     """
-    auxiliary = [loss for task, loss in losses.items() if task != MAIN_TASK]
-    if not auxiliary:
-        return losses[MAIN_TASK]
-    mean_auxiliary = torch.stack(auxiliary).mean()
-    if MAIN_TASK not in losses:
-        return mean_auxiliary
+    num_auxiliary = sum(task != MAIN_TASK for task in losses)
     share = 1.0 - aux_weight if literal_eq else aux_weight
-    return (1.0 - share) * losses[MAIN_TASK] + share * mean_auxiliary
+    if num_auxiliary == len(losses):
+        share = 1.0
+    elif num_auxiliary == 0:
+        share = 0.0
+    return {
+        task: (1.0 - share) * loss if task == MAIN_TASK else share / num_auxiliary * loss for task, loss in losses.items()
+    }

@@ -1,13 +1,15 @@
 """One model for every system: an encoder and up to four heads (Fig. 1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
-from espnet_ser.models.losses import combine, ctc_loss
+from espnet_ser.models.gradients import surgery_loss
+from espnet_ser.models.losses import ctc_loss, weighted
+from espnet_ser.models.wav2vec2 import masked_mean
 
 TASKS = ("emotion", "asr", "gender", "style")
 UTTERANCE_TASKS = ("emotion", "gender", "style")
@@ -23,13 +25,24 @@ class SERModel(AbsESPnetModel):
             (see :class:`espnet_ser.models.wav2vec2.Wav2Vec2Encoder`).
         heads: One head per task; its keys are the tasks.
         aux_weight: Weight of the auxiliary tasks (Eq. 1).
-        literal_eq: Read Eq. 1 to the letter (see :func:`espnet_ser.models.losses.combine`).
+        literal_eq: Read Eq. 1 to the letter (see :func:`espnet_ser.models.losses.weighted`).
+        gradient_surgery: Project conflicting gradients of the tasks apart in the encoder (the paper's reference 25).
+
+    Attributes:
+        probe: Called with each training step's weighted losses by task while their graph is alive, where it is set.
 
     Raises:
         ValueError: For no task or an unknown one.
     """
 
-    def __init__(self, encoder: nn.Module, heads: Mapping[str, nn.Module], aux_weight: float = 0.1, literal_eq: bool = False):
+    def __init__(
+        self,
+        encoder: nn.Module,
+        heads: Mapping[str, nn.Module],
+        aux_weight: float = 0.1,
+        literal_eq: bool = False,
+        gradient_surgery: bool = False,
+    ):
         super().__init__()
         if not heads or not set(heads) <= set(TASKS):
             raise ValueError(f"tasks must be some of {', '.join(TASKS)}, not {', '.join(heads) or 'none'}")
@@ -37,6 +50,8 @@ class SERModel(AbsESPnetModel):
         self.heads = nn.ModuleDict({task: heads[task] for task in TASKS if task in heads})
         self.aux_weight = aux_weight
         self.literal_eq = literal_eq
+        self.gradient_surgery = gradient_surgery
+        self.probe: Callable[[dict[str, Tensor]], None] | None = None
 
     @property
     def tasks(self) -> list[str]:
@@ -51,28 +66,33 @@ class SERModel(AbsESPnetModel):
             speech_lengths: [batch].
 
         Returns:
-            Task -> logits, [batch, classes]; for ``asr`` [batch, frames, tokens], with ``num_frames`` [batch] beside them.
+            Task -> logits, [batch, classes]; for ``asr`` [batch, frames, tokens], with ``num_frames`` [batch] beside them;
+            ``embedding`` [batch, dim], the last layer's mean over valid frames.
         """
         hidden, tap, num_frames = self.encoder(speech, speech_lengths)
-        outputs: dict[str, Tensor] = {"num_frames": num_frames}
+        pooled = masked_mean(hidden, num_frames)
+        outputs: dict[str, Tensor] = {"num_frames": num_frames, "embedding": pooled}
         for task, head in self.heads.items():
             if task == "asr":
                 outputs[task] = head(hidden)
             elif task == "gender" and tap is not None:
-                outputs[task] = head(torch.cat([tap, hidden], dim=-1), num_frames)
+                outputs[task] = head(torch.cat([masked_mean(tap, num_frames), pooled], dim=-1))
             else:
-                outputs[task] = head(hidden, num_frames)
+                outputs[task] = head(pooled)
         return outputs
 
-    def objective(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Eq. 1 for what :meth:`logits` gave.
+    def losses(
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What :meth:`logits` gave, held against the truth.
 
         Args:
             outputs: From :meth:`logits`.
             targets: ``emotion``, ``gender``, ``style``: class indices [batch]; ``text`` [batch, tokens], ``text_lengths``.
 
         Returns:
-            The loss, and the statistics to report: each task's loss, each utterance task's accuracy in percent.
+            Each task's weighted loss, whose sum is the objective (Eq. 1), and the statistics to report: the objective, each
+            task's own loss, each utterance task's accuracy in percent.
         """
         losses, stats = {}, {}
         for task in self.heads:
@@ -82,15 +102,27 @@ class SERModel(AbsESPnetModel):
                 losses[task] = F.cross_entropy(outputs[task], targets[task])
                 stats[f"{task}_wa"] = 100.0 * (outputs[task].argmax(-1) == targets[task]).float().mean()
             stats[f"loss_{task}"] = losses[task].detach()
-        loss = combine(losses, self.aux_weight, self.literal_eq)
-        return loss, {"loss": loss.detach(), **stats}
+        shares = weighted(losses, self.aux_weight, self.literal_eq)
+        return shares, {"loss": sum(shares.values()).detach(), **stats}
 
     def forward(
         self, speech: Tensor, speech_lengths: Tensor, utt_id: list[str] | None = None, **targets: Tensor
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """One training step's loss, statistics and weight (the number of utterances), as ESPnet's trainer asks for them."""
-        loss, stats = self.objective(self.logits(speech, speech_lengths), targets)
-        return loss, stats, loss.new_tensor(float(len(speech)))
+        shares, stats = self.losses(self.logits(speech, speech_lengths), targets)
+        if self.probe is not None and self.training:
+            self.probe(shares)
+        if self.gradient_surgery and self.training and len(shares) > 1:
+            loss = surgery_loss(shares, *self.shared_and_own_parameters())
+        else:
+            loss = sum(shares.values())
+        return loss, stats, stats["loss"].new_tensor(float(len(speech)))
+
+    def shared_and_own_parameters(self) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+        """What is trained of the encoder, which all tasks share, and of the heads, each of which is one task's own."""
+        trained = {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+        shared = {name: parameter for name, parameter in trained.items() if name.startswith("encoder.")}
+        return shared, {name: parameter for name, parameter in trained.items() if name not in shared}
 
     def collect_feats(self, **batch: Tensor) -> dict[str, Tensor]:
         """Not used: lengths come from the audio's headers."""

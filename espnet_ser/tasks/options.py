@@ -13,6 +13,7 @@ from espnet_ser.tasks.ser import SERTask
 
 NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
 NOT_TRAINING |= {"encoder_config", "trained_on", "normalize_waveform", "resume", "use_adapter"}
+NOT_TRAINING |= {"best_model_criterion"}
 
 
 def parse_options(
@@ -58,13 +59,15 @@ def try_options(args: Namespace) -> None:
         InputError: When they ask for what cannot be.
     """
     args = Namespace(**vars(args))
-    for name, least in (("max_epoch", 1), ("batch_size", 1), ("num_workers", 0), ("accum_grad", 1), ("seed", 0)):
+    for name, least in (("max_epoch", 1), ("batch_size", 1), ("num_workers", 0), ("accum_grad", 1), ("seed", 0), ("gradient_every", 0)):
         value = getattr(args, name)
         if type(value) is not int or value < least:
             raise InputError(f"--{name} must be a whole number from {least}, not {value!r}")
     for name in ("dropout", "aux_weight"):
         if not 0.0 <= getattr(args, name) <= 1.0:
             raise InputError(f"--{name} must be 0 to 1, not {getattr(args, name)}")
+    if not args.reversal_scale > 0:
+        raise InputError(f"--reversal_scale must be above 0, not {args.reversal_scale}")
     SERTask.complete(args)
     for kind, classes in (("optim", optim_classes), ("scheduler", scheduler_classes)):
         name, conf = getattr(args, kind), getattr(args, f"{kind}_conf")

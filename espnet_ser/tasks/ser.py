@@ -19,11 +19,15 @@ from espnet_ser.data.loader import BatchFactory, UtteranceDataset, collate
 from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
 from espnet_ser.encoder_folder import read_encoder_config, wants_normalized_waveform
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.gradient_probe import GradientProbe
+from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
 from espnet_ser.models.heads import CTCHead, UtteranceHead
+from espnet_ser.models.losses import MAIN_TASK
 from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
-from espnet_ser.provenance import describe_training_data, refuse_leak
+from espnet_ser.provenance import describe_training_data, refuse_leak, refuse_shared_speech
 from espnet_ser.recipe import MODEL_FILE, TOKENS_FOLDER
+from espnet_ser.selection import selection_criteria
 from espnet_ser.trainer import SERTrainer
 
 GENDERS = ["f", "m"]
@@ -55,6 +59,11 @@ class SERTask(AbsTask):
 
         group = parser.add_argument_group("Model")
         group.add_argument("--tasks", nargs="+", default=["emotion"], help=f"what is trained: some of {', '.join(TASKS)}")
+        group.add_argument(
+            "--reversed_tasks", nargs="+", default=[], help="gender, style: reverse their gradient in the encoder (Eq. 2)"
+        )
+        group.add_argument("--reversal_scale", type=float, default=1.0, help="what a reversed gradient is multiplied by")
+        group.add_argument("--encoder", default="ssl", choices=("ssl", "cnn_lstm"), help="pretrained, or the supervised baseline")
         group.add_argument("--ssl", type=str_or_none, help="folder of the pretrained encoder, in transformers' format")
         group.add_argument("--encoder_conf", action=NestedDictAction, default={}, help="changes to the encoder's own settings")
         group.add_argument(
@@ -65,6 +74,12 @@ class SERTask(AbsTask):
         group.add_argument("--dropout", type=float, default=0.1, help="dropout of the heads")
         group.add_argument("--aux_weight", type=float, default=0.1, help="weight of the auxiliary tasks beside emotion (Eq. 1)")
         group.add_argument("--literal_eq", type=str2bool, default=False, help="give emotion that weight, as Eq. 1 is printed")
+        group.add_argument(
+            "--gradient_surgery", type=str2bool, default=False, help="project conflicting gradients of the tasks apart"
+        )
+        group.add_argument(
+            "--gradient_every", type=int, default=0, help="steps between two measurements of the tasks' gradients; 0 for none"
+        )
         group.add_argument("--stage1_dir", type=str_or_none, help="trained stage-1 model of the same fold to start from")
 
         group = parser.add_argument_group("Filled in by training, kept in config.yaml")
@@ -73,8 +88,9 @@ class SERTask(AbsTask):
         group.add_argument("--labels", action=NestedDictAction, help="class names of each utterance task")
         group.add_argument("--token_list", nargs="+", help="the vocabulary of CTC, blank first")
         group.add_argument("--trained_on", action=NestedDictAction, help="sessions, speakers and number of training utterances")
-        # The held-out fold chooses nothing: no best epoch is kept by its scores, the last one counts.
-        parser.set_defaults(best_model_criterion=[], resume=True, use_matplotlib=False, use_tensorboard=False, num_att_plot=0)
+        # Models are kept by the criteria of the selections, which follow from the held-out speakers.
+        parser.set_defaults(best_model_criterion=[], keep_nbest_models=[1], resume=True)
+        parser.set_defaults(use_matplotlib=False, use_tensorboard=False, num_att_plot=0)
 
     @classmethod
     def main_worker(cls, args: Namespace) -> None:
@@ -92,9 +108,11 @@ class SERTask(AbsTask):
             InputError: For an unknown task, a missing folder, an option that would let the held-out data choose, or a stage-1
                 model that has heard the held-out session or spells with other tokens.
         """
-        for task in args.tasks:
+        for task in [*args.tasks, *args.reversed_tasks]:
             if task not in TASKS:
                 raise unknown_name("task", task, TASKS)
+        if not set(args.reversed_tasks) <= set(args.tasks) & {"gender", "style"}:
+            raise InputError("--reversed_tasks may name gender and style, where they are among --tasks")
         refuse_selection(args)
         args.optim_conf, args.scheduler_conf = _with_numbers(args.optim_conf), _with_numbers(args.scheduler_conf)
         if args.train_dir is None or args.valid_dir is None:
@@ -102,6 +120,8 @@ class SERTask(AbsTask):
         train, held_out = read_datadir(args.train_dir), read_datadir(args.valid_dir)
         args.trained_on = describe_training_data(train)
         refuse_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
+        refuse_shared_speech(train, held_out)
+        args.best_model_criterion = selection_criteria({example.speaker for example in held_out}) if MAIN_TASK in args.tasks else []
         if args.labels is None:
             emotions = sorted({example.emotion for example in [*train, *held_out]})
             available = {"emotion": emotions, "gender": GENDERS, "style": STYLES}
@@ -131,6 +151,8 @@ class SERTask(AbsTask):
             load_weights(model, weights, fresh=fresh, source=path)
         elif getattr(args, "ssl", None) is not None:
             load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
+        if getattr(args, "gradient_every", 0):
+            model.probe = GradientProbe(model.shared_and_own_parameters()[0], args.gradient_every)
         return model
 
     @classmethod
@@ -140,6 +162,19 @@ class SERTask(AbsTask):
         Raises:
             InputError: When the settings do not fit together.
         """
+        encoder = CNNLSTMEncoder() if args.encoder == "cnn_lstm" else cls._build_ssl_encoder(args)
+        heads = {}
+        for task in args.tasks:
+            if task == "asr":
+                heads[task] = CTCHead(encoder.dim, len(args.token_list), args.dropout)
+            else:
+                dim = 2 * encoder.dim if task == "gender" and encoder.tap_layer is not None else encoder.dim
+                reversal_scale = args.reversal_scale if task in args.reversed_tasks else None
+                heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout, reversal_scale)
+        return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery)
+
+    @classmethod
+    def _build_ssl_encoder(cls, args: Namespace) -> Wav2Vec2Encoder:
         if getattr(args, "encoder_config", None) is None:
             if getattr(args, "ssl", None) is None:
                 raise InputError("--ssl is needed: the folder of a pretrained encoder")
@@ -153,7 +188,7 @@ class SERTask(AbsTask):
                 raise unknown_name("key of encoder_conf", name, known)
         num_layers = wav2vec2.config.num_hidden_layers
         try:
-            encoder = Wav2Vec2Encoder(
+            return Wav2Vec2Encoder(
                 wav2vec2,
                 num_trainable_layers=num_layers if args.trainable_layers is None else args.trainable_layers,
                 tap_layer=args.skip_layer if "gender" in args.tasks else None,
@@ -162,14 +197,6 @@ class SERTask(AbsTask):
             )
         except ValueError as error:
             raise InputError(str(error)) from error
-        heads = {}
-        for task in args.tasks:
-            if task == "asr":
-                heads[task] = CTCHead(encoder.dim, len(args.token_list), args.dropout)
-            else:
-                dim = 2 * encoder.dim if task == "gender" and encoder.tap_layer is not None else encoder.dim
-                heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout)
-        return SERModel(encoder, heads, aux_weight=args.aux_weight, literal_eq=args.literal_eq)
 
     @classmethod
     def build_model_from_file(cls, config_file=None, model_file=None, device="cpu") -> tuple[SERModel, Namespace]:

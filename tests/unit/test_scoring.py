@@ -7,6 +7,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from espnet_ser.scoring import (
+    accuracies_of_counts,
+    bootstrap_counts,
     bootstrap_interval,
     confusion_matrix,
     mean_and_std,
@@ -51,6 +53,41 @@ def test_no_utterance_has_no_score():
 def test_deviation_is_the_sample_one():
     assert mean_and_std([70.0, 72.0, 77.0]) == {"mean": pytest.approx(73.0), "std": pytest.approx(np.std([70, 72, 77], ddof=1))}
     assert mean_and_std([70.0])["std"] == 0.0
+
+
+@given(pairs)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.filterwarnings("ignore:A single label was found")
+def test_accuracies_of_counts_are_those_of_the_utterances(rows):
+    refs, hyps = zip(*rows, strict=True)
+    matrix = sklearn_confusion(refs, hyps, labels=LABELS)
+    scores = accuracies_of_counts(np.stack([matrix.diagonal()] * 3), np.stack([matrix.sum(1)] * 3))
+    assert scores["ua"] == pytest.approx([100 * balanced_accuracy_score(refs, hyps)] * 3)
+    assert scores["wa"] == pytest.approx([100 * accuracy_score(refs, hyps)] * 3)
+
+
+def test_each_draw_takes_as_many_utterances_of_a_fold_as_it_has():
+    folds = [np.zeros(7, dtype=int), np.array([1, 2, 2, 2])]
+    counts = bootstrap_counts(folds, num_cells=4, num_draws=5000, seed=0)
+    assert (counts[:, 0] == 7).all()
+    assert (counts[:, 1:].sum(1) == 4).all()
+    assert (counts[:, 3] == 0).all()
+    assert counts[:, 1].mean() == pytest.approx(1.0, abs=0.05)  # binomial: 4 draws of 1/4 each
+    assert counts[:, 1].var() == pytest.approx(0.75, abs=0.05)
+
+
+def test_interval_is_that_of_a_slow_bootstrap_with_the_same_draws():
+    refs = [["sad", "sad", "happy", "angry", "sad"], ["happy", "angry", "angry"]]
+    hyps = [["sad", "happy", "happy", "sad", "sad"], ["happy", "angry", "sad"]]
+    rng = np.random.default_rng(4)
+    draws = [rng.integers(0, len(fold), size=(1000, len(fold))) for fold in refs]
+    samples = []
+    for number in range(1000):
+        drawn = [(refs[fold][i], hyps[fold][i]) for fold in (0, 1) for i in draws[fold][number]]
+        samples.append([score_of(*zip(*drawn, strict=True)) for score_of in (unweighted_accuracy, weighted_accuracy)])
+    low, high = np.percentile(samples, [2.5, 97.5], axis=0)
+    interval = bootstrap_interval(refs, hyps, seed=4)
+    assert interval == {"ua": pytest.approx((low[0], high[0])), "wa": pytest.approx((low[1], high[1]))}
 
 
 def test_interval_holds_the_score_and_narrows_with_data():

@@ -5,7 +5,7 @@ from tiny import tiny_wav2vec2
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet_ser.models.heads import CTCHead, UtteranceHead
-from espnet_ser.models.losses import combine, ctc_loss
+from espnet_ser.models.losses import ctc_loss, weighted
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 
@@ -47,12 +47,94 @@ def test_skip_branch_feeds_the_gender_head_alone():
     assert not torch.allclose(before["emotion"], after["emotion"])
 
 
+def objective(losses, *options, **named):
+    return sum(weighted({task: torch.tensor(loss) for task, loss in losses.items()}, *options, **named).values()).item()
+
+
 def test_loss_is_equation_one_in_both_readings():
-    losses = {"emotion": torch.tensor(2.0), "asr": torch.tensor(5.0), "gender": torch.tensor(1.0)}
-    assert combine(losses, 0.1).item() == pytest.approx(0.9 * 2 + 0.1 * (5 + 1) / 2)
-    assert combine(losses, 0.1, literal_eq=True).item() == pytest.approx(0.1 * 2 + 0.9 * (5 + 1) / 2)
-    assert combine({"asr": losses["asr"], "gender": losses["gender"]}).item() == pytest.approx(3.0)
-    assert combine({"emotion": losses["emotion"]}, 0.1).item() == 2.0
+    losses = {"emotion": 2.0, "asr": 5.0, "gender": 1.0}
+    assert objective(losses, 0.1) == pytest.approx(0.9 * 2 + 0.1 * (5 + 1) / 2)
+    assert objective(losses, 0.1, literal_eq=True) == pytest.approx(0.1 * 2 + 0.9 * (5 + 1) / 2)
+    assert objective({**losses, "style": 7.0}, 0.3) == pytest.approx(0.7 * 2 + 0.3 * (5 + 1 + 7) / 3)
+    assert objective({"asr": 5.0, "gender": 1.0}) == pytest.approx(3.0)
+    assert objective({"emotion": 2.0}, 0.1) == 2.0
+    assert objective({"emotion": 2.0}, 0.1, literal_eq=True) == 2.0
+
+
+def gradients(reversal_scale, literal_eq=False):
+    """Of the encoder's and the gender head's parameters, for a loss on gender beside emotion."""
+    torch.manual_seed(0)
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 6)
+    heads = {"emotion": UtteranceHead(32, 4, 0.0), "gender": UtteranceHead(32, 2, 0.0, reversal_scale)}
+    model = SERModel(encoder, heads, literal_eq=literal_eq).eval()
+    targets = {"emotion": torch.tensor([0, 3]), "gender": torch.tensor([0, 1])}
+    shares, _ = model.losses(model.logits(torch.randn(2, 8000), torch.tensor([8000, 6000])), targets)
+    shares["gender"].backward()
+    layer = encoder.wav2vec2.encoder.layers[3].attention.q_proj.weight.grad
+    return layer.clone(), heads["gender"].output.weight.grad.clone(), shares["gender"].item()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_reversal_turns_the_encoders_gradient_and_not_the_heads(scale):
+    encoder, head, loss = gradients(None)
+    reversed_encoder, reversed_head, reversed_loss = gradients(scale)
+    assert encoder.abs().max() > 0
+    torch.testing.assert_close(reversed_encoder, -scale * encoder)
+    torch.testing.assert_close(reversed_head, head)
+    assert reversed_loss == loss
+
+
+def test_reversed_tasks_weigh_as_equation_two_says_in_both_readings():
+    ours, literal = gradients(1.0)[2], gradients(1.0, literal_eq=True)[2]
+    assert literal == pytest.approx(9 * ours)  # 1 - gamma of 0.1 against gamma
+
+
+def test_surgery_changes_the_encoders_gradient_where_tasks_conflict_and_nothing_else():
+    def step(surgery):
+        torch.manual_seed(0)
+        encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 6)
+        # The reversed gradient of the same labels is as contrary to emotion's as can be.
+        heads = {"emotion": UtteranceHead(32, 2, 0.0), "gender": UtteranceHead(32, 2, 0.0, 1.0)}
+        heads["gender"].load_state_dict(heads["emotion"].state_dict())
+        model = SERModel(encoder, heads, aux_weight=0.2, gradient_surgery=surgery).train()
+        encoder.eval()
+        targets = {"emotion": torch.tensor([0, 1]), "gender": torch.tensor([0, 1])}
+        loss, _, _ = model(torch.randn(2, 8000), torch.tensor([8000, 6000]), **targets)
+        loss.backward()
+        layer = encoder.wav2vec2.encoder.layers[3].attention.q_proj.weight.grad
+        return loss.item(), layer, heads["gender"].output.weight.grad
+
+    loss, layer, head = step(False)
+    surgery_loss, surgery_layer, surgery_head = step(True)
+    assert surgery_loss == pytest.approx(loss)
+    torch.testing.assert_close(surgery_head, head)
+    assert layer.abs().max() > 1e-6
+    # Exactly opposite gradients annul each other: what is left of either, once projected, is nothing.
+    assert surgery_layer.abs().max() < 1e-5 * layer.abs().max() + 1e-9
+
+
+def test_a_probe_sees_weighted_losses_while_training_and_changes_nothing():
+    def step(probe):
+        torch.manual_seed(0)
+        model = model_of(["emotion", "gender"]).train()
+        model.probe = probe
+        targets = {"emotion": torch.tensor([0, 3]), "gender": torch.tensor([0, 1])}
+        loss, _, _ = model(torch.randn(2, 8000), torch.tensor([8000, 6000]), **targets)
+        loss.backward()
+        return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+    seen = []
+
+    def probe(losses):
+        seen.append({task: loss.item() for task, loss in losses.items()})
+        torch.autograd.grad(losses["gender"], [p for p in seen_model if p.requires_grad], retain_graph=True, allow_unused=True)
+
+    torch.manual_seed(0)
+    seen_model = list(model_of(["emotion", "gender"]).parameters())
+    loss, plain = step(None)
+    with_probe, probed = step(probe)
+    assert loss == with_probe == pytest.approx(sum(seen[0].values()))
+    assert all(torch.equal(plain[name], probed[name]) for name in plain)
 
 
 def test_ctc_leaves_out_utterances_without_words():

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# A whole table of the paper: every system, stage-1 models trained once and shared, independent trainings in parallel.
+#   ./run_table.sh --table 3 --iemocap DIR    (1, 2, 3 or all; every option of run.sh)
+# Run again, it goes on where it stopped.
+set -euo pipefail
+
+RECIPE_COMMAND=${RECIPE_COMMAND:-"$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"}
+export RECIPE_COMMAND
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+case " $* " in
+    *" --table"* | *" --systems"* | *" --help "* | *" -h "*) ;;
+    *)
+        echo "$0: which table? Give --table 1, 2, 3 or all, or --systems \"NAME NAME\" (--help says more)" >&2
+        exit 1
+        ;;
+esac
+exec "${here}/run.sh" "$@"

@@ -1,0 +1,70 @@
+"""Measures how far the gradients of a system's tasks agree, per encoder layer, while it trains (Sec. 2.2)."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
+
+TAG = "gradients"
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    parser = CommandParser(
+        prog="espnet-ser gradients",
+        description=f"{__doc__} The training is the system's own, in a folder with the tag '{TAG}'.",
+        epilog="example: espnet-ser gradients --system mtl_asr --folds 1 --ssl facebook/wav2vec2-base",
+    )
+    add_recipe_options(parser)
+    add_training_options(parser)
+    parser.add_argument("--stage", default="ser", choices=("stage1", "ser"), help="which training of the system")
+    parser.add_argument("--every", type=int, default=10, help="steps between two measurements")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains the folds, where that has not been done, and writes ``GRADIENTS.md`` and ``gradients.png`` beside them."""
+    args = get_parser().parse_args(argv)
+    import json
+
+    from espnet_ser.errors import InputError
+    from espnet_ser.experiment import Experiment
+    from espnet_ser.history import read_records
+    from espnet_ser.recipe import describe_run, fold_names
+    from espnet_ser.stamp import atomic_write, disk_errors_as_input_errors
+    from espnet_ser.systems import load_system
+
+    if args.every < 1:
+        raise InputError(f"--every must be 1 or more, not {args.every}")
+    system = load_system(args.conf, args.system)
+    part = system.stage1 if args.stage == "stage1" else system.ser
+    if part is None or len(part.tasks) < 2:
+        raise InputError(f"{args.stage} of {args.system} does not train two tasks: there are no gradients to compare")
+    setup = setup_of(args)
+    extras = {**setup.extras, args.stage: (*setup.extras[args.stage], "--gradient_every", str(args.every))}
+    tags = {"stage1_tag" if args.stage == "stage1" else "tag": args.tag or TAG}
+    setup = replace(setup, extras=extras, **tags)
+    folders = []
+    for fold in fold_names(args.datadir, args.folds):
+        experiment = Experiment.of_fold(system, args.stage, fold, setup)
+        if not experiment.is_done():
+            experiment.run(experiment.check(ngpu=args.ngpu))
+        folders.append(experiment.folder)
+    from espnet_ser.gradient_probe import GRADIENTS_FILE
+    from espnet_ser.report.environment import describe_environment
+    from espnet_ser.report.gradients import cosines_over_training, gradients_markdown, plot_gradients
+
+    cosines = cosines_over_training([read_records(folder / GRADIENTS_FILE, ("epoch", "step")) for folder in folders])
+    settings = {"folds": " ".join(folder.name.removeprefix("fold") for folder in folders), "measured every": f"{args.every} steps"}
+    settings |= {**describe_run(folders[0]), **describe_environment()}
+    notes = "## Environments\n\n" + "\n".join(f"- {key}: `{value}`" for key, value in settings.items())
+    base = folders[0].parent
+    with disk_errors_as_input_errors(base):
+        plot_gradients(cosines, base / "gradients.png")
+        values = {pair: {part: array.tolist() for part, array in parts.items()} for pair, parts in cosines.items()}
+        atomic_write(base / "gradients.json", json.dumps(values) + "\n")
+        text = gradients_markdown(f"{system.name} ({args.stage})", cosines, notes)
+        atomic_write(base / "GRADIENTS.md", text)
+    print(text.partition("\n## Environments")[0])
+    print(f"{base}/GRADIENTS.md, gradients.json and gradients.png written")

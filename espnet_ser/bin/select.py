@@ -1,0 +1,58 @@
+"""Stage 5: predictions for the held-out utterances of each fold, by each way of choosing the epoch."""
+
+import argparse
+from collections.abc import Sequence
+
+from espnet_ser.bin.parser import CommandParser, add_recipe_options
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of stage 5."""
+    parser = CommandParser(
+        prog="espnet-ser select",
+        description=__doc__,
+        epilog="example: espnet-ser select --system asr_gender_skip__ser --conf conf --folds '1 2'",
+    )
+    add_recipe_options(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Writes ``predictions_{last,cross,oracle}.jsonl`` and ``selection.json`` for each fold."""
+    args = get_parser().parse_args(argv)
+    import json
+
+    from espnet_ser.errors import InputError
+    from espnet_ser.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
+    from espnet_ser.recipe import SELECTED_FILE, TrainedFold, fold_names
+    from espnet_ser.selection import choose_epochs, selected_lines, selected_models
+    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors
+    from espnet_ser.systems import load_system
+
+    system = load_system(args.conf, args.system)
+    names = fold_names(args.datadir, args.folds)
+    folds = {name: TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag) for name in names}
+    inputs = {"folds": {name: fold.identity() for name, fold in folds.items()}}
+    stamps = {name: Stamp(fold.folder / SELECTED_FILE) for name, fold in folds.items()}
+    if all(stamp.difference(inputs) is None for stamp in stamps.values()):
+        print("predictions up to date")
+        return
+    epochs = {name: read_epochs(fold.folder) for name, fold in folds.items()}
+    for name, fold in folds.items():
+        if {line["utt"] for line in epochs[name][0]} != {example.utt for example in fold.test}:
+            raise InputError(f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4")
+    for name, chosen in choose_epochs(epochs).items():
+        fold, outputs = folds[name], []
+        stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
+        with disk_errors_as_input_errors(fold.folder):
+            for selection in SELECTIONS:
+                path = predictions_path(fold.folder, selection)
+                path.unlink(missing_ok=True)
+                if selection in chosen:
+                    write_predictions(path, selected_lines(epochs[name], chosen[selection], stage1))
+                    outputs.append(path)
+            record = selected_models(fold.folder, chosen)
+            atomic_write(fold.folder / "selection.json", json.dumps(record, indent=1) + "\n")
+            stamps[name].write(inputs, [*outputs, fold.folder / "selection.json"])
+        shown = "; ".join(f"{s} " + ", ".join(f"{k} {v}" for k, v in chosen[s].items()) for s in SELECTIONS if s in chosen)
+        print(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")

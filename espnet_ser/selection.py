@@ -1,0 +1,129 @@
+"""Which epoch's model counts: ``last``, ``cross`` and ``oracle``, from the predictions that every epoch left.
+
+The paper names no development set. ``last`` lets the last epoch count, whatever its scores. ``cross`` lets each held-out speaker
+be judged by others: the epoch at which *they* are told best scores *this* speaker, so nobody picks their own epoch and no training
+data is lost. ``oracle`` takes the best epoch on the test fold itself, which is what published numbers often are, and is shown to
+be compared with those. Of epochs that score the same, the earliest counts.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from espnet_ser.scoring import unweighted_accuracy
+
+Lines = Sequence[Mapping]
+"""Predictions of one epoch (lines of ``predictions_*.jsonl``)."""
+
+
+def selection_criteria(speakers: Iterable[str]) -> list[tuple[str, str, str]]:
+    """What ESPnet's trainer keeps the best models by, so that there are weights for every selection.
+
+    UA on the whole test fold (``oracle``), and on all but each of its speakers in turn (``cross``).
+
+    >>> selection_criteria(["Ses01_F", "Ses01_M"])[1]
+    ('valid', 'ua_without_Ses01_F', 'max')
+    """
+    speakers = sorted(speakers)
+    others = [("valid", others_criterion(speaker), "max") for speaker in speakers] if len(speakers) > 1 else []
+    return [("valid", "ua", "max"), *others]
+
+
+def others_criterion(speaker: str) -> str:
+    """The name of the score by which others choose a speaker's epoch."""
+    return f"ua_without_{speaker}"
+
+
+def scores_without_each_speaker(lines: Lines) -> dict[str, float]:
+    """UA over all but each speaker in turn, for the criteria of ``cross``; nothing where there is one speaker alone."""
+    speakers = sorted({line["speaker"] for line in lines})
+    if len(speakers) < 2:
+        return {}
+    return {others_criterion(s): _ua([line for line in lines if line["speaker"] != s]) for s in speakers}
+
+
+def choose_epochs(epochs_by_fold: Mapping[str, Sequence[Lines]]) -> dict[str, dict[str, dict[str, int]]]:
+    """The epoch of each held-out speaker, by each selection.
+
+    The judges of a speaker are the others that the same fold holds out; where there are none (folds by speaker), the other
+    speakers of the session, each in the fold that holds them out; where there are none either, all speakers of other folds.
+
+    Args:
+        epochs_by_fold: Fold -> the predictions of each epoch, in order.
+
+    Returns:
+        Fold -> selection -> speaker -> epoch, counted from 1. ``cross`` is missing where a speaker of the fold has no judges,
+        or judges whose training had another number of epochs.
+    """
+    chosen: dict[str, dict[str, dict[str, int]]] = {}
+    for fold, epochs in epochs_by_fold.items():
+        speakers = sorted({line["speaker"] for line in epochs[0]})
+        oracle = best_epoch(epochs)
+        chosen[fold] = {
+            "last": dict.fromkeys(speakers, len(epochs)),
+            "oracle": dict.fromkeys(speakers, oracle),
+        }
+        judged = {speaker: _judging(epochs_by_fold, fold, speaker) for speaker in speakers}
+        if all(judged.values()):
+            chosen[fold]["cross"] = {speaker: best_epoch(judgement) for speaker, judgement in judged.items()}
+    return chosen
+
+
+def best_epoch(epochs: Sequence[Lines]) -> int:
+    """The epoch, counted from 1, whose predictions have the highest UA; the earliest of several."""
+    scores = [_ua(lines) for lines in epochs]
+    return scores.index(max(scores)) + 1
+
+
+def selected_lines(epochs: Sequence[Lines], chosen: Mapping[str, int], stage1: Lines | None = None) -> list[dict]:
+    """The predictions of one selection.
+
+    What only stage 1 can tell (gender or words, where the second stage trains emotion alone) is taken from its last epoch, as
+    in Table 3's figures with an asterisk; ``from_stage1`` names it.
+
+    Args:
+        epochs: Predictions of each epoch.
+        chosen: Speaker -> epoch, counted from 1.
+        stage1: Predictions of the first stage's model for the same utterances, where there is one.
+    """
+    # Every epoch lists the same utterances in the same order.
+    lines = [dict(at_epoch[chosen[at_epoch[0]["speaker"]] - 1]) for at_epoch in zip(*epochs, strict=True)]
+    if stage1 is None:
+        return lines
+    fields = {"asr": "text_hyp", "gender": "gender", "style": "style"}
+    extra = {task: field for task, field in fields.items() if lines[0][field] is None and stage1[0][field] is not None}
+    return [
+        {**line, **{field: told[field] for field in extra.values()}, "from_stage1": list(extra)}
+        for line, told in zip(lines, stage1, strict=True)
+    ]
+
+
+def selected_models(folder: Path, chosen: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, dict]]:
+    """Selection -> speaker -> ``{"epoch", "model"}``: the file of weights; None where that epoch's were not kept."""
+    files = {epoch: f"{epoch}epoch.pth" for by in chosen.values() for epoch in by.values()}
+    return {
+        selection: {
+            speaker: {"epoch": epoch, "model": files[epoch] if (folder / files[epoch]).is_file() else None}
+            for speaker, epoch in by.items()
+        }
+        for selection, by in chosen.items()
+    }
+
+
+def _judging(epochs_by_fold: Mapping[str, Sequence[Lines]], fold: str, speaker: str) -> list[list[Mapping]]:
+    """The predictions, epoch by epoch, of those who choose a speaker's epoch; empty where there is nobody."""
+    own = epochs_by_fold[fold]
+    session = next(line["session"] for line in own[0] if line["speaker"] == speaker)
+    same_fold = [[line for line in lines if line["speaker"] != speaker] for lines in own]
+    if same_fold[0]:
+        return same_fold
+    elsewhere = [epochs for name, epochs in epochs_by_fold.items() if name != fold]
+    for is_judge in (lambda line: line["session"] == session, lambda line: True):
+        folds = [[[line for line in lines if is_judge(line)] for lines in epochs] for epochs in elsewhere]
+        folds = [epochs for epochs in folds if epochs[0]]
+        if folds and all(len(epochs) == len(own) for epochs in folds):
+            return [[line for lines in at_epoch for line in lines] for at_epoch in zip(*folds, strict=True)]
+    return []
+
+
+def _ua(lines: Lines) -> float:
+    return unweighted_accuracy([line["ref"] for line in lines], [line["hyp"] for line in lines])

@@ -1,0 +1,122 @@
+"""Which epoch counts, on hand-made predictions and on a training's own."""
+
+import json
+
+import pytest
+import torch
+from tiny_recipe import SYSTEM
+
+from espnet_ser.data.datadir import read_datadir
+from espnet_ser.history import read_history
+from espnet_ser.inference import load_model, predict
+from espnet_ser.predictions import predictions_path, read_epochs, read_predictions
+from espnet_ser.scoring import unweighted_accuracy
+from espnet_ser.selection import best_epoch, choose_epochs, scores_without_each_speaker, selected_lines
+
+
+def lines(right_by_speaker, session="1"):
+    """Four utterances a speaker, of two classes, of which so many are right."""
+    made = []
+    for speaker, num_right in right_by_speaker.items():
+        for number in range(4):
+            ref = ["happy", "sad"][number % 2]
+            hyp = ref if number < num_right else "angry"
+            made.append({"utt": f"{speaker}-{number}", "speaker": speaker, "session": session, "ref": ref, "hyp": hyp})
+    return made
+
+
+def test_no_speaker_picks_their_own_epoch():
+    epochs = [lines({"A": 4, "B": 0}), lines({"A": 1, "B": 3}), lines({"A": 3, "B": 2})]
+    chosen = choose_epochs({"1": epochs})["1"]
+    assert chosen["last"] == {"A": 3, "B": 3}
+    assert chosen["cross"] == {"A": 2, "B": 1}  # B is told best in epoch 2, which scores A; and the reverse
+    assert chosen["oracle"] == {"A": 3, "B": 3}  # 5 of 8
+
+
+def test_the_earliest_of_equal_epochs_counts():
+    epochs = [lines({"A": 2, "B": 2}), lines({"A": 2, "B": 2})]
+    assert best_epoch(epochs) == 1
+    assert choose_epochs({"1": epochs})["1"]["cross"] == {"A": 1, "B": 1}
+
+
+def test_a_speaker_held_out_alone_is_judged_by_the_other_of_the_session_in_their_own_fold():
+    folds = {
+        "1": [lines({"A": 4}), lines({"A": 0})],
+        "2": [lines({"B": 0}), lines({"B": 4})],
+        "3": [lines({"C": 4}, "2"), lines({"C": 0}, "2")],
+        "4": [lines({"D": 4}, "2"), lines({"D": 0}, "2")],
+    }
+    chosen = choose_epochs(folds)
+    assert chosen["1"]["cross"] == {"A": 2}
+    assert chosen["2"]["cross"] == {"B": 1}
+    assert chosen["3"]["cross"] == {"C": 1}
+
+
+def test_a_speaker_alone_in_the_session_is_judged_by_all_other_folds():
+    folds = {
+        s: [lines({s: right}, session=s) for right in rights] for s, rights in {"A": (4, 0), "B": (0, 3), "C": (1, 3)}.items()
+    }
+    chosen = choose_epochs(folds)
+    assert chosen["A"]["cross"] == {"A": 2}  # B and C together: 1 right, then 6
+    assert chosen["B"]["cross"] == {"B": 1}  # A and C together: 5 right, then 3
+
+
+def test_without_judges_there_is_no_cross():
+    alone = [lines({"A": 4}), lines({"A": 0})]
+    assert set(choose_epochs({"1": alone})["1"]) == {"last", "oracle"}
+    other_length = [lines({"B": 4}, session="2")]
+    assert "cross" not in choose_epochs({"1": alone, "2": other_length})["1"]
+
+
+def test_predictions_of_a_selection_are_each_speakers_chosen_epoch():
+    epochs = [lines({"A": 4, "B": 0}), lines({"A": 0, "B": 4})]
+    chosen = selected_lines(epochs, {"A": 2, "B": 1})
+    assert [line["hyp"] for line in chosen] == ["angry"] * 8
+    assert [line["utt"] for line in chosen] == [line["utt"] for line in epochs[0]]
+
+
+def test_three_speakers_are_each_judged_by_the_two_others():
+    epoch = lines({"A": 4, "B": 0, "C": 2})
+    assert scores_without_each_speaker(epoch) == {
+        "ua_without_A": pytest.approx(25.0),
+        "ua_without_B": pytest.approx(75.0),
+        "ua_without_C": pytest.approx(50.0),
+    }
+
+
+def test_a_training_keeps_every_epochs_predictions_as_its_history_scored_them(trained):
+    folder = trained.root / "exp" / SYSTEM / "fold1"
+    epochs, history = read_epochs(folder), read_history(folder)
+    assert len(epochs) == len(history) == 2
+    for at_epoch, record in zip(epochs, history, strict=True):
+        ua = unweighted_accuracy([line["ref"] for line in at_epoch], [line["hyp"] for line in at_epoch])
+        assert record["valid"]["ua"] == pytest.approx(ua)
+
+
+def test_every_selection_has_the_model_that_made_its_predictions(trained):
+    folder = trained.root / "exp" / SYSTEM / "fold1"
+    test = read_datadir(trained.datadir / "fold1" / "test")
+    selection = json.loads((folder / "selection.json").read_text())
+    assert list(selection) == ["last", "oracle", "cross"]
+    for name, by_speaker in selection.items():
+        written = {line["utt"]: line for line in read_predictions(predictions_path(folder, name))}
+        assert set(by_speaker) == {"Ses01_F", "Ses01_M"}
+        for speaker, choice in by_speaker.items():
+            model, args = load_model(folder, model_file=folder / choice["model"])
+            of_speaker = [example for example in test if example.speaker == speaker]
+            for line in predict(model, of_speaker, args.labels):
+                assert line["scores"] == pytest.approx(written[line["utt"]]["scores"], abs=1e-5)
+                assert line["hyp"] == written[line["utt"]]["hyp"]
+
+
+def test_espnet_keeps_the_epochs_that_the_predictions_choose(recipe):
+    recipe.train("ser", "--args", "--max_epoch 6 --optim_conf lr=3e-3", system="stl")
+    recipe.select("stl")
+    folder = recipe.root / "exp" / "stl" / "fold1"
+    selection = json.loads((folder / "selection.json").read_text())
+    chosen = {choice["epoch"] for by in selection.values() for choice in by.values()}
+    kept = {int(path.name.removesuffix("epoch.pth")) for path in folder.glob("*epoch.pth")}
+    assert kept == chosen
+    assert not list(folder.glob("*.ave*"))
+    states = {epoch: torch.load(folder / f"{epoch}epoch.pth", weights_only=True) for epoch in kept}
+    assert len(states) >= 2, "the epochs should not all be the same for this test to mean anything"
