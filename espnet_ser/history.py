@@ -19,7 +19,7 @@ def read_history(folder: Path) -> list[dict]:
 
 
 def read_records(path: Path, keys: Sequence[str]) -> list[dict]:
-    """A file of records, in the order of their keys; of several with the same keys, the last. Nothing where there is no file."""
+    """A file of records, in the order of their keys; of those with the same keys, the last. Nothing where there is no file."""
     if not path.is_file():
         return []
     records = {}

@@ -68,8 +68,8 @@ def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> N
             value = str(getattr(example, field))
             if value and value in held_out:
                 raise InputError(
-                    f"training utterance {example.utt} and held-out utterance {held_out[value]} have the same {kind} ({value}): "
-                    f"run stage 1 again, which keeps them apart"
+                    f"training utterance {example.utt} and held-out utterance {held_out[value]} have the same {kind} "
+                    f"({value}): run stage 1 again, which keeps them apart"
                 )
 
 
@@ -86,5 +86,7 @@ def token_identity(folder: Path, train: Iterable[Example]) -> dict[str, str]:
         raise InputError(f"{folder}: {'; '.join(changed)}; remove it and run stage 2 again, which makes it from training text")
     foreign = sorted(set(stamp.inputs().get("texts", [])) - {example.text for example in train})
     if foreign:
-        raise InputError(f"{folder} was made from text that is not in this fold's training data ({foreign[0]!r}): run stage 2 again")
+        raise InputError(
+            f"{folder} was made from text that is not in this fold's training data ({foreign[0]!r}): run stage 2 again"
+        )
     return stamp.output_sha256()

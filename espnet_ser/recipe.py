@@ -110,23 +110,32 @@ class TrainedFold:
     Attributes:
         folder: Of the SER model.
         stage1: Of the stage-1 model; None for a single-stage system.
+        data: Its data directories, ``train``, ``test`` and so on.
         test: The utterances that the fold holds out.
         by: What folds hold out, ``session`` or ``speaker``.
     """
 
     folder: Path
     stage1: Path | None
+    data: Path
     test: list[Example]
     by: str
 
     @classmethod
-    def find(
-        cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", stage1_tag: str = ""
-    ) -> "TrainedFold":
+    def find(cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", stage1_tag: str = "") -> "TrainedFold":
         """The fold in a recipe's folders."""
         folder = system_folder(expdir, system.name, tag) / f"fold{fold}"
         stage1 = stage1_folder(expdir, system, fold, stage1_tag) if system.stage1 is not None else None
-        return cls(folder, stage1, read_datadir(datadir / f"fold{fold}" / "test"), read_fold(datadir, fold)["by"])
+        data = datadir / f"fold{fold}"
+        return cls(folder, stage1, data, read_datadir(data / "test"), read_fold(datadir, fold)["by"])
+
+    def train_texts(self) -> set[str]:
+        """The transcripts of all that its models were trained on."""
+        configs = [
+            read_yaml_mapping(folder / "config.yaml", "train it anew") for folder in (self.folder, self.stage1) if folder
+        ]
+        sets = sorted({Path(config["train_dir"]).name for config in configs})
+        return {example.text for name in sets for example in read_datadir(self.data / name)}
 
     def identity(self) -> dict[str, object]:
         """Its models, predictions and held-out data by content.

@@ -1,7 +1,10 @@
 """From every fold's predictions to ``results.json``: per fold, mean and deviation over folds, pooled, with intervals."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from espnet_ser.errors import InputError
 from espnet_ser.predictions import HEADLINE, SELECTIONS
 from espnet_ser.scoring import bootstrap_interval, mean_and_std, score
 
@@ -66,6 +69,22 @@ def summarise(
         "slices": _rounded(slices or {}),
         "from_stage1": _from_stage1(predictions),
     }
+
+
+def read_results(folder: Path) -> dict:
+    """The ``results.json`` that stage 6 left in a system's folder.
+
+    Raises:
+        InputError: When it is missing or damaged.
+    """
+    path = folder / "results.json"
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run stage 6, which makes it")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        return {**results, "summary": dict(results["summary"]), "folds": dict(results["folds"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged; remove it and run stage 6 again") from error
 
 
 def common_selections(predictions: Mapping[str, Mapping]) -> list[str]:

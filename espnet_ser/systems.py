@@ -176,6 +176,8 @@ def _stage(path: Path, content: object) -> Stage:
         raise unknown_name("encoder", str(stage.encoder), _ENCODERS, where=str(path))
     if stage.encoder == "cnn_lstm" and ("trainable_layers" in content or stage.skip):
         raise InputError(f"{path}: trainable_layers and skip are of Transformer layers, and encoder cnn_lstm has none")
+    if stage.encoder == "cnn_lstm" and "asr" in stage.tasks:
+        raise InputError(f"{path}: encoder cnn_lstm gives a frame every 80 ms, too few for the characters of asr")
     if stage.skip and "gender" not in stage.tasks:
         raise InputError(f"{path}: skip is a branch of the gender head, and gender is not among the tasks")
     if not set(stage.reversed) <= set(stage.tasks) & {"gender", "style"}:

@@ -1,6 +1,8 @@
 """Measures how far the gradients of a system's tasks agree, per encoder layer, while it trains (Sec. 2.2)."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -56,15 +58,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.report.gradients import cosines_over_training, gradients_markdown, plot_gradients
 
     cosines = cosines_over_training([read_records(folder / GRADIENTS_FILE, ("epoch", "step")) for folder in folders])
-    settings = {"folds": " ".join(folder.name.removeprefix("fold") for folder in folders), "measured every": f"{args.every} steps"}
-    settings |= {**describe_run(folders[0]), **describe_environment()}
-    notes = "## Environments\n\n" + "\n".join(f"- {key}: `{value}`" for key, value in settings.items())
+    settings = {"folds": " ".join(folder.name.removeprefix("fold") for folder in folders), "every": f"{args.every} steps"}
+    command = shlex.join(["espnet-ser", "gradients", *(sys.argv[2:] if argv is None else argv)])
+    run = {"command": command, "settings": settings | describe_run(folders[0]), "environment": describe_environment()}
     base = folders[0].parent
     with disk_errors_as_input_errors(base):
         plot_gradients(cosines, base / "gradients.png")
         values = {pair: {part: array.tolist() for part, array in parts.items()} for pair, parts in cosines.items()}
         atomic_write(base / "gradients.json", json.dumps(values) + "\n")
-        text = gradients_markdown(f"{system.name} ({args.stage})", cosines, notes)
+        text = gradients_markdown(f"{system.name} ({args.stage})", cosines, run)
         atomic_write(base / "GRADIENTS.md", text)
     print(text.partition("\n## Environments")[0])
     print(f"{base}/GRADIENTS.md, gradients.json and gradients.png written")

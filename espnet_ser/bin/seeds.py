@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from espnet_ser.errors import InputError
     from espnet_ser.recipe import describe_run, system_folder
-    from espnet_ser.report.environment import environment_markdown
+    from espnet_ser.report.environment import describe_environment
     from espnet_ser.report.seeds import seeds_markdown
     from espnet_ser.results import read_results, summarise_seeds
     from espnet_ser.stamp import atomic_write, disk_errors_as_input_errors
@@ -44,11 +44,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         other = [key for key, value in setting.items() if key != "seed" and value != settings[seeds[0]][key]]
         if other or runs[seed]["folds"].keys() != runs[seeds[0]]["folds"].keys():
             differing = ", ".join(other) or "folds"
-            raise InputError(f"{folders[seed]} differs from {folders[seeds[0]]} in {differing}, not in the seed alone; run both alike")
+            raise InputError(
+                f"{folders[seed]} differs from {folders[seeds[0]]} in {differing}, not in the seed alone; run both alike"
+            )
     results = summarise_seeds(runs)
     base = system_folder(args.expdir, system.name, f"{prefix}seeds")
     settings = {**settings[seeds[0]], "seed": " ".join(seeds)}
-    text = seeds_markdown(results, system.paper) + "\n" + environment_markdown(args.command, settings)
+    run = {"command": args.command, "settings": settings, "environment": describe_environment()}
+    text = seeds_markdown(results, system.paper, run)
     with disk_errors_as_input_errors(base):
         base.mkdir(parents=True, exist_ok=True)
         atomic_write(base / "results.json", json.dumps(results, indent=1) + "\n")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
+from espnet_ser.systems import PAPER_LAYERS, Stage
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -20,17 +21,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prints a table of the systems with the paper's figures, or the name of a system's first stage."""
     args = get_parser().parse_args(argv)
     from espnet_ser.errors import InputError
-    from espnet_ser.systems import list_systems, load_system
+    from espnet_ser.systems import list_systems, load_system, systems_of_table
 
     if args.print == "stage1":
         if args.system is None:
             raise InputError("--print stage1 needs --system NAME")
         print(load_system(args.conf, args.system).stage1_name or "")
         return
-    names = [args.system] if args.system else list_systems(args.conf)
-    print(f"{'system':32} {'stage 1':20} {'SER training':30} {'paper UA':>8} {'WA':>6}")
+    in_tables = systems_of_table(args.conf, "all")
+    names = [args.system] if args.system else [*in_tables, *sorted(set(list_systems(args.conf)) - set(in_tables))]
+    print(f"{'system':28} {'tables':7} {'stage 1':16} {'SER training':34} {'paper: UA':>9} {'WA':>6} {'gender':>6} {'WER':>6}")
     for name in names:
         system = load_system(args.conf, name)
-        ser = f"{' + '.join(system.ser.tasks)}, top {system.ser.trainable_layers}"
-        ua, wa = (f"{system.paper[score]:.2f}" if score in system.paper else "" for score in ("ua", "wa"))
-        print(f"{name:32} {system.stage1_name or '-':20} {ser:30} {ua:>8} {wa:>6}")
+        tables = ", ".join(map(str, system.rows)) or "-"
+        figures = [f"{system.paper[score]:.2f}" if score in system.paper else "" for score in ("ua", "wa", "gender_ua", "wer")]
+        print(
+            f"{name:28} {tables:7} {system.stage1_name or '-':16} {describe(system.ser):34} "
+            f"{figures[0]:>9} {figures[1]:>6} {figures[2]:>6} {figures[3]:>6}"
+        )
+
+
+def describe(stage: Stage) -> str:
+    """A stage in a few words.
+
+    >>> describe(Stage(("emotion", "gender"), reversed=("gender",)))
+    'emotion + reversed gender'
+    >>> describe(Stage(("emotion",), trainable_layers=8))
+    'emotion, top 8'
+    """
+    text = " + ".join(f"reversed {task}" if task in stage.reversed else task for task in stage.tasks)
+    text += ", skip" if stage.skip else ""
+    text += ", surgery" if stage.surgery else ""
+    text += f", {stage.encoder}" if stage.encoder != "ssl" else ""
+    return text + (f", top {stage.trainable_layers}" if stage.trainable_layers < PAPER_LAYERS else "")

@@ -19,8 +19,8 @@ class CNNLSTMEncoder(nn.Module):
 
     The paper names its baseline 'CNN-LSTM', without sizes, and cites Tang et al. (Interspeech 2018), who train a CNN+RNN end to
     end, and the review of Pandey et al. (2019). This is the family's plain member: a few convolutions with pooling over a
-    spectrogram, a recurrent layer over the frames that are left, pooling over time and a fully connected layer. The last two are
-    the heads', as for every other encoder. What is ours:
+    spectrogram, a recurrent layer over the frames that are left, pooling over time and a fully connected layer. The heads
+    do the last two, as for every other encoder. What is ours:
 
     - Whole utterances instead of segments of fixed length, and padding never changes a result.
     - No batch norm, the usual companion of such convolutions: it would average over padding, and make an utterance's gradient

@@ -1,6 +1,5 @@
 """The training objective (Eq. 1) and the loss of each task."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -39,6 +38,7 @@ def weighted(losses: dict[str, Tensor], aux_weight: float = 0.1, literal_eq: boo
     'parameters of auxiliary tasks'). With ``literal_eq`` the two change places, as Eq. 1 and 2 print it. Without an emotion
     task (stage 1) the tasks weigh the same; a single task weighs one.
 
+    >>> import torch
     >>> one = torch.tensor(1.0)
     >>> shares = weighted({"emotion": 10 * one, "asr": one, "gender": 3 * one}, aux_weight=0.1)
     >>> [round(float(share), 6) for share in shares.values()]

@@ -106,9 +106,51 @@ def test_a_single_stage_system_skips_stage_three(mini):
     assert json.loads((recipe / "exp" / "stl_n8" / "results.json").read_text())["summary"]["wer"] is None
 
 
+def test_a_table_trains_what_its_systems_share_once_and_goes_on_where_it_stopped(mini):
+    recipe, _ = mini
+    options = ["--num_utts", "240", "--systems", "asr__ser asr__ser_asr", "--folds", "1", *QUICK]
+    first = run(recipe / "run_table.sh", *options)
+    assert first.stdout.count("stage1/asr fold 1: started") == 1
+    for name in ("asr__ser fold 1", "asr__ser_asr fold 1"):
+        assert first.stdout.count(f"{name}: started") == 1
+    table = (recipe / "exp" / "systems" / "RESULTS.md").read_text()
+    for system in ("asr__ser", "asr__ser_asr"):
+        ua = json.loads((recipe / "exp" / system / "results.json").read_text())["summary"]["cross"]["ua"]["mean"]
+        assert f"{ua:.2f}" in next(line for line in table.splitlines() if f" {system} " in line.replace("*", ""))
+    assert "</html>" in (recipe / "exp" / "systems" / "report.html").read_text()
+    shutil.rmtree(recipe / "exp" / "asr__ser_asr")
+    second = run(recipe / "run_table.sh", *options)
+    assert second.stdout.count("fold 1: started") == 1
+    assert "asr__ser_asr fold 1: started" in second.stdout
+
+
+def test_one_speaker_can_be_held_out_and_is_judged_by_the_other_of_the_session(mini):
+    recipe, _ = mini
+    places = [option for kind in ("data", "dump", "exp") for option in (f"--{kind}dir", recipe / f"{kind}_by_speaker")]
+    options = ["--folds_by", "speaker", "--system", "stl_n0", "--folds", "1 2", "--stage2_args", "--max_epoch 2"]
+    run(recipe / "run.sh", "--num_utts", "240", *places, *options)
+    folder = recipe / "exp_by_speaker" / "stl_n0"
+    results = json.loads((folder / "results.json").read_text())
+    assert results["headline"] == "cross"
+    assert [len(json.loads((folder / f"fold{k}" / "selection.json").read_text())["cross"]) for k in (1, 2)] == [1, 1]
+
+
+def test_several_seeds_are_run_and_set_beside_each_other(mini):
+    recipe, _ = mini
+    run(recipe / "run.sh", "--num_utts", "240", "--system", "stl_n0", "--folds", "1", "--seeds", "1 2", "--stage", "3", *QUICK)
+    runs = [json.loads((recipe / "exp" / f"stl_n0_seed{seed}" / "results.json").read_text()) for seed in (1, 2)]
+    both = json.loads((recipe / "exp" / "stl_n0_seeds" / "results.json").read_text())
+    means = [result["summary"]["last"]["ua"]["mean"] for result in runs]
+    assert both["summary"]["last"]["ua"]["mean"] == pytest.approx(sum(means) / 2, abs=0.005)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--table", "4"], "unknown table '4'"),
+        (["--table", "3", "--seeds", "1 2"], "--seeds runs one system"),
+        (["--table", "3", "--stop_stage", "4"], "stages 3 to 6 run together"),
+        (["--systems", "stl asr_ser", "--stage", "3"], "did you mean 'asr__ser'"),
         ([], "where is the corpus? Give --iemocap DIR"),
         (["--iemocap", "/no/such/corpus"], "/no/such/corpus"),
         (["--stagee", "1"], "did you mean --stage"),

@@ -50,7 +50,7 @@ def test_tables_hold_means_thirds_and_conflicts():
 
     cosines = cosines_over_training([[record(c) for c in (-0.5, 0.1, 0.3)], [record(c) for c in (-0.3, 0.1, 0.5, 9.0)]])
     assert cosines["emotion, asr"]["1"].tolist() == [[-0.5, 0.1, 0.3], [-0.3, 0.1, 0.5]]
-    text = gradients_markdown("mtl_asr", cosines, "")
+    text = gradients_markdown("mtl_asr", cosines, {"command": "", "settings": {}, "environment": {}})
     assert "| layer 1 | +0.033 | -0.400 | +0.400 | 33.3 |" in text
     assert "| all | – | – | – | – |" in text
 

@@ -90,6 +90,7 @@ def test_layers_scale_with_the_encoder():
         ("ser: {tasks: []}", "at least one task"),
         ("ser: {tasks: [emotion], encoder: cnn_lst}", "unknown encoder 'cnn_lst' .did you mean 'cnn_lstm'"),
         ("ser: {tasks: [emotion], encoder: cnn_lstm, trainable_layers: 4}", "encoder cnn_lstm has none"),
+        ("ser: {tasks: [emotion, asr], encoder: cnn_lstm}", "too few for the characters of asr"),
         ("ser: {tasks: [emotion], surgery: 1}", "surgery must be true or false"),
         ("ser: {tasks: [emotion]}\nrows: {4: 1}", "rows must be a mapping of tables"),
         ("ser: {tasks: [emotion]}\nrows: 1", "rows must be a mapping of tables"),

@@ -1,0 +1,187 @@
+"""Figures, as PNG: the same numbers give the same bytes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from espnet_ser.report.projection import project
+from espnet_ser.scoring import confusion_matrix
+from espnet_ser.stamp import atomic_path
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, which the colour-blind can tell apart."""
+
+PAPER_COLOUR = "#D55E00"
+_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+styled = plt.style.context(
+    [
+        "default",
+        {
+            "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlesize": 10,
+            "axes.labelsize": 9,
+            "figure.dpi": 150,
+            "font.size": 9,
+            "legend.fontsize": 8,
+            "legend.frameon": False,
+            "grid.alpha": 0.35,
+            "figure.constrained_layout.use": True,
+        },
+    ]
+)
+"""Decorates a function that draws: every figure of the project looks alike, whatever the user's matplotlibrc."""
+
+
+@styled
+def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") -> None:
+    """Draws the confusion matrix of pooled predictions, recalls in percent with counts."""
+    labels = sorted({line["ref"] for line in predictions} | {line["hyp"] for line in predictions})
+    counts = confusion_matrix([line["ref"] for line in predictions], [line["hyp"] for line in predictions], labels)
+    recalls = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure, axes = plt.subplots(figsize=(1.7 + 0.85 * len(labels), 1.0 + 0.75 * len(labels)))
+    image = axes.imshow(recalls, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), recall in np.ndenumerate(recalls):
+        colour = "white" if recall > 55 else "black"
+        axes.text(column, row, f"{recall:.1f}\n({counts[row, column]})", ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="predicted", ylabel="labelled", title=title)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, label="share of the row, %", shrink=0.8)
+    save_figure(figure, path)
+
+
+@styled
+def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: Path) -> None:
+    """Draws loss and held-out scores over epochs, a line per fold, a row per stage.
+
+    Args:
+        histories: Stage title -> fold -> records of ``history.jsonl``.
+        path: The PNG.
+    """
+    stages = {title: folds for title, folds in histories.items() if any(folds.values())}
+    figure, grid = plt.subplots(max(len(stages), 1), 2, figsize=(9, 3 * max(len(stages), 1)), squeeze=False)
+    styles = {"ua": ("UA", "-"), "gender_ua": ("gender UA", "--"), "wer": ("WER", ":"), "style_ua": ("style UA", "-.")}
+    for (title, folds), (losses, scores) in zip(stages.items(), grid, strict=False):
+        for index, (fold, records) in enumerate(folds.items()):
+            epochs, colour = [record["epoch"] for record in records], f"C{index % len(COLOURS)}"
+            losses.plot(epochs, [record["train"]["loss"] for record in records], color=colour, label=f"fold {fold}")
+            losses.plot(epochs, [record["valid"]["loss"] for record in records], color=colour, linestyle="--")
+            for name, (label, style) in styles.items():
+                if records and name in records[-1]["valid"]:
+                    values = [record["valid"].get(name, np.nan) for record in records]
+                    scores.plot(epochs, values, color=colour, linestyle=style, label=label if index == 0 else None)
+        losses.set(title=f"{title}: loss (solid: training, dashed: held out)", xlabel="epoch")
+        scores.set(title=f"{title}: held-out scores, %", xlabel="epoch", ylim=(0, 105))
+        for axes in (losses, scores):
+            axes.grid()
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            if axes.has_data():
+                axes.legend(ncols=2)
+    save_figure(figure, path)
+
+
+@styled
+def plot_layers(scores: Mapping[int, Mapping | None], paper: Mapping[int, float], path: Path) -> None:
+    """Draws UA over the number of finetuned Transformer layers, beside the paper's line (its Table 1).
+
+    Args:
+        scores: Layers -> ``{"mean", "std", "ci95", ...}``; None where the system has not been scored.
+        paper: Layers -> the paper's UA.
+        path: The PNG.
+    """
+    figure, axes = plt.subplots(figsize=(6, 3.6))
+    ours = {layers: score for layers, score in sorted(scores.items()) if score is not None}
+    spread = [score["std"] for score in ours.values()]
+    axes.errorbar(
+        list(ours), [s["mean"] for s in ours.values()], spread, marker="o", capsize=3, label="ours, deviation over folds"
+    )
+    axes.plot(
+        sorted(paper),
+        [paper[n] for n in sorted(paper)],
+        color=PAPER_COLOUR,
+        marker="D",
+        linestyle="--",
+        label="paper (IEMOCAP)",
+    )
+    axes.set(xlabel="finetuned Transformer layers, from the top (of the paper's 12)", ylabel="UA, %")
+    axes.set_xticks(sorted({*scores, *paper}))
+    axes.grid()
+    axes.legend(loc="lower right")
+    save_figure(figure, path)
+
+
+@styled
+def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], path: Path) -> None:
+    """Draws each system's UA with its 95 % interval, the paper's UA as a marker.
+
+    Bars start at 0, so that their lengths compare; a system that has not been scored keeps its place.
+
+    Args:
+        scores: System -> ``{"mean", "ci95", ...}``, in the order to show; None where it has not been scored.
+        paper: System -> the paper's UA.
+        path: The PNG.
+    """
+    figure, axes = plt.subplots(figsize=(8, 1.1 + 0.3 * len(scores)))
+    for place, (name, score) in enumerate(scores.items()):
+        if score is not None:
+            axes.barh(place, score["mean"], height=0.62, color="#9CC3DF", label="ours, mean over folds")
+            axes.text(1.0, place, f"{score['mean']:.2f}", va="center")
+            if score.get("ci95"):
+                low, high = score["ci95"]
+                axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.2, label="95 % interval (pooled)")
+        if name in paper:
+            axes.plot(paper[name], place, "D", color=PAPER_COLOUR, markersize=5, label="paper (IEMOCAP)")
+    axes.set_yticks(range(len(scores)), [name if score else f"{name} (not finished)" for name, score in scores.items()])
+    axes.set(xlabel="UA, %", xlim=(0, 100), ylim=(len(scores) - 0.4, -0.6))
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
+    save_figure(figure, path)
+
+
+@styled
+def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]], path: Path) -> None:
+    """Draws embeddings in two dimensions: a column per fold (each is another model), by emotion above, by gender below.
+
+    Args:
+        folds: Fold -> embeddings float [num_utterances, dim], and each utterance's emotion and gender.
+        path: The PNG.
+    """
+    figure, grid = plt.subplots(2, len(folds), figsize=(max(2.4 * len(folds), 4), 5.2), squeeze=False)
+    names = [sorted({label for fold in folds.values() for label in fold[kind]}) for kind in (1, 2)]
+    for column, (fold, (embeddings, *labels)) in enumerate(folds.items()):
+        points = project(embeddings)
+        for axes, known, of_points in zip(grid[:, column], names, labels, strict=True):
+            for index, label in enumerate(known):
+                chosen = points[[of_point == label for of_point in of_points]]
+                style = {"marker": _MARKERS[index % len(_MARKERS)], "color": f"C{index % len(COLOURS)}", "label": label}
+                axes.scatter(chosen[:, 0], chosen[:, 1], s=9, alpha=0.6, linewidths=0, **style)
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(True)
+        grid[0, column].set_title(f"fold {fold}")
+    for axes, kind in zip(grid[:, 0], ("emotion", "gender"), strict=True):
+        axes.set_ylabel(kind)
+    for axes in grid[:, -1]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
+    save_figure(figure, path)
+
+
+def save_figure(figure: plt.Figure, path: Path) -> None:
+    """Writes a figure as PNG in 256 colours, at a third of the size, with neither date nor version in it, and closes it."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.canvas.draw()
+    image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    with atomic_path(path) as beside:
+        image.quantize(256, dither=Image.Dither.NONE).save(beside, optimize=True)
+    plt.close(figure)

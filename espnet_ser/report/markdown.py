@@ -1,0 +1,76 @@
+"""RESULTS.md, of a system and of a table."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from espnet_ser.report.grid import code_markdown, grid_markdown, number, text_markdown
+from espnet_ser.report.system import SystemReport, headline, run_facts
+from espnet_ser.report.tables import fold_grid, selections_of, slice_grid, system_grid
+from espnet_ser.report.wording import FIGURES, SELECTION_NOTES, TABLE_FIGURES, notes
+
+
+def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
+    """RESULTS.md of one system.
+
+    Args:
+        report: The system, which has been scored.
+        figures: Those of :data:`~espnet_ser.report.wording.FIGURES` that lie in ``figures/``.
+
+    Returns:
+        Markdown: the headline, the table of folds with the summary, the slices, and an environments block.
+    """
+    results = report.results
+    main = headline(results)
+    ua, wa = (results["summary"][main][score] for score in ("ua", "wa"))
+    sections = [
+        f"# {text_markdown(report.name)}",
+        f"Headline (`{main}`), mean ± deviation: "
+        f"UA **{number(ua['mean'])}** ± {number(ua['std'])}, WA **{number(wa['mean'])}** ± {number(wa['std'])}.",
+        grid_markdown(fold_grid(report)),
+        _bullets(notes(selections_of(results), bool(report.starred), bool(report.paper))),
+    ]
+    if slices := slice_grid(results):
+        sections.append(f"{text_markdown(slices.caption)}.\n\n{grid_markdown(slices)}")
+    sections += _images(FIGURES, figures)
+    sections.append(environments_markdown(report.run))
+    return "\n\n".join(sections) + "\n"
+
+
+def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterable[str], run: Mapping) -> str:
+    """RESULTS.md of a table.
+
+    Args:
+        title: Its heading.
+        reports: The systems, in the paper's order.
+        figures: Those of :data:`~espnet_ser.report.wording.TABLE_FIGURES` that lie in ``figures/``.
+        run: ``command``, ``settings`` (those that all systems share) and ``environment``.
+
+    Returns:
+        Markdown: each row beside the paper's, notes, figures, and an environments block.
+    """
+    grid = system_grid(reports)
+    starred = any(report.from_stage1 for report in reports)
+    sections = [
+        f"# {text_markdown(title)}",
+        f"{text_markdown(grid.caption)}; the best system's name, too.",
+        grid_markdown(grid),
+        _bullets(notes(SELECTION_NOTES, starred, True)),
+    ]
+    sections += _images(TABLE_FIGURES, figures)
+    sections.append(environments_markdown(run))
+    return "\n\n".join(sections) + "\n"
+
+
+def environments_markdown(run: Mapping) -> str:
+    """The last section of every RESULTS.md: with what command, settings and versions the numbers were made (``run.json``)."""
+    return "## Environments\n\n" + _bullets(
+        f"{text_markdown(name)}: {code_markdown(str(value))}" for name, value in run_facts(run).items()
+    )
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _images(titles: Mapping[str, str], present: Iterable[str]) -> list[str]:
+    present = set(present)
+    return [f"![{title}](figures/{name}.png)" for name, title in titles.items() if name in present]

@@ -1,0 +1,112 @@
+"""The tables of the reports: a system's folds and slices, and systems beside the paper's rows."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from espnet_ser.report.grid import MISSING, Grid, Strong, number
+from espnet_ser.report.system import SystemReport, headline
+from espnet_ser.report.wording import SELECTION_NOTES
+
+_OTHER_SCORES = {"gender_ua": ("gender UA", "gender"), "style_ua": ("style UA", "style"), "wer": ("WER", "asr")}
+
+
+def selections_of(results: Mapping) -> list[str]:
+    """The selections that all folds have, in the order shown."""
+    return [name for name in SELECTION_NOTES if name in results["summary"]]
+
+
+def fold_grid(report: SystemReport) -> Grid:
+    """A system's scores: a row per fold, mean and deviation, pooled with intervals, and the paper's figures."""
+    results, main = report.results, headline(report.results)
+    summary = results["summary"]
+    others = [name for name in _OTHER_SCORES if summary.get(name) is not None]
+    scores = [(s, m) for s in selections_of(results) for m in ("ua", "wa")]
+    columns = [summary[s][m] for s, m in scores] + [summary[name] for name in others]
+    mains = [s == main for s, _ in scores] + [False] * len(others)
+    stars = _stars(report.starred)
+    header = [_emphasised(f"{m.upper()} ({s})", s == main) for s, m in scores]
+    header += [_OTHER_SCORES[name][0] + stars[name] for name in others]
+    rows = []
+    for fold, by in results["folds"].items():
+        cells = [by[s][m] for s, m in scores] + [by[name] for name in others]
+        rows.append((fold, *map(number, cells), str(by["n"])))
+    spread = [_emphasised(f"{number(c['mean'])} ± {number(c['std'])}", bold) for c, bold in zip(columns, mains, strict=True)]
+    rows.append((Strong("mean ± deviation"), *spread, ""))
+    rows.append(("pooled", *(number(c["pooled"]) for c in columns), str(num_utterances(results))))
+    rows.append(("95 % interval (pooled)", *(interval(c.get("ci95")) for c in columns), ""))
+    if report.paper:
+        figures = [report.paper.get(m) for _, m in scores] + [report.paper.get(name) for name in others]
+        rows.append(("paper (IEMOCAP)", *map(number, figures), "5531"))
+    return Grid(f"Scores of each held-out fold; the headline is {main}", ("held-out fold", *header, "utterances"), tuple(rows))
+
+
+def slice_grid(results: Mapping) -> Grid | None:
+    """The headline's scores on parts of the utterances; None where they were not taken apart."""
+    rows = [
+        (f"{kind}: {part}", str(by["n"]), number(by["ua"]), number(by["wa"]), str(by["classes"]))
+        for kind, parts in (results.get("slices") or {}).items()
+        for part, by in parts.items()
+    ]
+    caption = (
+        f"Parts of the held-out utterances of all folds ({headline(results)}); classes: how many emotions occur in the part"
+    )
+    return Grid(caption, ("part", "utterances", "UA", "WA", "classes"), tuple(rows)) if rows else None
+
+
+def system_grid(reports: Sequence[SystemReport]) -> Grid:
+    """Systems beside the paper's rows, in the order given; one that has not been scored keeps its row."""
+    header = ["system", *(f"UA ({s})" for s in SELECTION_NOTES), "WA", "gender UA", "WER"]
+    header += ["UA", "WA", "gender UA", "WER", "UA", "WA"]
+    groups = (("", 1), ("ours", 6), ("paper", 4), ("difference", 2))
+    best = best_row(reports)
+    rows = []
+    for index, report in enumerate(reports):
+        star = _stars(report.from_stage1)
+        paper = [number(report.paper.get(m)) for m in ("ua", "wa")]
+        paper += [_starred(report.paper.get(name), star[name]) for name in ("gender_ua", "wer")]
+        if report.results is None:
+            rows.append((f"{report.name} (not finished)", *[MISSING] * 6, *paper, *[MISSING] * 2))
+            continue
+        summary, main = report.results["summary"], headline(report.results)
+        star = _stars(report.starred)
+        ours = [_emphasised(number(summary[s]["ua"]["mean"]) if s in summary else MISSING, s == main) for s in SELECTION_NOTES]
+        ours.append(number(summary[main]["wa"]["mean"]))
+        ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in ("gender_ua", "wer")]
+        differences = [_difference(summary[main][m]["mean"], report.paper.get(m)) for m in ("ua", "wa")]
+        rows.append((_emphasised(report.name, index == best), *ours, *paper, *differences))
+    caption = (
+        "Each system beside the paper's row: means over held-out folds; bold: the headline, which WA and differences are of"
+    )
+    return Grid(caption, tuple(header), tuple(rows), groups, best)
+
+
+def best_row(reports: Sequence[SystemReport]) -> int | None:
+    """The system with the highest headline UA, the first of equals; None where none has been scored."""
+    scored = [(report.ua["mean"], -index) for index, report in enumerate(reports) if report.ua is not None]
+    return -max(scored)[1] if scored else None
+
+
+def num_utterances(results: Mapping) -> int:
+    """How many utterances were scored, over all folds."""
+    return sum(by["n"] for by in results["folds"].values())
+
+
+def _stars(tasks: Collection[str]) -> dict[str, str]:
+    """Score -> ``*`` where its task is among those told by the stage-1 model."""
+    return {name: "*" if task in tasks else "" for name, (_, task) in _OTHER_SCORES.items()}
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """``69.44 to 77.21``; nothing where there is none."""
+    return " to ".join(map(number, ends)) if ends else ""
+
+
+def _emphasised(text: str, strong: bool) -> str:
+    return Strong(text) if strong else text
+
+
+def _starred(value: float | None, star: str) -> str:
+    return number(value) + (star if value is not None else "")
+
+
+def _difference(ours: float, paper: float | None) -> str:
+    return MISSING if paper is None else f"{round(ours - paper, 2) + 0.0:+.2f}"  # + 0.0: no '-0.00'

@@ -1,0 +1,134 @@
+"""Writes the reports: of a system into its experiment folder, of a table into a folder of its own."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from espnet_ser.data.datadir import Example
+from espnet_ser.errors import InputError
+from espnet_ser.report.environment import describe_environment
+from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
+from espnet_ser.report.markdown import results_markdown, table_markdown
+from espnet_ser.report.page import system_page, table_page
+from espnet_ser.report.system import RESULTS_FILE, RUN_FILE, SystemReport
+from espnet_ser.report.wording import FIGURES, TABLE_FIGURES
+from espnet_ser.stamp import atomic_write
+
+
+def write_system_report(
+    report: SystemReport,
+    predictions: Sequence[Mapping],
+    histories: Mapping[str, Mapping[str, Sequence[Mapping]]],
+    embeddings: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]],
+) -> list[Path]:
+    """Writes ``results.json``, ``run.json``, ``RESULTS.md``, ``report.html`` and ``figures/`` into the system's folder.
+
+    Args:
+        report: The system, with its results.
+        predictions: Lines of predictions of the headline selection, of all folds.
+        histories: Stage title -> fold -> records of ``history.jsonl``.
+        embeddings: Fold -> embeddings, emotions and genders, from :func:`labelled_embeddings`.
+
+    What is empty leaves no figure.
+
+    Returns:
+        What was written.
+    """
+    folder, figures = report.folder, report.folder / "figures"
+    _make_empty(figures, FIGURES)
+    if predictions:
+        plot_confusion(predictions, figures / "confusion.png", f"{report.name}: {len(predictions)} held-out utterances")
+    if any(records for folds in histories.values() for records in folds.values()):
+        plot_curves(histories, figures / "curves.png")
+    if embeddings:
+        plot_embeddings(embeddings, figures / "embeddings.png")
+    contents = {
+        RESULTS_FILE: _json(report.results),
+        RUN_FILE: _json(report.run),
+        "RESULTS.md": results_markdown(report, _present(figures, FIGURES)),
+        "report.html": system_page(report),
+    }
+    for name, content in contents.items():
+        atomic_write(folder / name, content)
+    return [*(folder / name for name in contents), figures]
+
+
+def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path, command: str) -> list[Path]:
+    """Writes ``results.json``, ``RESULTS.md``, ``report.html`` and ``figures/`` of a table into a folder.
+
+    Args:
+        title: The table's heading.
+        reports: Its systems, in the paper's order, scored or not.
+        folder: Where to.
+        command: The command line to record.
+
+    Returns:
+        What was written.
+    """
+    figures = folder / "figures"
+    _make_empty(figures, TABLE_FIGURES)
+    if any(report.ua for report in reports):
+        paper = {report.name: report.paper["ua"] for report in reports if "ua" in report.paper}
+        plot_bars({report.name: report.ua for report in reports}, paper, figures / "bars.png")
+    by_layers = {report.layers: report for report in reports if report.layers is not None}
+    if sum(report.ua is not None for report in by_layers.values()) > 1:
+        paper = {layers: report.paper["ua"] for layers, report in by_layers.items() if "ua" in report.paper}
+        plot_layers({layers: report.ua for layers, report in by_layers.items()}, paper, figures / "layers.png")
+    run = {"command": command, "settings": shared_settings(reports), "environment": describe_environment()}
+    systems = {report.name: {"paper": dict(report.paper), "results": report.results} for report in reports}
+    contents = {
+        RESULTS_FILE: _json({"title": title, "systems": systems}),
+        "RESULTS.md": table_markdown(title, reports, _present(figures, TABLE_FIGURES), run),
+        "report.html": table_page(title, reports, figures, run),
+    }
+    for name, content in contents.items():
+        atomic_write(folder / name, content)
+    return [*(folder / name for name in contents), figures]
+
+
+def shared_settings(reports: Sequence[SystemReport]) -> dict[str, object]:
+    """The settings that all systems with a ``run.json`` were trained with."""
+    settings = [report.run["settings"] for report in reports if report.run]
+    return {key: v for key, v in settings[0].items() if all(s.get(key, ...) == v for s in settings)} if settings else {}
+
+
+def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.ndarray, list[str], list[str]]:
+    """The embeddings of a fold's utterances.
+
+    Args:
+        path: ``embeddings.npz``.
+        examples: The utterances that the fold holds out.
+
+    Returns:
+        Embeddings float32 [num_utterances, dim], emotions and genders.
+
+    Raises:
+        InputError: When the file is damaged, or has an utterance that the fold does not hold out.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            utts, embeddings = file["utts"].tolist(), file["embeddings"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path}: not embeddings ({error}); remove it and train the fold again") from error
+    by_utt = {example.utt: example for example in examples}
+    if embeddings.ndim != 2 or len(utts) != len(embeddings) or not by_utt.keys() >= set(utts):
+        raise InputError(f"{path}: not the embeddings of this fold's utterances; remove it and train the fold again")
+    return embeddings, [by_utt[utt].emotion for utt in utts], [by_utt[utt].gender for utt in utts]
+
+
+def _make_empty(folder: Path, names: Iterable[str]) -> None:
+    """Makes the folder, without figures of these names: one that is not drawn today must not be left from yesterday."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / f"{name}.png").unlink(missing_ok=True)
+
+
+def _present(folder: Path, names: Mapping[str, str]) -> list[str]:
+    return [name for name in names if (folder / f"{name}.png").is_file()]
+
+
+def _json(content: Mapping) -> str:
+    return json.dumps(content, indent=1) + "\n"

@@ -1,0 +1,107 @@
+import json
+
+import matplotlib.image
+import numpy as np
+import pytest
+from report_maker import LABELS, embeddings, history, predictions, report, write
+
+from espnet_ser.data.datadir import Example
+from espnet_ser.errors import InputError
+from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
+from espnet_ser.report.markdown import results_markdown
+from espnet_ser.report.projection import MIN_TSNE_POINTS, project
+from espnet_ser.report.write import labelled_embeddings
+
+
+def test_markdown_shows_every_fold_the_mean_the_slices_and_the_paper(tmp_path):
+    text = results_markdown(report(tmp_path), ["confusion"])
+    assert (
+        "| held-out fold | **UA (cross)** | **WA (cross)** | UA (last) | WA (last) | UA (oracle) | WA (oracle) "
+        "| gender UA* | WER* | utterances |" in text
+    )
+    assert "| 1 | 75.00 | 87.50 | 50.00 | 75.00 | 100.00 | 100.00 | 100.00 | 50.00 | 8 |" in text
+    assert "| **mean ± deviation** | **62.50 ± 17.68** | **68.75 ± 26.52** | 50.00 ± 0.00 |" in text
+    assert "| paper (IEMOCAP) | 76.10 | 74.94 | 76.10 | 74.94 | 76.10 | 74.94 | 98.57 | 22.80 | 5531 |" in text
+    assert "Headline (`cross`), mean ± deviation: UA **62.50** ± 17.68, WA **68.75** ± 26.52." in text
+    assert "| style: improvised | 7 | 61.25 | 58.50 | 2 |" in text
+    assert all(f"- `{selection}`: " in text for selection in ("last", "cross", "oracle"))
+    assert "- command: `./run.sh --system mine`" in text
+    assert "- torch: `2.11.0`" in text
+    assert "](figures/confusion.png)" in text
+    assert "figures/curves.png" not in text
+
+
+def test_the_last_epoch_is_the_headline_where_there_is_no_other(tmp_path):
+    made = report(tmp_path, selections=("last",))
+    for key in ("headline", "slices"):  # as older results are
+        del made.results[key]
+    text = results_markdown(made, [])
+    assert "Headline (`last`)" in text
+    assert "| held-out fold | **UA (last)** | **WA (last)** | gender UA* |" in text
+    assert "cross" not in text
+
+
+def test_figures_are_pictures_of_the_numbers(tmp_path):
+    plot_confusion([line for by in predictions().values() for line in by["cross"]], tmp_path / "confusion.png", "mine")
+    plot_curves({"stage 1": {"1": history()}, "SER": {"1": history(), "2": []}}, tmp_path / "curves.png")
+    score = {"mean": 70.0, "std": 2.0, "ci95": [68.0, 71.0]}
+    plot_bars({"a": score, "b": None}, {"a": 72.0, "b": 60.0}, tmp_path / "bars.png")
+    plot_layers({0: score, 2: None, 4: score}, {0: 61.0, 2: 64.0}, tmp_path / "layers.png")
+    plot_embeddings({"1": embeddings(), "2": embeddings(4)}, tmp_path / "embeddings.png")
+    for name in ("confusion", "curves", "bars", "layers", "embeddings"):
+        image = matplotlib.image.imread(tmp_path / f"{name}.png")
+        assert min(image.shape[:2]) > 150, name
+        assert np.ptp(image[..., :3]) > 0.5, name
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+@pytest.mark.parametrize("num_utterances", [1, 2, MIN_TSNE_POINTS - 1, MIN_TSNE_POINTS, 60])
+def test_projection_is_the_same_each_time_and_finite(num_utterances):
+    values, *_ = embeddings(num_utterances)
+    points = project(values)
+    assert points.shape == (num_utterances, 2)
+    assert np.isfinite(points).all()
+    assert (project(values) == points).all()
+    assert np.isfinite(project(np.ones_like(values))).all()
+
+
+def test_projection_keeps_apart_what_is_apart():
+    rng = np.random.default_rng(1)
+    values = np.concatenate([rng.normal(0, 1, (40, 8)), rng.normal(30, 1, (40, 8))])
+    points = project(values)
+    middle = points.mean(axis=0)
+    side = (points - middle) @ (points[:40].mean(axis=0) - middle)
+    assert (side[:40] > 0).all()
+    assert (side[40:] < 0).all()
+
+
+def test_a_report_written_twice_has_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / name)
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert [str(file) for file in files] == [
+        "RESULTS.md",
+        "figures/confusion.png",
+        "figures/curves.png",
+        "figures/embeddings.png",
+        "report.html",
+        "results.json",
+        "run.json",
+    ]
+    assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
+    assert json.loads((tmp_path / "a" / "run.json").read_text())["settings"] == {"encoder": "tiny", "seed": 0}
+
+
+def test_embeddings_get_the_labels_of_their_utterances(tmp_path):
+    example = dict(speaker="s", session="1", label="", style="", text="", wav="", num_samples=1, sha256="")
+    examples = [Example(utt=f"u{i}", gender="fm"[i % 2], emotion=LABELS[i], **example) for i in range(4)]
+    path = tmp_path / "embeddings.npz"
+    np.savez(path, utts=np.array(["u3", "u0"]), embeddings=np.eye(2, dtype=np.float32))
+    values, emotions, genders = labelled_embeddings(path, examples)
+    assert values.tolist() == [[1, 0], [0, 1]]
+    assert (emotions, genders) == (["sad", "angry"], ["m", "f"])
+    with pytest.raises(InputError, match="not the embeddings of this fold"):
+        labelled_embeddings(path, examples[:3])
+    path.write_bytes(b"PK damaged")
+    with pytest.raises(InputError, match="train the fold again"):
+        labelled_embeddings(path, examples)
