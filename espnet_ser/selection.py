@@ -2,8 +2,8 @@
 
 The paper names no development set. ``last`` lets the last epoch count, whatever its scores. ``cross`` lets each held-out
 speaker be judged by others: the epoch at which *they* are told best scores *this* speaker, so nobody picks their own epoch and
-no training data is lost. ``oracle`` takes the best epoch on the test fold itself, which is what published numbers often are, and
-is shown to be compared with those. Of epochs that score the same, the earliest counts.
+no training data is lost. ``oracle`` takes the best epoch on the test fold itself, which is what published numbers often are,
+and is shown to be compared with those. Of epochs that score the same, the earliest counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
