@@ -111,7 +111,7 @@ class SERTrainer(Trainer):
         loss_sums: dict[str, float] = {}
         for utts, batch in iterator:
             batch = to_device(batch, "cuda" if options.ngpu > 0 else "cpu")
-            outputs = net.logits(batch["speech"], batch["speech_lengths"])
+            outputs = net.logits_of(batch)
             _, stats = net.losses(outputs, batch)
             for name, value in stats.items():
                 if name.startswith("loss"):

@@ -21,6 +21,7 @@ COMMANDS = {
     "seeds": "runs of one system with several seeds beside each other",
     "compare": "a paired test between two systems",
     "gradients": "how far the tasks' gradients agree, per layer, over training",
+    "cache": "list or remove caches of what is frozen",
     "systems": "list the systems of the tables",
     "progress": "show how far trainings are",
 }

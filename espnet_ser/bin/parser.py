@@ -73,6 +73,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage1_data", default="four", choices=("four", "all"), help="utterances of stage 1")
     parser.add_argument("--seed", type=int, default=0, help="random seed")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs of each training; 0 trains on the CPU")
+    parser.add_argument(
+        "--cache",
+        default="auto",
+        choices=("auto", "none", "cnn", "prefix"),
+        help="which outputs of frozen layers to compute once and keep in dump/cache: all that is frozen, none, the CNN's",
+    )
+    parser.add_argument("--cache_dtype", default="float16", choices=("float16", "float32"), help="precision of the cache")
 
 
 def as_words(args: argparse.Namespace, add_options: Callable[[argparse.ArgumentParser], None]) -> list[str]:
@@ -106,4 +113,6 @@ def setup_of(args: argparse.Namespace) -> Setup:
         tag=args.tag,
         stage1_tag=args.stage1_tag,
         seed=args.seed,
+        cache=args.cache,
+        cache_dtype=args.cache_dtype,
     )

@@ -1,7 +1,8 @@
 """From a data directory to padded batches of tensors."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from torch.nn.utils.rnn import pad_sequence
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from espnet_ser.data.audio import load_audio
 from espnet_ser.data.batches import length_batches
+from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.errors import unknown_name
@@ -16,23 +18,62 @@ from espnet_ser.errors import unknown_name
 Labels = Mapping[str, Sequence[str]]
 """Utterance task -> its class names; a class index is a place in them."""
 
+Read = Callable[[Example], dict[str, torch.Tensor]]
+"""What is read of an utterance for the encoder: :func:`read_speech`, or :class:`CachedFrames`."""
+
 Batch = tuple[list[str], dict[str, torch.Tensor]]
 
 
+def read_speech(example: Example) -> dict[str, torch.Tensor]:
+    """An utterance's waveform: ``{"speech": [samples]}``."""
+    return {"speech": torch.from_numpy(load_audio(example.wav))}
+
+
+class CachedFrames:
+    """Reads what a cache holds of an utterance, as :data:`Read`: ``{cut: [frames, size]}``, float32.
+
+    Args:
+        cache: Where the frames of all these utterances lie.
+        cut: What they are, of :data:`espnet_ser.models.wav2vec2.CUTS`.
+        examples: The utterances.
+        device: ``cuda`` keeps them in the GPU's memory where half of what is free there holds them.
+    """
+
+    def __init__(self, cache: FrameCache, cut: str, examples: Sequence[Example], device: str = "cpu"):
+        self.cut = cut
+        self._cache = cache
+        self._resident: dict[str, torch.Tensor] = {}
+        num_bytes = sum(cache.frames(example).nbytes for example in examples)
+        if device != "cpu" and num_bytes < torch.cuda.mem_get_info()[0] // 2:
+            frames = {example.utt: torch.from_numpy(np.array(cache.frames(example))) for example in examples}
+            self._resident = {utt: tensor.to(device) for utt, tensor in frames.items()}
+
+    def __call__(self, example: Example) -> dict[str, torch.Tensor]:
+        """The utterance's frames."""
+        frames = self._resident.get(example.utt)
+        if frames is None:
+            frames = torch.from_numpy(self._cache.frames(example).astype(np.float32))
+        return {self.cut: frames.float()}
+
+
 class UtteranceDataset(Dataset):
-    """Waveforms and targets of a data directory.
+    """What the encoder reads of each utterance of a data directory, and its targets.
 
     Args:
         examples: The utterances.
         labels: The classes of each utterance task whose targets are wanted.
         tokenizer: Turns transcripts into targets for CTC; None where no text is wanted.
+        read: Gives the encoder's input.
 
     Raises:
         InputError: When an utterance has a label that is none of the classes.
     """
 
-    def __init__(self, examples: Sequence[Example], labels: Labels, tokenizer: Tokenizer | None = None):
+    def __init__(
+        self, examples: Sequence[Example], labels: Labels, tokenizer: Tokenizer | None = None, read: Read = read_speech
+    ):
         self.examples = list(examples)
+        self.read = read
         self.labels = {task: list(classes) for task, classes in labels.items()}
         self.tokenizer = tokenizer
         for example in self.examples:
@@ -44,9 +85,9 @@ class UtteranceDataset(Dataset):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> tuple[str, dict[str, torch.Tensor]]:
-        """The utterance's id, its waveform [samples], class indices (scalars) and token ids [tokens]."""
+        """The utterance's id, the encoder's input [samples] or [frames, size], class indices (scalars), token ids [tokens]."""
         example = self.examples[index]
-        item = {"speech": torch.from_numpy(load_audio(example.wav))}
+        item = self.read(example)
         for task, classes in self.labels.items():
             item[task] = torch.tensor(classes.index(getattr(example, task)))
         if self.tokenizer is not None:
@@ -55,7 +96,7 @@ class UtteranceDataset(Dataset):
 
 
 def collate(items: Iterable[tuple[str, dict[str, torch.Tensor]]]) -> Batch:
-    """Pads what varies in length (``speech`` and ``text``, each with its ``_lengths``) with zeros and stacks the rest."""
+    """Pads what varies in length (speech or frames, and text, each with its ``_lengths``) with zeros and stacks the rest."""
     utts, examples = zip(*items, strict=True)
     batch: dict[str, torch.Tensor] = {}
     for name in examples[0]:

@@ -50,6 +50,4 @@ def weighted(losses: dict[str, Tensor], aux_weight: float = 0.1, literal_eq: boo
         share = 1.0
     elif num_auxiliary == 0:
         share = 0.0
-    return {
-        task: (1.0 - share) * loss if task == MAIN_TASK else share / num_auxiliary * loss for task, loss in losses.items()
-    }
+    return {task: (1.0 - share) * loss if task == MAIN_TASK else share / num_auxiliary * loss for task, loss in losses.items()}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from espnet_ser.models.gradients import surgery_loss
 from espnet_ser.models.losses import ctc_loss, weighted
-from espnet_ser.models.wav2vec2 import masked_mean
+from espnet_ser.models.wav2vec2 import CUTS, masked_mean
 
 TASKS = ("emotion", "asr", "gender", "style")
 UTTERANCE_TASKS = ("emotion", "gender", "style")
@@ -69,7 +69,21 @@ class SERModel(AbsESPnetModel):
             Task -> logits, [batch, classes]; for ``asr`` [batch, frames, tokens], with ``num_frames`` [batch] beside them;
             ``embedding`` [batch, dim], the last layer's mean over valid frames.
         """
-        hidden, tap, num_frames = self.encoder(speech, speech_lengths)
+        return self._decide(*self.encoder(speech, speech_lengths))
+
+    def logits_of(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As :meth:`logits`, of whatever a batch holds for the encoder: ``speech``, or what a cache kept of it.
+
+        Args:
+            batch: ``speech`` [batch, samples], or frames [batch, frames, size] under the name of one of
+                :data:`espnet_ser.models.wav2vec2.CUTS`; and their lengths [batch], as ``speech_lengths`` and so on.
+        """
+        for cut in CUTS:
+            if cut in batch:
+                return self._decide(*self.encoder.forward_from(cut, batch[cut], batch[f"{cut}_lengths"]))
+        return self.logits(batch["speech"], batch["speech_lengths"])
+
+    def _decide(self, hidden: Tensor, tap: Tensor | None, num_frames: Tensor) -> dict[str, Tensor]:
         pooled = masked_mean(hidden, num_frames)
         outputs: dict[str, Tensor] = {"num_frames": num_frames, "embedding": pooled}
         for task, head in self.heads.items():
@@ -106,17 +120,24 @@ class SERModel(AbsESPnetModel):
         return shares, {"loss": sum(shares.values()).detach(), **stats}
 
     def forward(
-        self, speech: Tensor, speech_lengths: Tensor, utt_id: list[str] | None = None, **targets: Tensor
+        self,
+        speech: Tensor | None = None,
+        speech_lengths: Tensor | None = None,
+        utt_id: list[str] | None = None,
+        **batch: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """One training step's loss, statistics and weight (the number of utterances), as ESPnet's trainer asks for them."""
-        shares, stats = self.losses(self.logits(speech, speech_lengths), targets)
+        if speech is not None:
+            batch |= {"speech": speech, "speech_lengths": speech_lengths}
+        outputs = self.logits_of(batch)
+        shares, stats = self.losses(outputs, batch)
         if self.probe is not None and self.training:
             self.probe(shares)
         if self.gradient_surgery and self.training and len(shares) > 1:
             loss = surgery_loss(shares, *self.shared_and_own_parameters())
         else:
             loss = sum(shares.values())
-        return loss, stats, stats["loss"].new_tensor(float(len(speech)))
+        return loss, stats, stats["loss"].new_tensor(float(len(outputs["num_frames"])))
 
     def shared_and_own_parameters(self) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
         """What is trained of the encoder, which all tasks share, and of the heads, each of which is one task's own."""

@@ -10,6 +10,30 @@ from torch import Tensor, nn
 
 SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert")
 
+CUTS = ("cnn", "prefix", "pooled")
+"""Where the frozen part of an encoder may end: see :meth:`Wav2Vec2Encoder.outputs_at`."""
+
+_CNN_SETTINGS = (
+    "model_type",
+    "conv_dim",
+    "conv_kernel",
+    "conv_stride",
+    "conv_bias",
+    "feat_extract_norm",
+    "feat_extract_activation",
+)
+_LAYER_SETTINGS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "layer_norm_eps",
+    "do_stable_layer_norm",
+    "num_conv_pos_embeddings",
+    "num_conv_pos_embedding_groups",
+)
+
 
 def valid_mask(lengths: Tensor, max_length: int) -> Tensor:
     """Marks what is not padding: bool [batch, max_length].
@@ -122,32 +146,76 @@ class Wav2Vec2Encoder(nn.Module):
         Raises:
             ValueError: When an utterance is too short to give one frame.
         """
-        with torch.no_grad():
-            hidden, tap, num_frames = self.frozen_prefix(speech, num_samples)
-        hidden, tap = self.trainable_suffix(hidden, tap, num_frames)
-        return hidden, tap, num_frames
+        return self.forward_from("cnn", *self.outputs_at("cnn", speech, num_samples))
 
-    def frozen_prefix(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """What never changes while training: the CNN, and with m > 0 all up to layer m.
+    @torch.no_grad()
+    def outputs_at(self, cut: str, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """What never changes while training, up to one of :data:`CUTS`: what a cache may keep.
+
+        Args:
+            cut: ``cnn``, the CNN's features; ``prefix``, layer m's output (m > 0); ``pooled``, where nothing is trained, the
+                last layer's mean over valid frames, as a single frame.
+            speech: [batch, samples].
+            num_samples: [batch].
 
         Returns:
-            The CNN's features [batch, frames, conv_dim] where m = 0, else layer m's output [batch, frames, dim]; the tapped
-            layer's output where it lies below m; the numbers of frames [batch].
+            [batch, frames, size] and the numbers of frames [batch].
         """
         assert speech.ndim == 2, speech.shape
         if self.normalize_waveform:
             speech = normalise_waveforms(speech, num_samples)
-        features, num_frames = self.convolve(speech, num_samples)
-        if self.num_frozen_layers == 0:
-            return features, None, num_frames
-        hidden, tap = self._embed(features, num_frames), None
-        if self.tap_layer == 0:
-            tap = hidden
-        hidden, tap = self._run_layers(hidden, tap, num_frames, 0, self.num_frozen_layers)
+        hidden, num_frames = self.convolve(speech, num_samples)
+        if cut == "cnn":
+            return hidden, num_frames
+        hidden, _ = self._frozen_layers(hidden, num_frames)
+        if cut == "prefix":
+            return hidden, num_frames
+        hidden, _ = self._trained_layers(hidden, None, num_frames)
+        return masked_mean(hidden, num_frames)[:, None], torch.ones_like(num_frames)
+
+    def forward_from(self, cut: str, hidden: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Goes on from what :meth:`outputs_at` gave for the same cut; returns what :meth:`forward` does."""
+        assert hidden.ndim == 3, hidden.shape
+        if cut == "pooled":
+            return hidden, None, num_frames
+        tap = hidden if cut == "prefix" and self.tap_layer == self.num_frozen_layers else None
+        if cut == "cnn" and self.num_frozen_layers > 0:
+            with torch.no_grad():
+                hidden, tap = self._frozen_layers(hidden, num_frames)
+        hidden, tap = self._trained_layers(hidden, tap, num_frames)
         return hidden, tap, num_frames
 
-    def trainable_suffix(self, hidden: Tensor, tap: Tensor | None, num_frames: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What is trained: layers m + 1 to L, and with m = 0 all but the CNN. Takes what ``frozen_prefix`` gives."""
+    def possible_cuts(self) -> list[str]:
+        """Where a cache may cut this encoder, the earliest first; nowhere where frozen layers are not constant."""
+        if self.frozen_dropout:
+            return []
+        cuts = ["cnn"]
+        if self.num_frozen_layers > 0 and (self.tap_layer is None or self.tap_layer >= self.num_frozen_layers):
+            cuts.append("prefix")
+        if self.num_frozen_layers == self.num_layers and self.tap_layer is None:
+            cuts.append("pooled")
+        return cuts
+
+    def frozen_content(self, cut: str) -> tuple[dict[str, object], dict[str, Tensor]]:
+        """All that :meth:`outputs_at` depends on beside the speech: settings, and weights by name."""
+        settings = {name: getattr(self.wav2vec2.config, name) for name in _CNN_SETTINGS}
+        settings |= {"normalize_waveform": self.normalize_waveform, "cut": cut}
+        if cut == "cnn":
+            return settings, dict(self.wav2vec2.feature_extractor.state_dict())
+        settings |= {name: getattr(self.wav2vec2.config, name) for name in _LAYER_SETTINGS}
+        settings |= {"num_frozen_layers": self.num_frozen_layers}
+        frozen = {name for name, parameter in self.wav2vec2.named_parameters() if not parameter.requires_grad}
+        frozen.discard("masked_spec_embed")  # nothing is masked below layer m
+        return settings, {name: tensor for name, tensor in self.wav2vec2.state_dict().items() if name in frozen}
+
+    def _frozen_layers(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """From the CNN's features to layer m (m > 0), and the tapped layer where it lies below."""
+        hidden = self._embed(features, num_frames)
+        tap = hidden if self.tap_layer == 0 else None
+        return self._run_layers(hidden, tap, num_frames, 0, self.num_frozen_layers)
+
+    def _trained_layers(self, hidden: Tensor, tap: Tensor | None, num_frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Layers m + 1 to L, and with m = 0 all but the CNN."""
         if self.num_frozen_layers == 0:
             hidden = self._embed(hidden, num_frames)
             if self.tap_layer == 0:

@@ -1,19 +1,21 @@
 """ESPnet's options, read and tried out before a training touches anything: every mistake is one line."""
 
 import inspect
+import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from espnet2.tasks.abs_task import optim_classes, scheduler_classes
+import torch
 
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
 from espnet_ser.tasks.ser import SERTask
 
 NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
 NOT_TRAINING |= {"encoder_config", "trained_on", "normalize_waveform", "resume", "use_adapter"}
-NOT_TRAINING |= {"best_model_criterion"}
+NOT_TRAINING |= {"best_model_criterion", "cache_cut", "cache_folder"}
 
 
 def parse_options(
@@ -53,16 +55,25 @@ def parse_options(
 
 
 def try_options(args: Namespace) -> None:
-    """Builds what the options ask for, on a copy, and lets it go.
+    """Builds what the options ask for, on a copy of them and without drawing weights, and lets it go.
 
     Raises:
         InputError: When they ask for what cannot be.
     """
     args = Namespace(**vars(args))
-    for name, least in (("max_epoch", 1), ("batch_size", 1), ("num_workers", 0), ("accum_grad", 1), ("seed", 0), ("gradient_every", 0)):
+    for name, least in (
+        ("max_epoch", 1),
+        ("batch_size", 1),
+        ("num_workers", 0),
+        ("accum_grad", 1),
+        ("seed", 0),
+        ("gradient_every", 0),
+    ):
         value = getattr(args, name)
         if type(value) is not int or value < least:
             raise InputError(f"--{name} must be a whole number from {least}, not {value!r}")
+    if min(args.keep_nbest_models) < 1:
+        raise InputError(f"--keep_nbest_models must be 1 or more, not {min(args.keep_nbest_models)}")
     for name in ("dropout", "aux_weight"):
         if not 0.0 <= getattr(args, name) <= 1.0:
             raise InputError(f"--{name} must be 0 to 1, not {getattr(args, name)}")
@@ -79,7 +90,12 @@ def try_options(args: Namespace) -> None:
         for key in conf:
             if key not in known:
                 raise unknown_name(f"key of {kind}_conf", key, known)
-    model = SERTask.build_model(args)
+    # A pretrained encoder's structure alone, with no memory to fill; torchaudio looks into the filters of the other, small one.
+    with torch.device("meta" if args.encoder == "ssl" else "cpu"):
+        model = SERTask.build_untrained(args)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
+        SERTask.load_initial_weights(model, args)
     names = [name for name, _ in model.named_parameters()]
     for prefix in args.freeze_param:
         if not any(name == prefix or name.startswith(f"{prefix}.") for name in names):

@@ -4,7 +4,6 @@ import argparse
 from argparse import Namespace
 from pathlib import Path
 
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
@@ -14,20 +13,23 @@ from espnet_ser.checkpoint import (
     load_weights,
     read_weights,
 )
+from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import read_datadir
-from espnet_ser.data.loader import BatchFactory, UtteranceDataset, collate
+from espnet_ser.data.loader import BatchFactory, CachedFrames, Read, UtteranceDataset, collate, read_speech
 from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
 from espnet_ser.encoder_folder import read_encoder_config, wants_normalized_waveform
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.features import CACHE_CHOICES, choose_cut, fill_cache
 from espnet_ser.gradient_probe import GradientProbe
 from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
 from espnet_ser.models.heads import CTCHead, UtteranceHead
 from espnet_ser.models.losses import MAIN_TASK
 from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
-from espnet_ser.provenance import describe_training_data, refuse_leak, refuse_shared_speech
+from espnet_ser.provenance import describe_training_data, refuse_leak, refuse_shared_speech, verify_audio
 from espnet_ser.recipe import MODEL_FILE, TOKENS_FOLDER
 from espnet_ser.selection import selection_criteria
+from espnet_ser.tasks.light_espnet import AbsTask
 from espnet_ser.trainer import SERTrainer
 
 GENDERS = ["f", "m"]
@@ -63,7 +65,9 @@ class SERTask(AbsTask):
             "--reversed_tasks", nargs="+", default=[], help="gender, style: reverse their gradient in the encoder (Eq. 2)"
         )
         group.add_argument("--reversal_scale", type=float, default=1.0, help="what a reversed gradient is multiplied by")
-        group.add_argument("--encoder", default="ssl", choices=("ssl", "cnn_lstm"), help="pretrained, or the supervised baseline")
+        group.add_argument(
+            "--encoder", default="ssl", choices=("ssl", "cnn_lstm"), help="pretrained, or the supervised baseline"
+        )
         group.add_argument("--ssl", type=str_or_none, help="folder of the pretrained encoder, in transformers' format")
         group.add_argument("--encoder_conf", action=NestedDictAction, default={}, help="changes to the encoder's own settings")
         group.add_argument(
@@ -82,7 +86,19 @@ class SERTask(AbsTask):
         )
         group.add_argument("--stage1_dir", type=str_or_none, help="trained stage-1 model of the same fold to start from")
 
+        group = parser.add_argument_group("Speed")
+        group.add_argument(
+            "--cache",
+            default="auto",
+            choices=CACHE_CHOICES,
+            help="which outputs of frozen layers to keep; auto: all that is frozen",
+        )
+        group.add_argument("--cache_dir", type=str_or_none, help="where caches lie; without it nothing is cached")
+        group.add_argument("--cache_dtype", default="float16", choices=("float16", "float32"), help="precision of caches")
+
         group = parser.add_argument_group("Filled in by training, kept in config.yaml")
+        group.add_argument("--cache_cut", type=str_or_none, help="what the cache holds")
+        group.add_argument("--cache_folder", type=str_or_none, help="the cache")
         group.add_argument("--encoder_config", action=NestedDictAction, help="the encoder's configuration")
         group.add_argument("--normalize_waveform", type=str2bool, help="as the encoder's preprocessor says, unless given")
         group.add_argument("--labels", action=NestedDictAction, help="class names of each utterance task")
@@ -121,7 +137,10 @@ class SERTask(AbsTask):
         args.trained_on = describe_training_data(train)
         refuse_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
         refuse_shared_speech(train, held_out)
-        args.best_model_criterion = selection_criteria({example.speaker for example in held_out}) if MAIN_TASK in args.tasks else []
+        verify_audio([*train, *held_out])
+        args.best_model_criterion = (
+            selection_criteria({example.speaker for example in held_out}) if MAIN_TASK in args.tasks else []
+        )
         if args.labels is None:
             emotions = sorted({example.emotion for example in [*train, *held_out]})
             available = {"emotion": emotions, "gender": GENDERS, "style": STYLES}
@@ -143,6 +162,26 @@ class SERTask(AbsTask):
     def build_model(cls, args: Namespace) -> SERModel:
         """The model as training begins: from stage 1 where there is one, else from the pretrained encoder."""
         model = cls.build_untrained(args)
+        cls.load_initial_weights(model, args)
+        if getattr(args, "cache_dir", None) is not None:
+            args.cache_cut = choose_cut(model.encoder, args.tasks, args.cache)
+            if args.cache_cut is not None:
+                examples = [*read_datadir(args.train_dir), *read_datadir(args.valid_dir)]
+                device = "cuda" if args.ngpu > 0 else "cpu"
+                cache = fill_cache(model.encoder, args.cache_cut, examples, Path(args.cache_dir), args.cache_dtype, device)
+                args.cache_folder = str(cache.folder)
+        if getattr(args, "gradient_every", 0):
+            norm_last = bool((args.encoder_config or {}).get("do_stable_layer_norm"))
+            model.probe = GradientProbe(model.shared_and_own_parameters()[0], args.gradient_every, norm_last)
+        return model
+
+    @classmethod
+    def load_initial_weights(cls, model: SERModel, args: Namespace) -> None:
+        """Loads stage 1's weights where there is a stage 1, else the pretrained encoder's; new heads keep their own.
+
+        Raises:
+            InputError: When the weights are damaged or do not fit the model.
+        """
         if getattr(args, "stage1_dir", None) is not None:
             path = Path(args.stage1_dir) / MODEL_FILE
             weights = read_weights(path)
@@ -151,9 +190,6 @@ class SERTask(AbsTask):
             load_weights(model, weights, fresh=fresh, source=path)
         elif getattr(args, "ssl", None) is not None:
             load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
-        if getattr(args, "gradient_every", 0):
-            model.probe = GradientProbe(model.shared_and_own_parameters()[0], args.gradient_every)
-        return model
 
     @classmethod
     def build_untrained(cls, args: Namespace) -> SERModel:
@@ -217,16 +253,21 @@ class SERTask(AbsTask):
         distributed = distributed_option.distributed
         examples = read_datadir(args.train_dir if mode == "train" else args.valid_dir)
         batch_size = args.batch_size if mode == "train" or args.valid_batch_size is None else args.valid_batch_size
+        read: Read = read_speech
+        if args.cache_cut is not None:
+            cache = FrameCache(Path(args.cache_folder), args.cache_dtype)
+            read = CachedFrames(cache, args.cache_cut, examples, "cuda" if args.ngpu > 0 else "cpu")
         return BatchFactory(
-            UtteranceDataset(examples, args.labels, cls.build_tokenizer(args)),
+            UtteranceDataset(examples, args.labels, cls.build_tokenizer(args), read),
             batch_size,
             seed=args.seed,
             jitter=args.batch_jitter,
             shuffle=mode == "train",
             rank=distributed_option.dist_rank if distributed else 0,
             world_size=distributed_option.dist_world_size if distributed else 1,
-            num_workers=args.num_workers,
-            pin_memory=args.ngpu > 0,
+            # Frames come from memory faster than a worker could send them.
+            num_workers=args.num_workers if args.cache_cut is None else 0,
+            pin_memory=args.ngpu > 0 and args.cache_cut is None,
         )
 
     @classmethod

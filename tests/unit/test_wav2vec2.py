@@ -83,7 +83,7 @@ def test_frozen_prefix_stays_in_eval_mode_and_gets_no_gradient():
     assert not any(module.training for part in frozen for module in part.modules())
     assert all(module.training for layer in model.encoder.layers[2:] for module in layer.modules())
     speech, lengths = padded(waveforms())
-    first, second = encoder.frozen_prefix(speech, lengths)[0], encoder.frozen_prefix(speech, lengths)[0]
+    first, second = (encoder.outputs_at("prefix", speech, lengths)[0] for _ in range(2))
     assert torch.equal(first, second)  # a constant, although training: it can be cached
     encoder(speech, lengths)[0].sum().backward()
     with_gradient = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
@@ -112,7 +112,9 @@ def test_frozen_dropout_brings_the_dropout_back():
     encoder = Wav2Vec2Encoder(model, num_trainable_layers=4, frozen_dropout=True)
     encoder.train()
     speech, lengths = padded(waveforms())
-    assert not torch.equal(encoder.frozen_prefix(speech, lengths)[0], encoder.frozen_prefix(speech, lengths)[0])
+    first, second = (encoder.outputs_at("prefix", speech, lengths)[0] for _ in range(2))
+    assert not torch.equal(first, second)
+    assert encoder.possible_cuts() == []
 
 
 def test_masked_mean_leaves_padding_out():
@@ -144,3 +146,46 @@ def test_padding_is_exact_whatever_attention_the_configuration_names():
         for i, utterance in enumerate(waveforms()):
             alone = encoder(utterance[None], torch.tensor([len(utterance)]))[0][0]
             torch.testing.assert_close(hidden[i, : num_frames[i]], alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [GROUP_NORM, LAYER_NORM])
+@pytest.mark.parametrize(
+    ("num_trainable", "tap_layer", "cuts"),
+    [(6, None, ["cnn"]), (6, 2, ["cnn"]), (4, 2, ["cnn", "prefix"]), (4, 1, ["cnn"]), (4, 5, ["cnn", "prefix"])]
+    + [(0, None, ["cnn", "prefix", "pooled"]), (0, 2, ["cnn"]), (0, 6, ["cnn", "prefix"])],
+)
+def test_going_on_from_a_cut_gives_what_the_whole_encoder_gives(kind, num_trainable, tap_layer, cuts):
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable, tap_layer, normalize_waveform=True).eval()
+    assert encoder.possible_cuts() == cuts
+    speech, lengths = padded(waveforms())
+    with torch.no_grad():
+        hidden, tap, num_frames = encoder(speech, lengths)
+        for cut in cuts:
+            ours, our_tap, our_frames = encoder.forward_from(cut, *encoder.outputs_at(cut, speech, lengths))
+            if cut == "pooled":
+                torch.testing.assert_close(ours[:, 0], masked_mean(hidden, num_frames))
+                assert our_frames.tolist() == [1] * len(lengths)
+                continue
+            assert torch.equal(ours, hidden)
+            assert (tap is None) == (our_tap is None)
+            assert tap is None or torch.equal(our_tap, tap)
+            assert torch.equal(our_frames, num_frames)
+
+
+def test_what_a_cache_is_named_after_is_what_its_content_depends_on():
+    def content(cut, num_trainable=4, seed=0, change=None, **settings):
+        model = tiny_wav2vec2(seed, **settings)
+        if change:
+            dict(model.named_parameters())[change].data += 1
+        encoder = Wav2Vec2Encoder(model, num_trainable)
+        settings, weights = encoder.frozen_content(cut)
+        return settings, {name: tensor.sum().item() for name, tensor in weights.items()}
+
+    assert content("cnn") == content("cnn", num_trainable=6)  # shared by every stage and system
+    assert content("cnn") == content("cnn", change="encoder.layers.0.attention.q_proj.weight")
+    assert content("cnn") != content("cnn", change="feature_extractor.conv_layers.0.conv.weight")
+    assert content("prefix") != content("prefix", change="encoder.layers.1.attention.q_proj.weight")
+    assert content("prefix") == content("prefix", change="encoder.layers.2.attention.q_proj.weight")
+    assert content("prefix") != content("prefix", num_trainable=3)
+    assert content("prefix") == content("prefix", hidden_dropout=0.3)
+    assert content("prefix") != content("prefix", layer_norm_eps=1e-3)

@@ -144,7 +144,7 @@ def main() -> None:
     def outputs(batch: list[int]) -> tuple[torch.Tensor, ...]:
         speech = pad_sequence([torch.from_numpy(waveforms[i]) for i in batch], batch_first=True)
         features, num_frames = encoder.convolve(speech, torch.tensor([lengths[i] for i in batch]))
-        hidden, tap = encoder.trainable_suffix(features, None, num_frames)
+        hidden, tap, _ = encoder.forward_from("cnn", features, num_frames)
         return ctc(hidden), redraw(tap), tell_voice(masked_mean(tap, num_frames)), num_frames, speech
 
     for epoch, batches in enumerate(epochs, 1):

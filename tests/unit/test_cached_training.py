@@ -1,0 +1,77 @@
+"""Training from what was cached is training."""
+
+import pytest
+import torch
+from tiny_recipe import SYSTEM, refused, run
+
+from espnet_ser.data.cache import list_caches
+from espnet_ser.history import read_history
+
+
+def losses(recipe, name):
+    history = read_history(recipe.root / "exp" / name / "fold1")
+    return [record[part]["loss"] for record in history for part in ("train", "valid")]
+
+
+def train_with(recipe, system, *options, tag):
+    tags = ("--tag", tag, "--stage1_tag", tag)
+    if "__" in system:
+        recipe.train("stage1", *options, *tags, system=system)
+    recipe.train("ser", *options, *tags, system=system)
+    return losses(recipe, f"{system}_{tag}")
+
+
+@pytest.mark.parametrize(
+    ("system", "caches"),
+    [
+        ("stl", ["cnn"]),
+        ("stl_n0", ["pooled"]),
+        ("asr_gender_skip__ser_gender", ["cnn", "layer2"]),
+        ("mtl_asr", ["cnn"]),
+    ],
+)
+def test_the_learning_curve_is_that_of_live_training(recipe, system, caches):
+    live = train_with(recipe, system, "--cache", "none", tag="live")
+    assert list_caches(recipe.root / "dump" / "cache") == []
+    single = train_with(recipe, system, "--cache_dtype", "float32", tag="single")
+    half = train_with(recipe, system, tag="half")
+    names = sorted({cache.folder.name.partition("-")[0] for cache in list_caches(recipe.root / "dump" / "cache")})
+    assert names == caches
+    assert single == pytest.approx(live, abs=1e-5)
+    assert half == pytest.approx(live, abs=5e-3)
+    live_model, _ = recipe.model(f"{system}_live")
+    single_model, _ = recipe.model(f"{system}_single")
+    speech, lengths = torch.randn(2, 8000), torch.tensor([8000, 5000])
+    torch.testing.assert_close(
+        live_model.logits(speech, lengths)["emotion"], single_model.logits(speech, lengths)["emotion"], atol=1e-4, rtol=0
+    )
+
+
+def test_the_cnns_cache_is_shared_and_a_prefix_belongs_to_its_stage_one(recipe, capsys):
+    train_with(recipe, SYSTEM, tag="a")
+    train_with(recipe, "stl", tag="a")
+    assert len([c for c in list_caches(recipe.root / "dump" / "cache") if c.folder.name.startswith("cnn")]) == 1
+    recipe.train("stage1", "--seed", "5", "--stage1_tag", "b")
+    recipe.train("ser", "--seed", "5", "--tag", "b", "--stage1_tag", "b")
+    assert len([c for c in list_caches(recipe.root / "dump" / "cache") if c.folder.name.startswith("layer2")]) == 2
+    capsys.readouterr()
+    run("cache", "ls", "--cache_dir", recipe.root / "dump" / "cache")
+    assert "3 caches in" in capsys.readouterr().out
+    assert "unknown cache 'layer'" in refused(
+        capsys, "cache", "rm", "layer", "--cache_dir", recipe.root / "dump/cache", call=run
+    )
+    run("cache", "rm", "all", "--cache_dir", recipe.root / "dump" / "cache")
+    assert list_caches(recipe.root / "dump" / "cache") == []
+
+
+def test_a_cache_kept_of_the_cnn_alone_serves_stage_two_as_well(recipe):
+    live = train_with(recipe, SYSTEM, "--cache", "none", tag="live")
+    cnn = train_with(recipe, SYSTEM, "--cache", "cnn", "--cache_dtype", "float32", tag="cnn")
+    assert cnn == pytest.approx(live, abs=1e-5)
+    assert [c.folder.name.partition("-")[0] for c in list_caches(recipe.root / "dump" / "cache")] == ["cnn"]
+
+
+def test_frozen_dropout_switches_the_cache_off(recipe):
+    recipe.config.write_text(recipe.config.read_text() + "frozen_dropout: true\n")
+    recipe.train("ser", system="stl_n8")
+    assert list_caches(recipe.root / "dump" / "cache") == []
