@@ -1,0 +1,65 @@
+"""Our training: the task's own model, batches and optimiser, and the trainer's own step."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from corpus import LABELS
+from espnet_epoch import EspnetEpoch, command_of
+from rows import Row
+from torch.utils.data import DataLoader
+
+from espnet_ser.data.cache import FrameCache
+from espnet_ser.data.datadir import Example
+from espnet_ser.data.loader import BatchFactory, CachedFrames, UtteranceDataset, collate, read_speech
+from espnet_ser.data.tokens import CharTokenizer
+from espnet_ser.features import fill_cache
+from espnet_ser.tasks.ser import SERTask
+
+
+class Trainer:
+    """Trains on given batches; its epoch is ``batches``, those of :class:`espnet_ser.data.loader.BatchFactory`."""
+
+    def __init__(self, job: dict, row: Row, examples: Sequence[Example]):
+        self.job, self.row = job, row
+        self.on_gpu = job["device"] == "cuda"
+        tokenizer = CharTokenizer(CharTokenizer.make_tokens(example.text for example in examples))
+        options = {
+            **job["model"],
+            "config": job["training"],
+            "ssl": job["encoder"],
+            "seed": job["seed"],
+            "batch_size": job["batch_size"],
+            "ngpu": int(self.on_gpu),
+            "use_amp": job["dtype"] == "bf16",
+        }
+        self.args = args = SERTask.get_parser().parse_args([*command_of(options), *job["options"]])
+        args.labels = {task: LABELS[task] for task in args.tasks if task in LABELS}
+        args.token_list = tokenizer.tokens
+        self.model = SERTask.build_model(args).to(job["device"])
+        self.epoch = EspnetEpoch(SERTask.trainer, self.model, SERTask.build_optimizers(args, self.model), args)
+        self.dataset = UtteranceDataset(examples, args.labels, tokenizer if "asr" in args.tasks else None)
+        factory = BatchFactory(self.dataset, args.batch_size, seed=args.seed, jitter=args.batch_jitter)
+        self.batches = list(factory.build_iter(epoch=1).batch_sampler)
+
+    def prepare(self, wanted: Sequence[int]) -> None:
+        """Fills the cache for these utterances, where it does not hold them."""
+        if self.row.cut is not None:
+            examples = [self.dataset.examples[index] for index in wanted]
+            cache = self.fill(examples, Path(self.job["folder"]) / "cache")
+            self.dataset.read = CachedFrames(cache, self.row.cut, examples, self.job["device"])
+
+    def fill(self, examples: Sequence[Example], root: Path) -> FrameCache:
+        """The cache below ``root`` that holds these utterances."""
+        return fill_cache(self.model.encoder, self.row.cut, examples, root, device=self.job["device"])
+
+    def train(self, batches: Sequence[Sequence[int]]) -> None:
+        """One step on each batch, as in an epoch."""
+        live = self.dataset.read is read_speech
+        loader = DataLoader(
+            self.dataset,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=self.args.num_workers if live else 0,
+            pin_memory=self.on_gpu and live,
+        )
+        self.epoch.run(loader)

@@ -1,0 +1,64 @@
+"""The rows of the benchmark: who trains what, and how."""
+
+from dataclasses import dataclass
+
+STAGES = {
+    "stage1": "stage 1: words and gender, all layers",
+    "stage2": "stage 2: emotion, upper 8 layers",
+    "full": "single stage: emotion, all layers",
+    "n0": "n = 0: emotion, no layer",
+}
+"""What is trained, on the paper's scale of 12 layers."""
+
+SYSTEMS = {"stage1": "asr_gender_skip__ser", "stage2": "asr_gender_skip__ser", "full": "stl", "n0": "stl_n0"}
+"""The system of ``conf/systems`` that a stage is one of."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        kind: The module whose ``Trainer`` it is: ``plain``, ``speechbrain_recipe``, ``espnet_cls`` or ``ours``; ``filling``
+            fills a cache.
+        stage: One of :data:`STAGES`.
+        title: Who and how.
+        cut: Where a cache cuts the encoder, if one does.
+    """
+
+    kind: str
+    stage: str
+    title: str
+    cut: str | None = None
+
+
+ROWS = {
+    "plain_stage1": Row("plain", "stage1", "plain transformers loop"),
+    "speechbrain": Row("speechbrain_recipe", "full", "SpeechBrain's IEMOCAP recipe"),
+    "espnet_cls": Row("espnet_cls", "full", "ESPnet's classification task, S3PRL front end"),
+    "plain_stage2": Row("plain", "stage2", "plain transformers loop"),
+    "plain_n0": Row("plain", "n0", "plain transformers loop"),
+    "ours_stage1_live": Row("ours", "stage1", "ours, live"),
+    "ours_stage2_live": Row("ours", "stage2", "ours, live"),
+    "fill_cnn": Row("filling", "stage1", "ours, filling the cache of the CNN's output", "cnn"),
+    "fill_prefix": Row("filling", "stage2", "ours, filling the cache of layer m's output", "prefix"),
+    "fill_pooled": Row("filling", "n0", "ours, filling the cache of means", "pooled"),
+    "ours_stage1": Row("ours", "stage1", "ours, CNN cached", "cnn"),
+    "ours_stage2": Row("ours", "stage2", "ours, layer m cached", "prefix"),
+    "ours_full": Row("ours", "full", "ours, CNN cached", "cnn"),
+    "ours_n0": Row("ours", "n0", "ours, means cached", "pooled"),
+}
+"""By name, in the order in which they are run: the hungriest first, and each cache filled before it is read."""
+
+PEERS = ("speechbrain_recipe", "espnet_cls")
+"""Kinds that run with ``--peers_python``."""
+
+GOALS = {
+    "stage1": ("ours_stage1", "plain_stage1", 2.5),
+    "stage2": ("ours_stage2", "plain_stage2", 4.0),
+    "n0": ("ours_n0", "plain_n0", 50.0),
+}
+"""Stage -> ours, theirs, and how many times their utterances per second ours is meant to reach."""
+
+MEMORY_GOAL = 0.6
+"""What ours is meant to need at most of theirs."""
