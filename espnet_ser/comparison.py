@@ -44,7 +44,8 @@ def compare(
         "only_b_right"}}``.
 
     Raises:
-        InputError: When the two are not over the same utterances with the same references; says which differ.
+        InputError: When the two are not over the same utterances with the same references, or an utterance is in two folds;
+            says which.
     """
     from scipy.stats import binomtest
 
@@ -128,7 +129,8 @@ def _pair(
     if not a_by_fold or set(a_by_fold) != set(b_by_fold):
         folds = [" ".join(sorted(by_fold)) or "none" for by_fold in (a_by_fold, b_by_fold)]
         raise InputError(f"folds of A: {folds[0]}; of B: {folds[1]}; compare them over the same folds")
-    pairs_by_fold = []
+    pairs_by_fold: list[list[tuple[Mapping, Mapping]]] = []
+    fold_of: dict[str, str] = {}
     for fold in sorted(a_by_fold):
         lines = {name: _by_utt(by[fold], f"fold {fold} of {name}") for name, by in (("A", a_by_fold), ("B", b_by_fold))}
         a, b = lines["A"], lines["B"]
@@ -147,6 +149,14 @@ def _pair(
                     f"fold {fold}: utterances whose {key!r} is not the same in both: {len(differing)}, such as {first} "
                     f"({a[first][key]!r} in A, {b[first][key]!r} in B); predict both from the same data"
                 )
+        twice = a.keys() & fold_of.keys()
+        if twice:
+            first = min(twice)
+            raise InputError(
+                f"fold {fold}: utterances that are in another fold too: {len(twice)}, such as {first} (fold {fold_of[first]}); "
+                f"compare folds that hold out different utterances"
+            )
+        fold_of |= dict.fromkeys(a, fold)
         pairs_by_fold.append([(a[utt], b[utt]) for utt in sorted(a)])
     return pairs_by_fold
 

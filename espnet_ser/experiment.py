@@ -1,6 +1,7 @@
 """One training of one fold: its folder, its inputs by content, and the ESPnet options that run it."""
 
 import fcntl
+import json
 import os
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.encoder_folder import encoder_identity, num_layers
+from espnet_ser.environment import describe_environment
 from espnet_ser.errors import InputError
 from espnet_ser.hub import resolve_encoder
 from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
@@ -26,16 +28,19 @@ from espnet_ser.recipe import (
     token_folder,
     trained_model_identity,
 )
-from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, file_sha256
+from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors
 from espnet_ser.systems import PAPER_LAYERS, System
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
 STARTED_FILE = "started.json"
 
+ENVIRONMENT_FILE = "environment.json"
+"""Where, when and with which versions a training has run."""
+
 OUTPUTS = (MODEL_FILE, "config.yaml", TOKENS_FOLDER, EPOCHS_FOLDER, EMBEDDINGS_FILE)
 """What a training leaves, apart from the models that a selection may choose."""
 
-MAY_CHANGE = {"tasks", "trainable_layers", "skip_layer", "reversed_tasks", "gradient_surgery"}
+MAY_CHANGE = {"trainable_layers", "skip_layer"}
 """What a system says of its model and the user may say otherwise, among the further options."""
 
 
@@ -55,6 +60,8 @@ class Setup:
         tag: Suffix of the systems' folders.
         stage1_tag: Suffix of the stage-1 folders.
         seed: Random seed.
+        cache: Which outputs of frozen layers to keep, of :data:`espnet_ser.features.CACHE_CHOICES`.
+        cache_dtype: In which precision.
     """
 
     datadir: Path
@@ -68,6 +75,8 @@ class Setup:
     tag: str = ""
     stage1_tag: str = ""
     seed: int = 0
+    cache: str = "auto"
+    cache_dtype: str = "float16"
 
     def stage1_folder(self, system: System, fold: str) -> Path:
         """Where a system's first stage is trained."""
@@ -120,7 +129,8 @@ class Experiment:
         encoder = resolve_encoder(setup.ssl) if part.encoder == "ssl" else None
         encoder_files = encoder_identity(encoder) if encoder else None
         model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
-        stage1_dir = setup.stage1_folder(system, fold) if stage == "ser" and system.stage1 is not None else None
+        stage1 = cls.of_fold(system, "stage1", fold, setup) if stage == "ser" and system.stage1 is not None else None
+        stage1_dir = stage1.folder if stage1 else None
         token_dir = token_folder(setup.dumpdir, fold, *setup.token) if "asr" in part.tasks else None
         options = {
             **model_options,
@@ -131,8 +141,12 @@ class Experiment:
             "ssl": str(encoder) if encoder else None,
             "stage1_dir": str(stage1_dir) if stage1_dir else None,
             "seed": setup.seed,
+            "cache": setup.cache,
+            "cache_dir": str(setup.dumpdir / "cache"),
+            "cache_dtype": setup.cache_dtype,
         }
         config, extra = setup.configs[stage], setup.extras[stage]
+        cached = {} if setup.cache == "none" else {"cache": [setup.cache, setup.cache_dtype]}
         inputs = {
             "model": model_options,
             "config": read_yaml_mapping(config, missing="name a file with --stage1_config or --stage2_config"),
@@ -143,10 +157,26 @@ class Experiment:
             "fold_by": options["fold_by"],
             "encoder": encoder_files,
             "tokens": token_identity(token_dir, train) if token_dir else None,
-            "stage1": _stage1_identity(stage1_dir, encoder_files, setup.ssl) if stage1_dir else None,
+            "stage1": stage1.trained_identity() if stage1 else None,
             "espnet_ser": __version__,
+            **cached,
         }
         return cls(setup.folder(system, stage, fold), inputs, options, config, extra)
+
+    def trained_identity(self) -> dict[str, str]:
+        """The trained model by content.
+
+        Raises:
+            InputError: When it is missing, has changed, or was trained on other inputs than these.
+        """
+        identity = trained_model_identity(self.folder, stage=3)
+        changes = Stamp(self.folder / DONE_FILE).difference(self.inputs)
+        if changes is not None:
+            raise InputError(
+                f"{self.folder} was trained on other inputs ({'; '.join(changes[:3])}): run stage 3 for these, or give the "
+                f"seed, encoder, --stage1_config, --stage1_args and so on that it was trained with"
+            )
+        return identity
 
     def is_done(self) -> bool:
         """Whether this very training has finished, and its model is still what it left."""
@@ -197,6 +227,8 @@ class Experiment:
             if self.is_done():
                 return
             SERTask.main(args)
+            record = {"environment": describe_environment()}
+            atomic_write(self.folder / ENVIRONMENT_FILE, json.dumps(record, indent=1) + "\n")
             outputs = [self.folder / name for name in OUTPUTS]
             Stamp(self.folder / DONE_FILE).write(self.inputs, [output for output in outputs if output.exists()])
 
@@ -230,12 +262,3 @@ class Experiment:
         self.folder.mkdir(exist_ok=True)
         if Stamp(self.folder / STARTED_FILE).difference(self.inputs) is not None:
             Stamp(self.folder / STARTED_FILE).write(self.inputs, [])
-
-
-def _stage1_identity(folder: Path, encoder: dict[str, str], ssl: str) -> dict[str, str]:
-    identity = trained_model_identity(folder, stage=3)
-    if Stamp(folder / DONE_FILE).inputs().get("encoder") != encoder:
-        raise InputError(
-            f"{folder} was trained from another encoder than --ssl {ssl}: give that one, or run stage 3 for this one"
-        )
-    return identity

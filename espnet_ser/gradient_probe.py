@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -10,6 +11,8 @@ from espnet_ser.models.gradients import cosine_by_group, task_gradients
 GRADIENTS_FILE = "gradients.jsonl"
 """A line ``{"epoch", "step", "cosines": {"emotion, asr": {"1": cosine, ..., "all": cosine}}}`` per measurement."""
 
+OUTPUT_NORM = "output norm"
+
 
 class GradientProbe:
     """Called at every training step; measures at the first one and every so many after it. It changes no training.
@@ -17,10 +20,13 @@ class GradientProbe:
     Args:
         parameters: The trained parameters that all tasks share, by name.
         every: Steps between two measurements.
+        norm_last: Whether the encoder's own layer norm follows its last layer (``do_stable_layer_norm``), as in XLS-R.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], every: int):
-        self.parameters = dict(parameters)
+    def __init__(self, parameters: Mapping[str, nn.Parameter], every: int, norm_last: bool = False):
+        self.part_of = partial(encoder_part, norm_last=norm_last)
+        # Parts are listed in the order of their parameters; transformers puts this norm's before the layers' in any case.
+        self.parameters = dict(sorted(parameters.items(), key=lambda named: self.part_of(named[0]) == OUTPUT_NORM))
         self.every = every
         self._step = 0
         self._records: list[dict] = []
@@ -28,7 +34,7 @@ class GradientProbe:
     def __call__(self, losses: Mapping[str, Tensor]) -> None:
         """Takes the weighted losses of one step, by task, while their graph is alive."""
         if self._step % self.every == 0 and len(losses) > 1:
-            cosines = cosine_by_group(task_gradients(losses, self.parameters), encoder_part)
+            cosines = cosine_by_group(task_gradients(losses, self.parameters), self.part_of)
             self._records.append({"step": self._step + 1, "cosines": cosines})
         self._step += 1
 
@@ -38,13 +44,28 @@ class GradientProbe:
         return records
 
 
-def encoder_part(parameter: str) -> str:
-    """Which part of the encoder a parameter belongs to: a Transformer layer, counted from 1, or ``input``.
+def encoder_part(parameter: str, norm_last: bool = False) -> str:
+    """Which part of the encoder a parameter belongs to.
+
+    Args:
+        parameter: Its name in the model.
+        norm_last: Whether the encoder's own layer norm follows the last layer; else it comes before the first one.
+
+    Returns:
+        The number of a Transformer layer, counted from 1; ``input`` for what lies below, ``output norm`` for the norm above;
+        of the CNN-LSTM encoder ``convolutions`` or ``lstm``.
 
     >>> encoder_part("encoder.wav2vec2.encoder.layers.0.attention.k_proj.weight")
     '1'
     >>> encoder_part("encoder.wav2vec2.feature_projection.projection.weight")
     'input'
+    >>> encoder_part("encoder.wav2vec2.encoder.layer_norm.weight", norm_last=True)
+    'output norm'
+    >>> encoder_part("encoder.lstm.weight_ih_l0")
+    'lstm'
     """
-    layer = re.search(r"\.layers\.(\d+)\.", parameter)
-    return str(int(layer[1]) + 1) if layer else "input"
+    if layer := re.search(r"\bencoder\.layers\.(\d+)\.", parameter):
+        return str(int(layer[1]) + 1)
+    if block := re.match(r"encoder\.(convolutions|lstm)\.", parameter):
+        return block[1]
+    return OUTPUT_NORM if norm_last and ".encoder.layer_norm." in parameter else "input"

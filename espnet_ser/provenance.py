@@ -9,7 +9,7 @@ from pathlib import Path
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import Stamp, fingerprint
+from espnet_ser.stamp import Stamp, file_sha256, fingerprint
 
 TOKENS_STAMP = ".tokens.json"
 """What stage 2 leaves beside a token list: the texts it was made from."""
@@ -71,6 +71,25 @@ def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> N
                     f"training utterance {example.utt} and held-out utterance {held_out[value]} have the same {kind} "
                     f"({value}): run stage 1 again, which keeps them apart"
                 )
+
+
+def verify_audio(examples: Iterable[Example]) -> None:
+    """Makes sure that the audio is what stage 1 found, so that what is known of it holds.
+
+    Raises:
+        InputError: When a file is missing or has changed since.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    known = [example for example in examples if example.sha256]
+    try:
+        with ThreadPoolExecutor() as pool:
+            digests = list(pool.map(file_sha256, [example.wav for example in known]))
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror}; check the path, or run stage 1 again") from error
+    for example, digest in zip(known, digests, strict=True):
+        if digest != example.sha256:
+            raise InputError(f"{example.wav} has changed since stage 1 read it: run stage 1 again")
 
 
 def token_identity(folder: Path, train: Iterable[Example]) -> dict[str, str]:

@@ -81,6 +81,24 @@ def system_folder(expdir: Path, name: str, tag: str = "") -> Path:
     return expdir / f"{name}{_suffix(tag)}"
 
 
+def trained_folds(folder: Path, asked: str = "") -> dict[str, Path]:
+    """The folds below a system's folder, by name, in order; ``fold1.superseded-1``, which a rerun moved aside, is none.
+
+    Args:
+        folder: From :func:`system_folder`.
+        asked: Names separated by spaces; all folds that there are where it is empty.
+
+    Raises:
+        InputError: When a fold that is asked for is not there.
+    """
+    paths = [path for path in folder.glob("fold?*") if path.is_dir() and "." not in path.name]
+    known = sorted((path.name[4:] for path in paths), key=_by_number)
+    for name in asked.split():
+        if name not in known:
+            raise unknown_name("fold", name, known, where=str(folder))
+    return {name: folder / f"fold{name}" for name in asked.split() or known}
+
+
 def trained_model_identity(folder: Path, stage: int) -> dict[str, str]:
     """A trained model by content.
 
@@ -162,6 +180,7 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     config = read_yaml_mapping(fold_folder / "config.yaml", missing="run stage 4, which makes it")
     names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "scheduler", "tasks", "trainable_layers", "skip_layer")
     names += ("reversed_tasks", "gradient_surgery", "aux_weight", "literal_eq")
+    names += ("scheduler_conf", "dropout", "encoder_conf", "cache_cut", "cache_dtype")
     encoder = encoder_name(Path(config["ssl"])) if config.get("ssl") else config["encoder"]
     return {"encoder": encoder, **{name: config[name] for name in names if name in config}}
 

@@ -1,18 +1,26 @@
 """From every fold's predictions to ``results.json``: per fold, mean and deviation over folds, pooled, with intervals."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 from espnet_ser.errors import InputError
 from espnet_ser.predictions import HEADLINE, SELECTIONS
 from espnet_ser.scoring import bootstrap_interval, mean_and_std, score
 
-OTHER_SCORES = ("gender_ua", "style_ua", "wer")
+RESULTS_FILE = "results.json"
+RUN_FILE = "run.json"
+
+OTHER_SCORES = {"gender_ua": "gender", "style_ua": "style", "wer": "asr"}
+"""What is scored beside emotion -> the task that it is a score of."""
 
 
 def summarise(
-    system: str, predictions: Mapping[str, Mapping[str, Sequence[Mapping]]], slices: Mapping[str, Mapping] | None = None
+    system: str,
+    predictions: Mapping[str, Mapping[str, Sequence[Mapping]]],
+    slices: Mapping[str, Mapping] | None = None,
+    num_folds: int | None = None,
 ) -> dict:
     """The content of ``results.json``; all scores in percent, rounded to 0.01.
 
@@ -21,12 +29,13 @@ def summarise(
         predictions: Fold -> selection (``last``, ``cross``, ``oracle``) -> lines of predictions. A selection that a fold lacks
             is left out.
         slices: From :func:`espnet_ser.slices.slices_of`, of the headline's predictions.
+        num_folds: How many folds the recipe has, these among them; None for no others.
 
     Returns:
-        ``{"system", "headline", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "n"}}, "summary":
-        {selection: {"ua": {"mean", "std", "pooled", "ci95"}, "wa": {...}}, "gender_ua": {"mean", "std", "pooled"}, ...},
-        "slices", "from_stage1"}``. A score that no model gives is None. ``ci95`` is of the pooled score. What is not emotion is
-        scored on the headline's predictions.
+        ``{"system", "headline", "num_folds", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "n"}},
+        "summary": {selection: {"ua": {"mean", "std", "pooled", "ci95"}, "wa": {...}}, "gender_ua": {"mean", "std", "pooled"},
+        ...}, "slices", "from_stage1"}``. A score that no model gives is None, and so is the deviation of a single fold.
+        ``ci95`` is of the pooled score. What is not emotion is scored on the headline's predictions.
     """
     selections = common_selections(predictions)
     main = headline_of(predictions)
@@ -64,6 +73,7 @@ def summarise(
     return {
         "system": system,
         "headline": main,
+        "num_folds": num_folds or len(folds),
         "folds": folds,
         "summary": summary,
         "slices": _rounded(slices or {}),
@@ -71,20 +81,52 @@ def summarise(
     }
 
 
-def read_results(folder: Path) -> dict:
-    """The ``results.json`` that stage 6 left in a system's folder.
+def read_results(folder: Path, system: str | None = None) -> dict:
+    """The scores of a system, with what an older file lacks filled in.
+
+    Args:
+        folder: The system's.
+        system: Whose scores these must be; None for any.
+
+    Returns:
+        What :func:`espnet_ser.results.summarise` returned.
 
     Raises:
-        InputError: When it is missing or damaged.
+        InputError: When the file is missing, damaged, or of another system.
     """
-    path = folder / "results.json"
+    path = folder / RESULTS_FILE
     if not path.is_file():
         raise InputError(f"{path} is missing: run stage 6, which makes it")
+    results = _read_object(path)
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        return {**results, "summary": dict(results["summary"]), "folds": dict(results["folds"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: damaged; remove it and run stage 6 again") from error
+        _check_results(results)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path}: not the results of a system ({reason}); run stage 6 again, which makes it anew") from error
+    if system is not None and results["system"] != system:
+        raise InputError(f"{path} is of system {results['system']}, not of {system}; give another --expdir or --tag")
+    filled = {"headline": choose_headline(results["summary"]), "num_folds": len(results["folds"]), "slices": {}}
+    return {**filled, **results}
+
+
+def read_run(folder: Path) -> dict:
+    """With what a system was trained and scored: ``command``, ``settings``, ``trained_with``, ``scored_with``.
+
+    Returns:
+        The content of ``run.json``; ``command`` and ``settings`` are empty where it does not give them. Empty where there is no
+        file.
+
+    Raises:
+        InputError: When the file is damaged.
+    """
+    path = folder / RUN_FILE
+    if not path.is_file():
+        return {}
+    run = {"command": "", "settings": {}, **_read_object(path)}
+    for key, value in run.items():
+        if not isinstance(value, str if key == "command" else dict):
+            raise InputError(f"{path}: {key} is {value!r}; run stage 6 again, which makes it anew")
+    return run
 
 
 def common_selections(predictions: Mapping[str, Mapping]) -> list[str]:
@@ -93,8 +135,13 @@ def common_selections(predictions: Mapping[str, Mapping]) -> list[str]:
 
 
 def headline_of(predictions: Mapping[str, Mapping]) -> str:
+    """The selection whose scores stand for all these folds."""
+    return choose_headline(common_selections(predictions))
+
+
+def choose_headline(selections: Collection[str]) -> str:
     """The selection whose scores are put first: ``cross``, or ``last`` where a fold lacks it."""
-    return HEADLINE if HEADLINE in common_selections(predictions) else SELECTIONS[0]
+    return HEADLINE if HEADLINE in selections else SELECTIONS[0]
 
 
 def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
@@ -123,8 +170,7 @@ def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
     for name in OTHER_SCORES:
         values = [by[name] for by in seeds.values() if by[name] is not None]
         summary[name] = _rounded(mean_and_std(values)) if values else None
-    headline = HEADLINE if HEADLINE in selections else SELECTIONS[0]
-    return {"system": runs[0]["system"], "headline": headline, "seeds": seeds, "summary": summary}
+    return {"system": runs[0]["system"], "headline": choose_headline(selections), "seeds": seeds, "summary": summary}
 
 
 def _from_stage1(predictions: Mapping) -> list[str]:
@@ -140,3 +186,42 @@ def _rounded(value: object) -> object:
     if isinstance(value, list):
         return [_rounded(inner) for inner in value]
     return value
+
+
+def _read_object(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+        reason = "not a JSON object"
+    except ValueError as error:
+        reason = f"not JSON ({error})"
+    raise InputError(f"{path}: {reason}; run stage 6 again, which makes it anew")
+
+
+def _check_results(results: Mapping) -> None:
+    """Looks at all that reports read; whatever is not as it should be raises some error."""
+    folds, summary = results["folds"], results["summary"]
+    selections = [selection for selection in SELECTIONS if selection in summary]
+    if not isinstance(results["system"], str) or not folds:
+        raise ValueError("no system, or no fold")
+    if results.get("headline", choose_headline(selections)) not in selections:
+        raise ValueError("no scores of the headline")
+    for by in folds.values():
+        _require_numbers([by["n"], *(by[s][name] for s in selections for name in ("ua", "wa"))])
+        _require_numbers(value for name in OTHER_SCORES if (value := by[name]) is not None)
+    scores = [summary[s][name] for s in selections for name in ("ua", "wa")]
+    for score in [*scores, *(score for name in OTHER_SCORES if (score := summary[name]) is not None)]:
+        _require_numbers([score["mean"], score["pooled"], *(score.get("ci95") or [])])
+        _require_numbers([] if score["std"] is None else [score["std"]])
+        if score.get("ci95") and len(score["ci95"]) != 2:
+            raise ValueError("an interval has two ends")
+    for parts in results.get("slices", {}).values():
+        for part in parts.values():
+            _require_numbers(part[name] for name in ("n", "classes", "ua", "wa"))
+
+
+def _require_numbers(values: Iterable) -> None:
+    for value in values:
+        if not isinstance(value, int | float) or not isfinite(value):
+            raise ValueError(f"{value!r} is no score")

@@ -126,13 +126,13 @@ def accuracies_of_counts(correct: np.ndarray, total: np.ndarray) -> dict[str, np
     return {"ua": 100.0 * np.nanmean(recalls, axis=-1), "wa": 100.0 * correct.sum(-1) / total.sum(-1)}
 
 
-def mean_and_std(values: Sequence[float]) -> dict[str, float]:
-    """Mean and sample standard deviation (n - 1; 0 for a single value) over folds.
+def mean_and_std(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and sample standard deviation (n - 1) over folds; of a single value no deviation is known, and it is None.
 
     >>> mean_and_std([1.0, 3.0])
     {'mean': 2.0, 'std': 1.4142135623730951}
     """
-    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
 
 
 def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:

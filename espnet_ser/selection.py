@@ -10,6 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from espnet_ser.scoring import unweighted_accuracy
+from espnet_ser.stamp import file_sha256
+
+JUDGES = ("same fold", "same session", "other folds")
+"""Where those who choose a speaker's epoch are held out, the first that there is."""
 
 Lines = Sequence[Mapping]
 """Predictions of one epoch (lines of ``predictions_*.jsonl``)."""
@@ -41,7 +45,9 @@ def scores_without_each_speaker(lines: Lines) -> dict[str, float]:
     return {others_criterion(s): _ua([line for line in lines if line["speaker"] != s]) for s in speakers}
 
 
-def choose_epochs(epochs_by_fold: Mapping[str, Sequence[Lines]]) -> dict[str, dict[str, dict[str, int]]]:
+def choose_epochs(
+    epochs_by_fold: Mapping[str, Sequence[Lines]],
+) -> tuple[dict[str, str | None], dict[str, dict[str, dict[str, int]]]]:
     """The epoch of each held-out speaker, by each selection.
 
     The judges of a speaker are the others that the same fold holds out; where there are none (folds by speaker), the other
@@ -51,9 +57,10 @@ def choose_epochs(epochs_by_fold: Mapping[str, Sequence[Lines]]) -> dict[str, di
         epochs_by_fold: Fold -> the predictions of each epoch, in order.
 
     Returns:
-        Fold -> selection -> speaker -> epoch, counted from 1. ``cross`` is missing where a speaker of the fold has no judges,
-        or judges whose training had another number of epochs.
+        Fold -> who judges there, of :data:`JUDGES`; and fold -> selection -> speaker -> epoch, counted from 1. ``cross`` is
+        missing, and the judges None, where a speaker has none, or only such as were trained for another number of epochs.
     """
+    judges: dict[str, str | None] = {}
     chosen: dict[str, dict[str, dict[str, int]]] = {}
     for fold, epochs in epochs_by_fold.items():
         speakers = sorted({line["speaker"] for line in epochs[0]})
@@ -63,9 +70,10 @@ def choose_epochs(epochs_by_fold: Mapping[str, Sequence[Lines]]) -> dict[str, di
             "oracle": dict.fromkeys(speakers, oracle),
         }
         judged = {speaker: _judging(epochs_by_fold, fold, speaker) for speaker in speakers}
-        if all(judged.values()):
-            chosen[fold]["cross"] = {speaker: best_epoch(judgement) for speaker, judgement in judged.items()}
-    return chosen
+        judges[fold] = judged[speakers[0]][0]
+        if all(judge is not None for judge, _ in judged.values()):
+            chosen[fold]["cross"] = {speaker: best_epoch(judgement) for speaker, (_, judgement) in judged.items()}
+    return judges, chosen
 
 
 def best_epoch(epochs: Sequence[Lines]) -> int:
@@ -85,44 +93,43 @@ def selected_lines(epochs: Sequence[Lines], chosen: Mapping[str, int], stage1: L
         chosen: Speaker -> epoch, counted from 1.
         stage1: Predictions of the first stage's model for the same utterances, where there is one.
     """
-    # Every epoch lists the same utterances in the same order.
-    lines = [dict(at_epoch[chosen[at_epoch[0]["speaker"]] - 1]) for at_epoch in zip(*epochs, strict=True)]
+    by_utt = [{line["utt"]: line for line in at_epoch} for at_epoch in epochs]
+    lines = [dict(by_utt[chosen[line["speaker"]] - 1][line["utt"]]) for line in epochs[-1]]
     if stage1 is None:
         return lines
+    told = {line["utt"]: line for line in stage1}
     fields = {"asr": "text_hyp", "gender": "gender", "style": "style"}
     extra = {task: field for task, field in fields.items() if lines[0][field] is None and stage1[0][field] is not None}
     return [
-        {**line, **{field: told[field] for field in extra.values()}, "from_stage1": list(extra)}
-        for line, told in zip(lines, stage1, strict=True)
+        {**line, **{field: told[line["utt"]][field] for field in extra.values()}, "from_stage1": list(extra)} for line in lines
     ]
 
 
 def selected_models(folder: Path, chosen: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, dict]]:
-    """Selection -> speaker -> ``{"epoch", "model"}``: the file of weights; None where that epoch's were not kept."""
-    files = {epoch: f"{epoch}epoch.pth" for by in chosen.values() for epoch in by.values()}
-    return {
-        selection: {
-            speaker: {"epoch": epoch, "model": files[epoch] if (folder / files[epoch]).is_file() else None}
-            for speaker, epoch in by.items()
-        }
-        for selection, by in chosen.items()
-    }
+    """Selection -> speaker -> ``{"epoch", "model", "sha256"}``: the file of weights; None where that epoch's were not kept."""
+
+    def model(epoch: int) -> dict:
+        path = folder / f"{epoch}epoch.pth"
+        kept = path.is_file()
+        return {"epoch": epoch, "model": path.name if kept else None, "sha256": file_sha256(path) if kept else None}
+
+    return {selection: {speaker: model(epoch) for speaker, epoch in by.items()} for selection, by in chosen.items()}
 
 
-def _judging(epochs_by_fold: Mapping[str, Sequence[Lines]], fold: str, speaker: str) -> list[list[Mapping]]:
-    """The predictions, epoch by epoch, of those who choose a speaker's epoch; empty where there is nobody."""
+def _judging(epochs_by_fold: Mapping[str, Sequence[Lines]], fold: str, speaker: str) -> tuple[str | None, list[list[Mapping]]]:
+    """Who chooses a speaker's epoch, and their predictions, epoch by epoch."""
     own = epochs_by_fold[fold]
     session = next(line["session"] for line in own[0] if line["speaker"] == speaker)
     same_fold = [[line for line in lines if line["speaker"] != speaker] for lines in own]
     if same_fold[0]:
-        return same_fold
+        return JUDGES[0], same_fold
     elsewhere = [epochs for name, epochs in epochs_by_fold.items() if name != fold]
-    for is_judge in (lambda line: line["session"] == session, lambda line: True):
+    for kind, is_judge in ((JUDGES[1], lambda line: line["session"] == session), (JUDGES[2], lambda line: True)):
         folds = [[[line for line in lines if is_judge(line)] for lines in epochs] for epochs in elsewhere]
         folds = [epochs for epochs in folds if epochs[0]]
         if folds and all(len(epochs) == len(own) for epochs in folds):
-            return [[line for lines in at_epoch for line in lines] for at_epoch in zip(*folds, strict=True)]
-    return []
+            return kind, [[line for lines in at_epoch for line in lines] for at_epoch in zip(*folds, strict=True)]
+    return None, []
 
 
 def _ua(lines: Lines) -> float:

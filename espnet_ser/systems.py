@@ -20,6 +20,7 @@ PAPER_FROZEN_LAYERS = 4
 _TASKS = ("emotion", "asr", "gender", "style")
 _ENCODERS = ("ssl", "cnn_lstm")
 _TABLES = (1, 2, 3)
+_RESERVED = ("stage1", "systems")
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,17 @@ class Stage:
         >>> options["trainable_layers"], options["skip_layer"]
         (4, None)
         """
-        scale = num_layers / PAPER_LAYERS
+
+        def scaled(layers: int) -> int:
+            return max(min(layers, 1), int(layers * num_layers / PAPER_LAYERS + 0.5))
+
         return {
             "tasks": list(self.tasks),
             "reversed_tasks": list(self.reversed) or None,
             "encoder": self.encoder,
             "gradient_surgery": self.surgery,
-            "trainable_layers": round(self.trainable_layers * scale),
-            "skip_layer": num_layers - round((PAPER_LAYERS - PAPER_FROZEN_LAYERS) * scale) if self.skip else None,
+            "trainable_layers": scaled(self.trainable_layers),
+            "skip_layer": num_layers - scaled(PAPER_LAYERS - PAPER_FROZEN_LAYERS) if self.skip else None,
         }
 
 
@@ -122,9 +126,27 @@ def load_system(conf_dir: Path, name: str) -> System:
     if not isinstance(rows, dict) or not all(table in _TABLES and type(row) is int for table, row in rows.items()):
         raise InputError(f"{path}: rows must be a mapping of tables ({', '.join(map(str, _TABLES))}) to rows, such as {{2: 1}}")
     system = System(name, stage1, _stage(path, content["ser"]), rows, paper)
+    if stage1 and stage1.encoder != system.ser.encoder:
+        raise InputError(f"{path}: the two stages have different encoders; the second starts from the first one's")
+    if stage1 and {"gender"} <= set(stage1.tasks) & set(system.ser.tasks) and stage1.skip != system.ser.skip:
+        raise InputError(f"{path}: the gender head goes on from stage 1: give both stages the skip branch, or neither")
+    if name in _RESERVED or name.startswith("table"):
+        raise InputError(f"{path}: exp/{name} is the name of a folder of the recipe; rename the system")
     if "emotion" not in system.ser.tasks:
         raise InputError(f"{path}: 'ser' must train emotion")
     return system
+
+
+def refuse_taken_tag(conf_dir: Path, name: str, tag: str) -> None:
+    """Stops a tag with which a system's folder would be another system's: ``stl`` with the tag ``n8``.
+
+    Raises:
+        InputError: Names both.
+    """
+    if tag and f"{name}_{tag}" in list_systems(conf_dir):
+        raise InputError(
+            f"--tag {tag}: with it the folder of {name} would be that of the system {name}_{tag}; take another tag"
+        )
 
 
 def list_systems(conf_dir: Path) -> list[str]:
@@ -180,6 +202,8 @@ def _stage(path: Path, content: object) -> Stage:
         raise InputError(f"{path}: encoder cnn_lstm gives a frame every 80 ms, too few for the characters of asr")
     if stage.skip and "gender" not in stage.tasks:
         raise InputError(f"{path}: skip is a branch of the gender head, and gender is not among the tasks")
+    if stage.surgery and len(stage.tasks) < 2:
+        raise InputError(f"{path}: surgery is of the gradients of several tasks, and there is one")
     if not set(stage.reversed) <= set(stage.tasks) & {"gender", "style"}:
         raise InputError(f"{path}: reversed may name gender and style, where they are among the tasks")
     return stage

@@ -38,6 +38,8 @@ stage1_config=conf/train_stage1.yaml
 stage2_config=conf/train_ser.yaml
 stage1_args=   # further ESPnet options of stage 3, e.g. "--max_epoch 50"
 stage2_args=   # further ESPnet options of stage 4
+cache=auto     # outputs of frozen layers to compute once, in dump/cache: auto (all that is frozen), cnn, none
+cache_dtype=float16 # their precision: float16 or float32
 ngpu=auto      # GPUs per training; auto: one if there is one
 num_nodes=1    # machines per training
 nj=4           # parallel jobs: processes that read audio, and trainings at a time where there is no GPU
@@ -86,6 +88,11 @@ fi
 for name in folds seeds; do
     [[ ${!name} =~ ^[0-9\ ]*$ ]] || fail "--${name} takes numbers separated by spaces, not '${!name}'"
 done
+if [[ -n ${seeds} ]]; then
+    read -ra seed_list <<<"${seeds}"
+    [[ ${#seed_list[@]} -ge 2 && $(printf '%s\n' "${seed_list[@]}" | sort -u | wc -l) -eq ${#seed_list[@]} ]] ||
+        fail "--seeds takes two numbers or more, each once, not '${seeds}'"
+fi
 for name in tag stage1_tag; do
     [[ ${!name} =~ ^[A-Za-z0-9._-]*$ && ${!name} != *..* ]] || fail "--${name} takes letters, digits, '.', '_' and '-', not '${!name}'"
 done
@@ -102,7 +109,7 @@ fi
 
 if [[ -n ${table}${systems} ]]; then
     [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --stage1_tag"
-    [[ ${stage} -le 3 && ${stop_stage} -ne 4 && ${stop_stage} -ne 5 ]] ||
+    [[ ${stage} -le 3 && (${stop_stage} -le 2 || ${stop_stage} -eq 6) ]] ||
         fail "--stage ${stage} --stop_stage ${stop_stage}: a table's stages 3 to 6 run together"
 fi
 
@@ -113,7 +120,7 @@ ser=(python3 -m espnet_ser)
 where=(--conf "${conf}" --folds "${folds}" --datadir "${datadir}" --expdir "${expdir}")
 with=(--dumpdir "${dumpdir}" --ssl "${ssl}" --stage1_config "${stage1_config}" --stage2_config "${stage2_config}"
     --stage1_args="${stage1_args}" --stage2_args="${stage2_args}" --token_type "${token_type}" --nbpe "${nbpe}"
-    --stage1_data "${stage1_data}" --ngpu "${ngpu}")
+    --stage1_data "${stage1_data}" --ngpu "${ngpu}" --cache "${cache}" --cache_dtype "${cache_dtype}")
 recorded=${RECIPE_COMMAND:-${COMMAND_LINE}} # stands beside the figures
 
 # Jobs run in the background and are waited for, so that they are ended when the recipe is.
@@ -212,7 +219,8 @@ elif [[ -n ${seeds} ]]; then
         train_and_score
     done
     if stage_on 6; then
-        "${ser[@]}" seeds --system "${system}" --tag="${base_tag}" "${where[@]}" --seeds "${seeds}" --command "${recorded}"
+        "${ser[@]}" seeds --system "${system}" --tag="${base_tag}" --conf "${conf}" --folds "${folds}" --expdir "${expdir}" \
+            --seeds "${seeds}" --command "${recorded}"
     fi
 else
     train_and_score

@@ -8,6 +8,7 @@ from pathlib import Path
 from espnet_ser.bin.parser import CommandParser
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.predictions import SELECTIONS, predictions_path, read_predictions
+from espnet_ser.recipe import trained_folds
 
 MAX_DRAWS = 1_000_000
 
@@ -40,14 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.seed < 0:
         raise InputError(f"--seed must be 0 or more, not {args.seed}")
     folders = [_system_folder(name, args.expdir) for name in (args.a, args.b)]
-    folds = args.folds.split()
-    if not folds:
-        folds, folds_b = (_folds_with_predictions(folder, args.selection) for folder in folders)
-        if folds != folds_b:
-            raise InputError(
-                f"{folders[0]} has predictions_{args.selection}.jsonl of folds {' '.join(folds)}, {folders[1]} of "
-                f"{' '.join(folds_b)}: run stage 5 for the others, or name common ones with --folds"
-            )
+    folds, folds_b = (_folds_to_compare(folder, args.folds, args.selection) for folder in folders)
+    if folds != folds_b:
+        raise InputError(
+            f"{folders[0]} has predictions_{args.selection}.jsonl of folds {' '.join(folds)}, {folders[1]} of "
+            f"{' '.join(folds_b)}: run stage 5 for the others, or name common ones with --folds"
+        )
     a, b = (
         {fold: read_predictions(predictions_path(folder / f"fold{fold}", args.selection)) for fold in folds}
         for folder in folders
@@ -71,8 +70,10 @@ def _system_folder(name: str, expdir: Path) -> Path:
     raise InputError(f"{name}: no such folder, nor one below {expdir}; give a system's experiment folder, or --expdir")
 
 
-def _folds_with_predictions(folder: Path, selection: str) -> list[str]:
-    folds = [path.name.removeprefix("fold") for path in folder.glob("fold*") if predictions_path(path, selection).is_file()]
+def _folds_to_compare(folder: Path, asked: str, selection: str) -> list[str]:
+    """Those asked for, or all with predictions."""
+    paths = trained_folds(folder, asked)
+    folds = [fold for fold, path in paths.items() if asked.split() or predictions_path(path, selection).is_file()]
     if not folds:
         raise InputError(f"{folder}: no fold*/predictions_{selection}.jsonl; run stage 5, or choose another --selection")
-    return sorted(folds, key=lambda fold: (len(fold), fold))
+    return folds

@@ -15,7 +15,7 @@ def get_parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = CommandParser(
         prog="espnet-ser gradients",
-        description=f"{__doc__} The training is the system's own, in a folder with the tag '{TAG}'.",
+        description=f"{__doc__} The training is the system's own, in a folder of its own: --tag, then '{TAG}'.",
         epilog="example: espnet-ser gradients --system mtl_asr --folds 1 --ssl facebook/wav2vec2-base",
     )
     add_recipe_options(parser)
@@ -45,27 +45,30 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{args.stage} of {args.system} does not train two tasks: there are no gradients to compare")
     setup = setup_of(args)
     extras = {**setup.extras, args.stage: (*setup.extras[args.stage], "--gradient_every", str(args.every))}
-    tags = {"stage1_tag" if args.stage == "stage1" else "tag": args.tag or TAG}
-    setup = replace(setup, extras=extras, **tags)
-    folders = []
-    for fold in fold_names(args.datadir, args.folds):
-        experiment = Experiment.of_fold(system, args.stage, fold, setup)
+    option = "stage1_tag" if args.stage == "stage1" else "tag"
+    tags = filter(None, (getattr(args, option), TAG))  # the model trained with the tag alone stays where it is
+    setup = replace(setup, extras=extras, **{option: "_".join(tags)})
+    folds = fold_names(args.datadir, args.folds)
+    experiments = {fold: Experiment.of_fold(system, args.stage, fold, setup) for fold in folds}
+    for experiment in experiments.values():
         if not experiment.is_done():
             experiment.run(experiment.check(ngpu=args.ngpu))
-        folders.append(experiment.folder)
+    from espnet_ser.environment import describe_environment
     from espnet_ser.gradient_probe import GRADIENTS_FILE
-    from espnet_ser.report.environment import describe_environment
     from espnet_ser.report.gradients import cosines_over_training, gradients_markdown, plot_gradients
 
-    cosines = cosines_over_training([read_records(folder / GRADIENTS_FILE, ("epoch", "step")) for folder in folders])
-    settings = {"folds": " ".join(folder.name.removeprefix("fold") for folder in folders), "every": f"{args.every} steps"}
+    folders = {fold: experiment.folder for fold, experiment in experiments.items()}
+    records = {fold: read_records(folder / GRADIENTS_FILE, ("epoch", "step")) for fold, folder in folders.items()}
+    if empty := [folders[fold] for fold in folds if not records[fold]]:
+        raise InputError(f"{empty[0]}: trained, but {GRADIENTS_FILE} is missing or empty; remove the folder and run again")
+    cosines = cosines_over_training(records)
+    settings = {"folds": " ".join(folds), "every": f"{args.every} steps"} | describe_run(folders[folds[0]])
     command = shlex.join(["espnet-ser", "gradients", *(sys.argv[2:] if argv is None else argv)])
-    run = {"command": command, "settings": settings | describe_run(folders[0]), "environment": describe_environment()}
-    base = folders[0].parent
+    run = {"command": command, "settings": settings, "environment": describe_environment()}
+    base = folders[folds[0]].parent
     with disk_errors_as_input_errors(base):
         plot_gradients(cosines, base / "gradients.png")
-        values = {pair: {part: array.tolist() for part, array in parts.items()} for pair, parts in cosines.items()}
-        atomic_write(base / "gradients.json", json.dumps(values) + "\n")
+        atomic_write(base / "gradients.json", json.dumps(cosines) + "\n")
         text = gradients_markdown(f"{system.name} ({args.stage})", cosines, run)
         atomic_write(base / "GRADIENTS.md", text)
     print(text.partition("\n## Environments")[0])

@@ -32,15 +32,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from espnet_ser.recipe import system_folder
     from espnet_ser.report.system import SystemReport
+    from espnet_ser.report.wording import table_names
     from espnet_ser.report.write import write_table_report
     from espnet_ser.schedule.table_jobs import table_systems
     from espnet_ser.stamp import disk_errors_as_input_errors
 
     table = args.table or ("" if args.systems else "all")
-    systems = table_systems(args.conf, table, args.systems.split())
+    systems = table_systems(args.conf, table, args.systems.split(), args.tag)
     reports = [SystemReport.read(system, system_folder(args.expdir, system.name, args.tag)) for system in systems]
-    name = {"": "systems", "all": "table_all"}.get(table, f"table{table}")
-    title = {"": "Systems", "all": "Tables 1 to 3"}.get(table, f"Table {table}") + (f" ({args.tag})" if args.tag else "")
+    name, title = table_names(table)
+    title += f" ({args.tag})" if args.tag else ""
     output = args.output or system_folder(args.expdir, name, args.tag)
     command = args.command or shlex.join(["espnet-ser", "report", *(sys.argv[2:] if argv is None else argv)])
     with disk_errors_as_input_errors(output):

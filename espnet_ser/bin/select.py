@@ -30,18 +30,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)
-    names = fold_names(args.datadir, args.folds)
-    folds = {name: TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag) for name in names}
-    inputs = {"folds": {name: fold.identity() for name, fold in folds.items()}}
+    asked = fold_names(args.datadir, args.folds)
+    folds, inputs = {}, {}
+    for name in fold_names(args.datadir):  # all that are trained: some may judge others, whatever is asked for
+        fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag)
+        try:
+            inputs[name] = fold.identity()
+        except InputError:
+            if name in asked:
+                raise
+            continue
+        folds[name] = fold
     stamps = {name: Stamp(fold.folder / SELECTED_FILE) for name, fold in folds.items()}
-    if all(stamp.difference(inputs) is None for stamp in stamps.values()):
+    if all(stamp.difference({"folds": inputs}) is None for stamp in stamps.values()):
         print("predictions up to date")
         return
     epochs = {name: read_epochs(fold.folder) for name, fold in folds.items()}
     for name, fold in folds.items():
-        if {line["utt"] for line in epochs[name][0]} != {example.utt for example in fold.test}:
+        utts = [[line["utt"] for line in at_epoch] for at_epoch in epochs[name]]
+        if any(set(at_epoch) != {example.utt for example in fold.test} for at_epoch in utts):
             raise InputError(f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4")
-    for name, chosen in choose_epochs(epochs).items():
+    judges, chosen_by_fold = choose_epochs(epochs)
+    for name, chosen in chosen_by_fold.items():
         fold, outputs = folds[name], []
         stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
         with disk_errors_as_input_errors(fold.folder):
@@ -51,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if selection in chosen:
                     write_predictions(path, selected_lines(epochs[name], chosen[selection], stage1))
                     outputs.append(path)
-            record = selected_models(fold.folder, chosen)
+            record = {"judges": judges[name], "models": selected_models(fold.folder, chosen)}
             atomic_write(fold.folder / "selection.json", json.dumps(record, indent=1) + "\n")
-            stamps[name].write(inputs, [*outputs, fold.folder / "selection.json"])
+            stamps[name].write({"folds": inputs}, [*outputs, fold.folder / "selection.json"])
         shown = "; ".join(f"{s} " + ", ".join(f"{k} {v}" for k, v in chosen[s].items()) for s in SELECTIONS if s in chosen)
         print(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")

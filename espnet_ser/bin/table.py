@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.nj < 1:
         raise InputError(f"--nj must be 1 or more, not {args.nj}")
     launch = partial(RunnerProcess, runner_words(args.train_cmd))
-    systems = table_systems(args.conf, args.table, args.systems.split())
+    systems = table_systems(args.conf, args.table, args.systems.split(), args.tag)
     folds = fold_names(args.datadir, args.folds)
     places, ways = as_words(args, add_place_options), as_words(args, add_training_options)
     jobs = table_jobs(systems, folds, setup_of(args), places, ways, args.ngpu, args.command)
@@ -66,11 +66,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _report(args: argparse.Namespace, some_failed: bool) -> None:
     from espnet_ser.bin import report
     from espnet_ser.recipe import system_folder
+    from espnet_ser.report.wording import table_names
 
     which = f"--systems={args.systems}" if not args.table else f"--table={args.table}"
-    name = {"": "systems", "all": "table_all"}.get(args.table, f"table{args.table}")
     where = [f"--conf={args.conf}", f"--expdir={args.expdir}", f"--tag={args.tag}"]
-    output = system_folder(args.expdir, name, args.tag)
+    output = system_folder(args.expdir, table_names(args.table)[0], args.tag)
     try:
         report.main([which, *where, f"--output={output}", f"--command={args.command}"])
     except InputError as error:

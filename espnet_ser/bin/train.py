@@ -27,12 +27,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.errors import InputError
     from espnet_ser.experiment import Experiment
     from espnet_ser.recipe import fold_names
-    from espnet_ser.systems import load_system
+    from espnet_ser.systems import load_system, refuse_taken_tag
 
     folds = fold_names(args.datadir, args.folds)
     if not 1 <= args.job <= len(folds):
         raise InputError(f"--job {args.job}: there are {len(folds)} folds")
     system = load_system(args.conf, args.system)
+    refuse_taken_tag(args.conf, args.system, args.tag)
     experiment = Experiment.of_fold(system, args.stage, folds[args.job - 1], setup_of(args))
     if experiment.is_done():
         print(f"{experiment.folder}: up to date")

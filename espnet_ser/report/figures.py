@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from espnet_ser.report.projection import project
+from espnet_ser.report.wording import SCORE_NAMES
 from espnet_ser.scoring import confusion_matrix
 from espnet_ser.stamp import atomic_path
 
@@ -68,16 +69,16 @@ def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: 
     """
     stages = {title: folds for title, folds in histories.items() if any(folds.values())}
     figure, grid = plt.subplots(max(len(stages), 1), 2, figsize=(9, 3 * max(len(stages), 1)), squeeze=False)
-    styles = {"ua": ("UA", "-"), "gender_ua": ("gender UA", "--"), "wer": ("WER", ":"), "style_ua": ("style UA", "-.")}
+    styles = {"ua": "-", "gender_ua": "--", "wer": ":", "style_ua": "-."}
     for (title, folds), (losses, scores) in zip(stages.items(), grid, strict=False):
         for index, (fold, records) in enumerate(folds.items()):
             epochs, colour = [record["epoch"] for record in records], f"C{index % len(COLOURS)}"
             losses.plot(epochs, [record["train"]["loss"] for record in records], color=colour, label=f"fold {fold}")
             losses.plot(epochs, [record["valid"]["loss"] for record in records], color=colour, linestyle="--")
-            for name, (label, style) in styles.items():
+            for name, style in styles.items():
                 if records and name in records[-1]["valid"]:
                     values = [record["valid"].get(name, np.nan) for record in records]
-                    scores.plot(epochs, values, color=colour, linestyle=style, label=label if index == 0 else None)
+                    scores.plot(epochs, values, color=colour, linestyle=style, label=SCORE_NAMES[name] if index == 0 else None)
         losses.set(title=f"{title}: loss (solid: training, dashed: held out)", xlabel="epoch")
         scores.set(title=f"{title}: held-out scores, %", xlabel="epoch", ylim=(0, 105))
         for axes in (losses, scores):
@@ -93,13 +94,14 @@ def plot_layers(scores: Mapping[int, Mapping | None], paper: Mapping[int, float]
     """Draws UA over the number of finetuned Transformer layers, beside the paper's line (its Table 1).
 
     Args:
-        scores: Layers -> ``{"mean", "std", "ci95", ...}``; None where the system has not been scored.
+        scores: Layers -> ``{"mean", "std", "ci95", ...}``; None where the system has not been scored. A deviation that is not
+            known (None) is not drawn.
         paper: Layers -> the paper's UA.
         path: The PNG.
     """
     figure, axes = plt.subplots(figsize=(6, 3.6))
     ours = {layers: score for layers, score in sorted(scores.items()) if score is not None}
-    spread = [score["std"] for score in ours.values()]
+    spread = [np.nan if score["std"] is None else score["std"] for score in ours.values()]
     axes.errorbar(
         list(ours), [s["mean"] for s in ours.values()], spread, marker="o", capsize=3, label="ours, deviation over folds"
     )

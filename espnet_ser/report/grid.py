@@ -1,5 +1,6 @@
 """A table before it is Markdown or HTML, so that both say the same."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 MISSING = "–"
@@ -40,6 +41,15 @@ def number(value: float | None) -> str:
     ('73.50', '–')
     """
     return MISSING if value is None else f"{value:.2f}"
+
+
+def spread(score: Mapping[str, float | None]) -> str:
+    """Mean and deviation of a score; the mean alone where no deviation is known.
+
+    >>> spread({"mean": 50.0, "std": 2.5}), spread({"mean": 50.0, "std": None})
+    ('50.00 ± 2.50', '50.00')
+    """
+    return number(score["mean"]) + (f" ± {number(score['std'])}" if score["std"] is not None else "")
 
 
 def grid_markdown(grid: Grid) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from espnet_ser.report.grid import code_markdown, grid_markdown, number, text_markdown
-from espnet_ser.report.system import SystemReport, headline, run_facts
+from espnet_ser.report.alike import likeness_notes
+from espnet_ser.report.grid import code_markdown, grid_markdown, spread, text_markdown
+from espnet_ser.report.system import SystemReport, run_facts
 from espnet_ser.report.tables import fold_grid, selections_of, slice_grid, system_grid
-from espnet_ser.report.wording import FIGURES, SELECTION_NOTES, TABLE_FIGURES, notes
+from espnet_ser.report.wording import FIGURES, SELECTION_NOTES, TABLE_FIGURES, notes, scored_folds
 
 
 def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
@@ -19,12 +20,11 @@ def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
         Markdown: the headline, the table of folds with the summary, the slices, and an environments block.
     """
     results = report.results
-    main = headline(results)
-    ua, wa = (results["summary"][main][score] for score in ("ua", "wa"))
+    main = results["headline"]
+    ua, wa = (spread(results["summary"][main][score]) for score in ("ua", "wa"))
     sections = [
         f"# {text_markdown(report.name)}",
-        f"Headline (`{main}`), mean ± deviation: "
-        f"UA **{number(ua['mean'])}** ± {number(ua['std'])}, WA **{number(wa['mean'])}** ± {number(wa['std'])}.",
+        f"Headline (`{main}`), {text_markdown(scored_folds(results))}, mean ± deviation: UA **{ua}**, WA **{wa}**.",
         grid_markdown(fold_grid(report)),
         _bullets(notes(selections_of(results), bool(report.starred), bool(report.paper))),
     ]
@@ -42,7 +42,7 @@ def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterabl
         title: Its heading.
         reports: The systems, in the paper's order.
         figures: Those of :data:`~espnet_ser.report.wording.TABLE_FIGURES` that lie in ``figures/``.
-        run: ``command``, ``settings`` (those that all systems share) and ``environment``.
+        run: ``command``, ``settings`` and ``trained_with`` (what all systems share of them), and ``environment``.
 
     Returns:
         Markdown: each row beside the paper's, notes, figures, and an environments block.
@@ -51,9 +51,9 @@ def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterabl
     starred = any(report.from_stage1 for report in reports)
     sections = [
         f"# {text_markdown(title)}",
-        f"{text_markdown(grid.caption)}; the best system's name, too.",
+        f"{text_markdown(grid.caption)}.",
         grid_markdown(grid),
-        _bullets(notes(SELECTION_NOTES, starred, True)),
+        _bullets([*likeness_notes(reports), *notes(SELECTION_NOTES, starred, True)]),
     ]
     sections += _images(TABLE_FIGURES, figures)
     sections.append(environments_markdown(run))

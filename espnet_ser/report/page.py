@@ -10,13 +10,14 @@ from html import escape
 from math import ceil, floor
 from pathlib import Path
 
-from espnet_ser.report.grid import Grid, Strong, number
+from espnet_ser.report.alike import likeness_notes, num_utterances
+from espnet_ser.report.grid import Grid, Strong, number, spread
 from espnet_ser.report.page_style import STYLE
-from espnet_ser.report.system import SystemReport, headline, run_facts
-from espnet_ser.report.tables import fold_grid, interval, num_utterances, selections_of, slice_grid, system_grid
-from espnet_ser.report.wording import FIGURES, SELECTION_NOTES, TABLE_FIGURES, notes
+from espnet_ser.report.system import SystemReport, run_facts
+from espnet_ser.report.tables import fold_grid, interval, selections_of, slice_grid, system_grid
+from espnet_ser.report.wording import FIGURES, SELECTION_NOTES, TABLE_FIGURES, notes, scored_folds
 
-_HEADER = ("command", "encoder", "date", "git commit")
+_HEADER = ("command", "encoder", "trained with")
 _STRIP_WIDTH = 176
 _STRIP_HEIGHT = 20
 
@@ -35,14 +36,14 @@ def table_page(title: str, reports: Sequence[SystemReport], figures: Path, run: 
         title: Its heading.
         reports: The systems, in the paper's order; those that have not been scored keep their rows.
         figures: The folder of the table's figures; each system's are in its own.
-        run: ``command``, ``settings`` (those that all systems share) and ``environment``.
+        run: ``command``, ``settings`` and ``trained_with`` (what all systems share of them), and ``environment``.
     """
     done = [report for report in reports if report.results is not None]
     links = {report.name: f"#{_anchor(report.name)}" for report in done}
     sections = [
         f"<p>{len(done)} of {len(reports)} systems finished.</p>",
         grid_html(system_grid(reports), links, _strips(reports)),
-        _notes(notes(SELECTION_NOTES, any(report.from_stage1 for report in reports), True)),
+        _notes([*likeness_notes(reports), *notes(SELECTION_NOTES, any(report.from_stage1 for report in reports), True)]),
     ]
     if shown := _figures(figures, TABLE_FIGURES, title):
         sections.append(f"<h2>Figures</h2>\n{shown}")
@@ -115,9 +116,9 @@ def _system(report: SystemReport) -> str:
 
 def _headline_text(report: SystemReport) -> str:
     ua = report.ua
-    spread = f"UA {number(ua['mean'])} ± {number(ua['std'])}" + (f", 95 % {interval(ua['ci95'])}" if ua.get("ci95") else "")
-    runs = f"{num_utterances(report.results)} utterances in {len(report.results['folds'])} folds"
-    return escape(f"{spread} ({headline(report.results)}; {runs})")
+    score = f"UA {spread(ua)}" + (f", 95 % {interval(ua['ci95'])}" if ua.get("ci95") else "")
+    which = f"{num_utterances(report.results)} utterances, {scored_folds(report.results)}"
+    return escape(f"{score} ({report.results['headline']}; {which})")
 
 
 def _facts(facts: Mapping[str, object]) -> str:

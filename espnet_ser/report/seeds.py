@@ -1,12 +1,36 @@
 """Runs of one system that differ in nothing but the seed, beside each other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from espnet_ser.errors import InputError
+from espnet_ser.recipe import describe_run
 from espnet_ser.report.grid import MISSING, Grid, Strong, grid_markdown, number, text_markdown
 from espnet_ser.report.markdown import environments_markdown
-from espnet_ser.report.wording import SELECTION_NOTES
+from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES
+from espnet_ser.results import OTHER_SCORES
 
-_OTHER_SCORES = {"gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER"}
+
+def common_settings(folders: Mapping[str, Path], folds: Iterable[str]) -> dict[str, object]:
+    """What every fold of every run was trained with, the seed left out.
+
+    Args:
+        folders: Seed -> where its run lies.
+        folds: Names of the folds.
+
+    Raises:
+        InputError: When a fold was trained with another seed than its run's, or differs in more than the seed.
+    """
+    paths = {folder / f"fold{fold}": seed for seed, folder in folders.items() for fold in folds}
+    settings = {path: describe_run(path) for path in paths}
+    first, common = next(iter(settings.items()))
+    for path, own in settings.items():
+        if own.get("seed") != int(paths[path]):
+            raise InputError(f"{path} was trained with seed {own.get('seed')}, not {paths[path]}: run it with that --seed")
+        differing = sorted(key for key in {*own, *common} - {"seed"} if own.get(key) != common.get(key))
+        if differing:
+            raise InputError(f"{path} differs from {first} in {', '.join(differing)}, not in the seed alone; run both alike")
+    return {key: value for key, value in common.items() if key != "seed"}
 
 
 def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -> str:
@@ -19,9 +43,9 @@ def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -
     """
     summary = results["summary"]
     selections = [s for s in SELECTION_NOTES if s in summary]
-    others = [name for name in _OTHER_SCORES if summary[name] is not None]
+    others = [name for name in OTHER_SCORES if summary[name] is not None]
     scores = [(s, m) for s in selections for m in ("ua", "wa")]
-    header = ("seed", *(f"{m.upper()} ({s})" for s, m in scores), *(_OTHER_SCORES[name] for name in others))
+    header = ("seed", *(f"{m.upper()} ({s})" for s, m in scores), *(SCORE_NAMES[name] for name in others))
     rows = [
         (seed, *(number(by[s][m]) for s, m in scores), *(number(by[name]) for name in others))
         for seed, by in results["seeds"].items()

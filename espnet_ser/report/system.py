@@ -1,15 +1,17 @@
 """A system as the reports see it: what the paper gives for it, and what its experiment folder holds."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from espnet_ser.errors import InputError
+from espnet_ser.results import RESULTS_FILE, read_results, read_run
 from espnet_ser.systems import System
 
-RESULTS_FILE = "results.json"
-RUN_FILE = "run.json"
+_TABLE_OF_LAYERS = 1
+"""The paper's table whose rows differ in how many layers are finetuned."""
+
+_ENVIRONMENTS = {"trained_with": "trained with", "scored_with": "scored with", "environment": "reported with"}
+"""Machines and versions that a ``run.json`` may hold -> what they are called."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,10 @@ class SystemReport:
         folder: Its experiment folder: ``exp/<system>``.
         paper: The paper's figures for it: UA, WA, gender UA, WER in percent, where it gives them.
         from_stage1: Tasks that only its stage 1 trains: their scores are told by that model.
-        layers: Transformer layers trained, where it is one of Table 1's (emotion alone, one stage); None for the others.
+        layers: Transformer layers trained, where it is one of Table 1's with a pretrained encoder; None for the others.
         results: The content of ``results.json``; None where the system has not been scored.
-        run: The content of ``run.json``: ``command``, ``settings``, ``environment``; empty where there is none.
+        run: The content of ``run.json``: ``command``, ``settings``, ``trained_with``, ``scored_with``; empty where there is no
+            such file.
     """
 
     name: str
@@ -41,25 +44,20 @@ class SystemReport:
         Raises:
             InputError: When a file is damaged, or is of another system.
         """
-        results, run = _read_json(folder / RESULTS_FILE), _read_json(folder / RUN_FILE)
-        if results is not None:
-            if not {"summary", "folds"} <= results.keys():
-                raise InputError(f"{folder / RESULTS_FILE}: not the results of a system; remove it and run stage 6 again")
-            if results.get("system") != system.name:
-                raise InputError(f"{folder / RESULTS_FILE} is of system {results.get('system')}, not of {system.name}")
-        return cls.of(system, folder, results, run or {})
+        results = read_results(folder, system.name) if (folder / RESULTS_FILE).is_file() else None
+        return cls.of(system, folder, results, read_run(folder))
 
     @classmethod
     def of(cls, system: System, folder: Path, results: Mapping | None, run: Mapping) -> "SystemReport":
         """What is known of a system, from its parts."""
         stage1_tasks = () if system.stage1 is None else system.stage1.tasks
-        plain = system.stage1 is None and system.ser.tasks == ("emotion",) and system.ser.encoder == "ssl"
+        of_layers = _TABLE_OF_LAYERS in system.rows and system.ser.encoder == "ssl"
         return cls(
             name=system.name,
             folder=folder,
             paper=system.paper,
             from_stage1=tuple(task for task in stage1_tasks if task not in system.ser.tasks),
-            layers=system.ser.trainable_layers if plain else None,
+            layers=system.ser.trainable_layers if of_layers else None,
             results=results,
             run=run,
         )
@@ -72,26 +70,14 @@ class SystemReport:
     @property
     def ua(self) -> Mapping | None:
         """The headline UA: ``mean``, ``std``, ``pooled``, ``ci95``; None where the system has not been scored."""
-        return None if self.results is None else self.results["summary"][headline(self.results)]["ua"]
-
-
-def headline(results: Mapping) -> str:
-    """The selection whose scores stand for the system: ``cross`` where all folds have it, else ``last``."""
-    return results.get("headline") or ("cross" if "cross" in results["summary"] else "last")
+        return None if self.results is None else self.results["summary"][self.results["headline"]]["ua"]
 
 
 def run_facts(run: Mapping) -> dict[str, object]:
-    """The content of ``run.json`` as one mapping, in the order in which to show it."""
-    return {"command": run.get("command") or "not recorded", **run.get("settings", {}), **run.get("environment", {})}
-
-
-def _read_json(path: Path) -> dict | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); remove it and run stage 6 again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: not a JSON object; remove it and run stage 6 again")
-    return content
+    """The content of ``run.json`` as one mapping, in the order in which to show it; a machine with its versions in a line."""
+    environments = {
+        label: "; ".join(f"{name} {value}" for name, value in run[key].items())
+        for key, label in _ENVIRONMENTS.items()
+        if run.get(key)
+    }
+    return {"command": run.get("command") or "not recorded", **run.get("settings", {}), **environments}

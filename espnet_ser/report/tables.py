@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from espnet_ser.report.grid import MISSING, Grid, Strong, number
-from espnet_ser.report.system import SystemReport, headline
-from espnet_ser.report.wording import SELECTION_NOTES
-
-_OTHER_SCORES = {"gender_ua": ("gender UA", "gender"), "style_ua": ("style UA", "style"), "wer": ("WER", "asr")}
+from espnet_ser.report.alike import best_row, num_utterances
+from espnet_ser.report.grid import MISSING, Grid, Strong, number, spread
+from espnet_ser.report.system import SystemReport
+from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, folds_text
+from espnet_ser.results import OTHER_SCORES
 
 
 def selections_of(results: Mapping) -> list[str]:
@@ -16,21 +16,21 @@ def selections_of(results: Mapping) -> list[str]:
 
 def fold_grid(report: SystemReport) -> Grid:
     """A system's scores: a row per fold, mean and deviation, pooled with intervals, and the paper's figures."""
-    results, main = report.results, headline(report.results)
+    results, main = report.results, report.results["headline"]
     summary = results["summary"]
-    others = [name for name in _OTHER_SCORES if summary.get(name) is not None]
+    others = [name for name in OTHER_SCORES if summary.get(name) is not None]
     scores = [(s, m) for s in selections_of(results) for m in ("ua", "wa")]
     columns = [summary[s][m] for s, m in scores] + [summary[name] for name in others]
     mains = [s == main for s, _ in scores] + [False] * len(others)
     stars = _stars(report.starred)
-    header = [_emphasised(f"{m.upper()} ({s})", s == main) for s, m in scores]
-    header += [_OTHER_SCORES[name][0] + stars[name] for name in others]
+    header = [_emphasised(f"{SCORE_NAMES[m]} ({s})", s == main) for s, m in scores]
+    header += [SCORE_NAMES[name] + stars[name] for name in others]
     rows = []
     for fold, by in results["folds"].items():
         cells = [by[s][m] for s, m in scores] + [by[name] for name in others]
         rows.append((fold, *map(number, cells), str(by["n"])))
-    spread = [_emphasised(f"{number(c['mean'])} ± {number(c['std'])}", bold) for c, bold in zip(columns, mains, strict=True)]
-    rows.append((Strong("mean ± deviation"), *spread, ""))
+    means = [_emphasised(spread(column), bold) for column, bold in zip(columns, mains, strict=True)]
+    rows.append((Strong("mean ± deviation"), *means, ""))
     rows.append(("pooled", *(number(c["pooled"]) for c in columns), str(num_utterances(results))))
     rows.append(("95 % interval (pooled)", *(interval(c.get("ci95")) for c in columns), ""))
     if report.paper:
@@ -46,17 +46,16 @@ def slice_grid(results: Mapping) -> Grid | None:
         for kind, parts in (results.get("slices") or {}).items()
         for part, by in parts.items()
     ]
-    caption = (
-        f"Parts of the held-out utterances of all folds ({headline(results)}); classes: how many emotions occur in the part"
-    )
+    caption = f"Parts of the held-out utterances ({results['headline']}); classes: how many emotions occur in the part"
     return Grid(caption, ("part", "utterances", "UA", "WA", "classes"), tuple(rows)) if rows else None
 
 
 def system_grid(reports: Sequence[SystemReport]) -> Grid:
     """Systems beside the paper's rows, in the order given; one that has not been scored keeps its row."""
-    header = ["system", *(f"UA ({s})" for s in SELECTION_NOTES), "WA", "gender UA", "WER"]
-    header += ["UA", "WA", "gender UA", "WER", "UA", "WA"]
-    groups = (("", 1), ("ours", 6), ("paper", 4), ("difference", 2))
+    scores = [(s, m) for m in ("ua", "wa") for s in SELECTION_NOTES]
+    header = ["system", "folds", "n", *(f"{SCORE_NAMES[m]} ({s})" for s, m in scores)]
+    header += [SCORE_NAMES[name] for name in ("gender_ua", "wer", "ua", "wa", "gender_ua", "wer", "ua", "wa")]
+    groups = (("", 1), ("ours", 10), ("paper", 4), ("difference", 2))
     best = best_row(reports)
     rows = []
     for index, report in enumerate(reports):
@@ -64,35 +63,23 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
         paper = [number(report.paper.get(m)) for m in ("ua", "wa")]
         paper += [_starred(report.paper.get(name), star[name]) for name in ("gender_ua", "wer")]
         if report.results is None:
-            rows.append((f"{report.name} (not finished)", *[MISSING] * 6, *paper, *[MISSING] * 2))
+            rows.append((f"{report.name} (not finished)", *[MISSING] * 10, *paper, *[MISSING] * 2))
             continue
-        summary, main = report.results["summary"], headline(report.results)
+        summary, main = report.results["summary"], report.results["headline"]
         star = _stars(report.starred)
-        ours = [_emphasised(number(summary[s]["ua"]["mean"]) if s in summary else MISSING, s == main) for s in SELECTION_NOTES]
-        ours.append(number(summary[main]["wa"]["mean"]))
+        ours = [folds_text(report.results["folds"]), str(num_utterances(report.results))]
+        ours += [_emphasised(number(summary[s][m]["mean"]) if s in summary else MISSING, s == main) for s, m in scores]
         ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in ("gender_ua", "wer")]
         differences = [_difference(summary[main][m]["mean"], report.paper.get(m)) for m in ("ua", "wa")]
         rows.append((_emphasised(report.name, index == best), *ours, *paper, *differences))
-    caption = (
-        "Each system beside the paper's row: means over held-out folds; bold: the headline, which WA and differences are of"
-    )
+    caption = "Each system beside the paper's row: means over held-out folds; bold: the headline, which differences are of"
+    caption += ", and the best system's name" if best is not None else ""
     return Grid(caption, tuple(header), tuple(rows), groups, best)
-
-
-def best_row(reports: Sequence[SystemReport]) -> int | None:
-    """The system with the highest headline UA, the first of equals; None where none has been scored."""
-    scored = [(report.ua["mean"], -index) for index, report in enumerate(reports) if report.ua is not None]
-    return -max(scored)[1] if scored else None
-
-
-def num_utterances(results: Mapping) -> int:
-    """How many utterances were scored, over all folds."""
-    return sum(by["n"] for by in results["folds"].values())
 
 
 def _stars(tasks: Collection[str]) -> dict[str, str]:
     """Score -> ``*`` where its task is among those told by the stage-1 model."""
-    return {name: "*" if task in tasks else "" for name, (_, task) in _OTHER_SCORES.items()}
+    return {name: "*" if task in tasks else "" for name, task in OTHER_SCORES.items()}
 
 
 def interval(ends: Sequence[float] | None) -> str:

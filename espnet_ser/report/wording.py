@@ -1,15 +1,17 @@
 """What the reports say in words: the ways of choosing an epoch, notes, and titles of figures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 SELECTION_NOTES = {
-    "cross": "each speaker of the held-out session is scored at the epoch that is best for the session's other speaker; "
-    "no speaker chooses its own epoch",
+    "cross": "each speaker's epoch is chosen by how well other held-out speakers are told, never by their own utterances",
     "last": "the last epoch; nothing is chosen",
-    "oracle": "the epoch that is best on the test fold itself, chosen with its labels: an upper bound and no estimate; "
-    "shown because published figures are often this",
+    "oracle": "the epoch that is best on the test fold itself: chosen on test data, and no estimate for new speakers; shown "
+    "because published figures are often this",
 }
 """Every way of choosing the epoch, in the order shown: the three stand side by side always."""
+
+SCORE_NAMES = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER"}
+"""Every score as it is called in tables and figures."""
 
 FIGURES = {
     "confusion": "Confusion matrix",
@@ -22,6 +24,44 @@ TABLE_FIGURES = {"bars": "UA of each system beside the paper's", "layers": "UA o
 """Figures of a table, likewise."""
 
 
+def table_names(table: str) -> tuple[str, str]:
+    """The folder and the title of a table of systems.
+
+    Args:
+        table: ``1``, ``2``, ``3``, ``all``, or empty for systems of one's choice.
+
+    >>> table_names("3"), table_names("")
+    (('table3', 'Table 3'), ('systems', 'Systems'))
+    """
+    return {"": ("systems", "Systems"), "all": ("table_all", "Tables 1 to 3")}.get(table, (f"table{table}", f"Table {table}"))
+
+
+def folds_text(folds: Iterable[str]) -> str:
+    """Names of folds, in order, three numbers or more in a row as a range.
+
+    >>> folds_text(["1", "2", "3", "5"]), folds_text(["1", "2"])
+    ('1-3, 5', '1, 2')
+    """
+    runs: list[list[str]] = []
+    for fold in folds:
+        follows = runs and fold.isdigit() and runs[-1][-1].isdigit() and int(fold) == int(runs[-1][-1]) + 1
+        if follows:
+            runs[-1].append(fold)
+        else:
+            runs.append([fold])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
+
+
+def scored_folds(results: Mapping) -> str:
+    """Which folds were scored, of how many.
+
+    >>> scored_folds({"folds": {"2": {}}, "num_folds": 5})
+    'fold 2 of 5'
+    """
+    folds = results["folds"]
+    return f"fold{'s' if len(folds) > 1 else ''} {folds_text(folds)} of {results['num_folds']}"
+
+
 def notes(selections: Iterable[str], starred: bool, beside_paper: bool) -> list[str]:
     """What a reader must know of a table of scores, as sentences with code in backticks.
 
@@ -31,7 +71,10 @@ def notes(selections: Iterable[str], starred: bool, beside_paper: bool) -> list[
         beside_paper: Whether the paper's figures are shown.
     """
     lines = [f"`{name}`: {note}." for name, note in SELECTION_NOTES.items() if name in set(selections)]
-    lines.append("UA: mean recall over classes; WA: accuracy. All scores in percent; the deviation over folds is the sample's.")
+    lines.append(
+        "UA: mean recall over classes; WA: accuracy. All scores in percent; the deviation over folds is the sample's, unknown "
+        "for a single fold."
+    )
     lines.append("Gender UA, style UA and WER, like the slices, are of the headline's predictions.")
     lines.append("95 % intervals are of the pooled score, by bootstrap over utterances within folds.")
     if starred:

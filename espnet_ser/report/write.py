@@ -8,13 +8,15 @@ from zipfile import BadZipFile
 import numpy as np
 
 from espnet_ser.data.datadir import Example
+from espnet_ser.environment import describe_environment
 from espnet_ser.errors import InputError
-from espnet_ser.report.environment import describe_environment
+from espnet_ser.report.alike import shared_by_all
 from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
 from espnet_ser.report.markdown import results_markdown, table_markdown
 from espnet_ser.report.page import system_page, table_page
-from espnet_ser.report.system import RESULTS_FILE, RUN_FILE, SystemReport
+from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import FIGURES, TABLE_FIGURES
+from espnet_ser.results import RESULTS_FILE, RUN_FILE
 from espnet_ser.stamp import atomic_write
 
 
@@ -77,7 +79,8 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
     if sum(report.ua is not None for report in by_layers.values()) > 1:
         paper = {layers: report.paper["ua"] for layers, report in by_layers.items() if "ua" in report.paper}
         plot_layers({layers: report.ua for layers, report in by_layers.items()}, paper, figures / "layers.png")
-    run = {"command": command, "settings": shared_settings(reports), "environment": describe_environment()}
+    shared = {part: shared_by_all(reports, part) for part in ("settings", "trained_with")}
+    run = {"command": command, **shared, "environment": describe_environment()}
     systems = {report.name: {"paper": dict(report.paper), "results": report.results} for report in reports}
     contents = {
         RESULTS_FILE: _json({"title": title, "systems": systems}),
@@ -87,12 +90,6 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
     for name, content in contents.items():
         atomic_write(folder / name, content)
     return [*(folder / name for name in contents), figures]
-
-
-def shared_settings(reports: Sequence[SystemReport]) -> dict[str, object]:
-    """The settings that all systems with a ``run.json`` were trained with."""
-    settings = [report.run["settings"] for report in reports if report.run]
-    return {key: v for key, v in settings[0].items() if all(s.get(key, ...) == v for s in settings)} if settings else {}
 
 
 def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.ndarray, list[str], list[str]]:

@@ -150,7 +150,7 @@ class Scheduler:
                         self._enter(job, State.UP_TO_DATE)
                     else:
                         job.state = State.QUEUED
-                except InputError as error:
+                except (InputError, OSError) as error:
                     self._enter(job, State.FAILED, str(error))
                 return True
         return False

@@ -9,16 +9,17 @@ from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.experiment import Experiment, Setup
 from espnet_ser.recipe import system_folder
 from espnet_ser.schedule.jobs import Job
-from espnet_ser.systems import System, load_system, systems_of_table
+from espnet_ser.systems import System, load_system, refuse_taken_tag, systems_of_table
 
 
-def table_systems(conf_dir: Path, table: str, asked: Sequence[str]) -> list[System]:
+def table_systems(conf_dir: Path, table: str, asked: Sequence[str], tag: str = "") -> list[System]:
     """The systems to run, each once.
 
     Args:
         conf_dir: The folder ``conf`` of the recipe.
         table: ``1``, ``2``, ``3``, ``all``, or empty for whatever systems are asked for.
         asked: Their names; none for all of the table.
+        tag: Suffix of their folders.
 
     Raises:
         InputError: For an unknown table or system, one that the table does not have, or when nothing says which.
@@ -31,6 +32,8 @@ def table_systems(conf_dir: Path, table: str, asked: Sequence[str]) -> list[Syst
             if name not in known:
                 raise unknown_name("system", name, known, where=f"table {table}")
         asked = asked or known
+    for name in asked:
+        refuse_taken_tag(conf_dir, name, tag)
     return [load_system(conf_dir, name) for name in dict.fromkeys(asked)]
 
 

@@ -1,5 +1,6 @@
 """The recipes as users run them: run.sh, from a copy of the repository, on speech."""
 
+import gzip
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 ROOT = Path(__file__).parents[2]
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
@@ -38,6 +40,11 @@ def run(script, *arguments, cwd=None, check=True, **environment):
 
 def files_of(folder):
     return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts}
+
+
+def read_ua(path):
+    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    return balanced_accuracy_score([line["ref"] for line in lines], [line["hyp"] for line in lines])
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +139,12 @@ def test_one_speaker_can_be_held_out_and_is_judged_by_the_other_of_the_session(m
     folder = recipe / "exp_by_speaker" / "stl_n0"
     results = json.loads((folder / "results.json").read_text())
     assert results["headline"] == "cross"
-    assert [len(json.loads((folder / f"fold{k}" / "selection.json").read_text())["cross"]) for k in (1, 2)] == [1, 1]
+    selections = [json.loads((folder / f"fold{k}" / "selection.json").read_text()) for k in (1, 2)]
+    assert [selection["judges"] for selection in selections] == ["same session", "same session"]
+    epochs = [[read_ua(folder / f"fold{k}" / "epochs" / f"predictions_000{e}.jsonl.gz") for e in (1, 2)] for k in (1, 2)]
+    for selection, judge in zip(selections, reversed(epochs), strict=True):
+        (choice,) = selection["models"]["cross"].values()
+        assert choice["epoch"] == (2 if judge[1] > judge[0] else 1)
 
 
 def test_several_seeds_are_run_and_set_beside_each_other(mini):
@@ -150,6 +162,8 @@ def test_several_seeds_are_run_and_set_beside_each_other(mini):
         (["--table", "4"], "unknown table '4'"),
         (["--table", "3", "--seeds", "1 2"], "--seeds runs one system"),
         (["--table", "3", "--stop_stage", "4"], "stages 3 to 6 run together"),
+        (["--table", "3", "--stop_stage", "3"], "stages 3 to 6 run together"),
+        (["--seeds", "1 1"], "--seeds takes two numbers or more, each once"),
         (["--systems", "stl asr_ser", "--stage", "3"], "did you mean 'asr__ser'"),
         ([], "where is the corpus? Give --iemocap DIR"),
         (["--iemocap", "/no/such/corpus"], "/no/such/corpus"),

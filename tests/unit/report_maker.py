@@ -12,7 +12,8 @@ SLICES = {"style": {"improvised": {"n": 7, "classes": 2, "ua": 61.25, "wa": 58.5
 RUN = {
     "command": "./run.sh --system mine",
     "settings": {"encoder": "tiny", "seed": 0},
-    "environment": {"date": "2026-01-01", "torch": "2.11.0"},
+    "trained_with": {"date": "2026-01-01", "torch": "2.10.0"},
+    "scored_with": {"date": "2026-01-02", "torch": "2.11.0"},
 }
 SYSTEM = System(
     name="mine",
@@ -59,8 +60,9 @@ def embeddings(num_utterances=12):
     return values, (LABELS * num_utterances)[:num_utterances], (["f", "m"] * num_utterances)[:num_utterances]
 
 
-def report(folder, system=SYSTEM, selections=("last", "cross", "oracle"), run=RUN):
-    return SystemReport.of(system, folder, summarise(system.name, predictions(selections), SLICES), run)
+def report(folder, system=SYSTEM, selections=("last", "cross", "oracle"), run=RUN, folds=("1", "2"), num_folds=5):
+    chosen = {fold: by for fold, by in predictions(selections).items() if fold in folds}
+    return SystemReport.of(system, folder, summarise(system.name, chosen, SLICES, num_folds), run)
 
 
 def write(folder, system=SYSTEM, **options):

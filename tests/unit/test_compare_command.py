@@ -21,7 +21,7 @@ def exp(tmp_path):
             right = rng.random(200) < share
             lines = [
                 {
-                    "utt": f"u{i:03d}",
+                    "utt": f"u{fold}-{i:03d}",
                     "speaker": f"Ses0{fold}_{'FM'[i % 2]}",
                     "ref": ref,
                     "hyp": ref if right[i] else LABELS[LABELS.index(ref) - 1],
@@ -78,15 +78,37 @@ def test_other_folds_are_refused_unless_common_ones_are_named(exp, capsys):
     )
     run(exp, "poor", "good", "--folds", "1")
     assert "200 utterances of 2 speakers" in capsys.readouterr().out
+    (exp / "good" / "fold2").mkdir()
     assert "fold2/predictions_cross.jsonl is missing: run stage 5" in error_of(exp, "poor", "good", "--folds", "1 2")
+
+
+def test_what_a_rerun_moved_aside_does_not_count(exp, capsys):
+    for name in ("poor", "good"):
+        aside = exp / name / "fold1.superseded-1"
+        shutil.copytree(exp / name / "fold1", aside)
+        for selection in ("last", "cross"):
+            path = predictions_path(aside, selection)
+            write_predictions(path, [{**line, "utt": f"old-{line['utt']}"} for line in read_predictions(path)])
+    run(exp, "poor", "good", "--format", "json")
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["folds"], printed["n"]) == (["1", "2"], 400)
+    assert "unknown fold '1.superseded-1'; known: 1, 2" in error_of(exp, "poor", "good", "--folds", "1.superseded-1")
+
+
+def test_an_utterance_in_two_folds_is_refused(exp):
+    for name in ("poor", "good"):
+        shutil.copytree(exp / name / "fold1", exp / name / "fold3")
+    message = "fold 3: utterances that are in another fold too: 200, such as u1-000 (fold 1)"
+    assert message in error_of(exp, "poor", "good")
+    assert message in error_of(exp, "poor", "good", "--folds", "1 3")
 
 
 def test_folds_are_in_the_order_of_their_numbers(exp, capsys):
     for name in ("poor", "good"):
         (exp / name / "fold2").rename(exp / name / "fold10")
-        shutil.copytree(exp / name / "fold10", exp / name / "fold9")
+        (exp / name / "fold1").rename(exp / name / "fold9")
     run(exp, "poor", "good", "--format", "json")
-    assert json.loads(capsys.readouterr().out)["folds"] == ["1", "9", "10"]
+    assert json.loads(capsys.readouterr().out)["folds"] == ["9", "10"]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +117,8 @@ def test_folds_are_in_the_order_of_their_numbers(exp, capsys):
         (("poor", "goood"), "unknown system 'goood' (did you mean 'good'?); known: good, poor"),
         (("poor", "elsewhere/good"), "elsewhere/good: no such folder, nor one below"),
         (("poor", "good", "--selection", "oracle"), "no fold*/predictions_oracle.jsonl; run stage 5"),
+        (("poor", "good", "--folds", "11"), "poor: unknown fold '11' (did you mean '1'?); known: 1, 2"),
+        (("poor", "good", "--folds", "../good/fold1"), "unknown fold '../good/fold1'"),
         (("poor", "good", "--selection", "best"), "--selection: unknown value 'best'"),
         (("poor", "good", "--draws", "0"), "--draws must be 1 to 1000000, not 0"),
         (("poor", "good", "--seed", "-1"), "--seed must be 0 or more, not -1"),
@@ -112,8 +136,8 @@ def test_a_damaged_file_and_other_references_are_named(exp):
     path = predictions_path(exp / "good" / "fold2", "cross")
     lines = read_predictions(path)
     write_predictions(path, [{**lines[0], "ref": "calm"}, *lines[1:]])
-    assert "fold 2: utterances whose 'ref' is not the same in both: 1, such as u000" in error_of(exp, "poor", "good")
+    assert "fold 2: utterances whose 'ref' is not the same in both: 1, such as u2-000" in error_of(exp, "poor", "good")
     write_predictions(path, lines[1:])
-    assert "fold 2: utterances in A that are not in B: 1, such as u000" in error_of(exp, "poor", "good")
+    assert "fold 2: utterances in A that are not in B: 1, such as u2-000" in error_of(exp, "poor", "good")
     path.write_text(path.read_text()[:-20])
     assert f"{path}, line 199: not a prediction" in error_of(exp, "poor", "good")

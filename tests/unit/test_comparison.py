@@ -201,6 +201,14 @@ def test_what_cannot_be_paired_is_named(change, message):
         compare(a, b, num_draws=10)
 
 
+def test_an_utterance_in_two_folds_is_named():
+    a, b = systems((3, 2), 0.6, 0.7)
+    for by_fold in (a, b):
+        by_fold["2"].append(by_fold["1"][1])
+    with pytest.raises(InputError, match=r"fold 2: utterances that are in another fold too: 1, such as u1-0001 \(fold 1\)"):
+        compare(a, b, num_draws=10)
+
+
 def test_the_table_shows_scores_intervals_counts_and_conclusion():
     score = {"a": 72.301, "b": 76.1, "difference": 3.799, "ci95": [2.0, 5.55], "ci95_speakers": [-0.004, 7.6], "p": 0.0121}
     wa = {**score, "difference": -0.001, "p": 0.7, "only_a_right": 31, "only_b_right": 52}

@@ -21,7 +21,7 @@ def test_stage_one_model_of_another_fold_is_refused(trained, tmp_path, capsys):
     stage1.mkdir(parents=True)
     shutil.copytree(trained.root / "exp/stage1/asr_gender_skip/fold1", stage1 / "fold1")
     message = refused(capsys, "ser", call=other.train)
-    assert "was trained on session 2, which this fold holds out" in message
+    assert "fold1 was trained on other inputs (test: " in message
     assert not (other.root / "exp" / SYSTEM / "fold1" / "done.json").exists()
 
 
@@ -143,3 +143,31 @@ def test_predictions_of_utterances_that_the_fold_does_not_hold_out_are_refused(r
     stamp = Stamp(folder / "done.json")
     stamp.write(stamp.inputs(), [folder / name for name in OUTPUTS if (folder / name).exists()])
     assert "not of the utterances that this fold holds out" in refused(capsys, "stl", call=recipe.select)
+
+
+def test_a_stage_one_model_of_other_settings_is_not_taken(recipe, capsys):
+    recipe.train("stage1", "--args", "--max_epoch 1")
+    message = refused(capsys, "ser", call=recipe.train)
+    assert 'was trained on other inputs (extra: ["--max_epoch", "1"] -> [])' in message
+    assert "--stage1_args" in message
+    assert "seed: 0 -> 3" in refused(capsys, "ser", "--seed", "3", "--args", "--max_epoch 1", call=recipe.train)
+
+
+def test_stage_one_cannot_hear_what_is_held_out_again_afterwards(recipe, capsys):
+    """Trained while a held-out utterance was among the training data under another name; then all is put back."""
+    fold = recipe.datadir / "fold1"
+    train, test = read_datadir(fold / "train"), read_datadir(fold / "test")
+    write_datadir(fold / "train", [*train, replace(test[-1], **DISGUISE)])
+    write_datadir(fold / "test", test[:-1])
+    recipe.train("stage1")
+    write_datadir(fold / "train", train)
+    write_datadir(fold / "test", test)
+    assert "was trained on other inputs" in refused(capsys, "ser", call=recipe.train)
+
+
+def test_audio_that_changed_since_it_was_read_is_refused(recipe, capsys):
+    fold = recipe.datadir / "fold1"
+    train, test = read_datadir(fold / "train"), read_datadir(fold / "test")
+    train[0].wav.write_bytes(test[0].wav.read_bytes())
+    message = refused(capsys, "stage1", call=recipe.train)
+    assert f"{train[0].wav} has changed since stage 1 read it" in message

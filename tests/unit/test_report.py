@@ -3,13 +3,15 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
-from report_maker import LABELS, embeddings, history, predictions, report, write
+from report_maker import LABELS, SYSTEM, embeddings, history, predictions, report, write
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
 from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
 from espnet_ser.report.markdown import results_markdown
 from espnet_ser.report.projection import MIN_TSNE_POINTS, project
+from espnet_ser.report.system import SystemReport
+from espnet_ser.report.wording import SELECTION_NOTES
 from espnet_ser.report.write import labelled_embeddings
 
 
@@ -22,23 +24,43 @@ def test_markdown_shows_every_fold_the_mean_the_slices_and_the_paper(tmp_path):
     assert "| 1 | 75.00 | 87.50 | 50.00 | 75.00 | 100.00 | 100.00 | 100.00 | 50.00 | 8 |" in text
     assert "| **mean ± deviation** | **62.50 ± 17.68** | **68.75 ± 26.52** | 50.00 ± 0.00 |" in text
     assert "| paper (IEMOCAP) | 76.10 | 74.94 | 76.10 | 74.94 | 76.10 | 74.94 | 98.57 | 22.80 | 5531 |" in text
-    assert "Headline (`cross`), mean ± deviation: UA **62.50** ± 17.68, WA **68.75** ± 26.52." in text
+    assert "Headline (`cross`), folds 1, 2 of 5, mean ± deviation: UA **62.50 ± 17.68**, WA **68.75 ± 26.52**." in text
     assert "| style: improvised | 7 | 61.25 | 58.50 | 2 |" in text
     assert all(f"- `{selection}`: " in text for selection in ("last", "cross", "oracle"))
     assert "- command: `./run.sh --system mine`" in text
-    assert "- torch: `2.11.0`" in text
+    assert "- trained with: `date 2026-01-01; torch 2.10.0`\n- scored with: `date 2026-01-02; torch 2.11.0`" in text
     assert "](figures/confusion.png)" in text
     assert "figures/curves.png" not in text
 
 
 def test_the_last_epoch_is_the_headline_where_there_is_no_other(tmp_path):
-    made = report(tmp_path, selections=("last",))
-    for key in ("headline", "slices"):  # as older results are
-        del made.results[key]
-    text = results_markdown(made, [])
-    assert "Headline (`last`)" in text
+    write(tmp_path, selections=("last",))
+    results = json.loads((tmp_path / "results.json").read_text())
+    for key in ("headline", "slices", "num_folds"):  # as older results are
+        del results[key]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    text = results_markdown(SystemReport.read(SYSTEM, tmp_path), [])
+    assert "Headline (`last`), folds 1, 2 of 2," in text
     assert "| held-out fold | **UA (last)** | **WA (last)** | gender UA* |" in text
     assert "cross" not in text
+
+
+def test_a_single_fold_has_no_deviation(tmp_path):
+    made = write(tmp_path, folds=("2",))
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "Headline (`cross`), fold 2 of 5, mean ± deviation: UA **50.00**, WA **50.00**." in text
+    assert "| **mean ± deviation** | **50.00** | **50.00** | 50.00 |" in text
+    assert made.ua["std"] is None
+    assert '"std": null' in (tmp_path / "results.json").read_text()
+    assert "UA 50.00, 95 %" in (tmp_path / "report.html").read_text()
+    assert "± 0.00" not in text + (tmp_path / "report.html").read_text()
+
+
+def test_no_selection_is_called_a_bound():
+    # cross chooses an epoch for each speaker, and may beat the one epoch that oracle has for the whole fold
+    assert "bound" not in " ".join(SELECTION_NOTES.values())
+    assert "chosen on test data" in SELECTION_NOTES["oracle"]
+    assert "session" not in SELECTION_NOTES["cross"]
 
 
 def test_figures_are_pictures_of_the_numbers(tmp_path):
@@ -46,7 +68,7 @@ def test_figures_are_pictures_of_the_numbers(tmp_path):
     plot_curves({"stage 1": {"1": history()}, "SER": {"1": history(), "2": []}}, tmp_path / "curves.png")
     score = {"mean": 70.0, "std": 2.0, "ci95": [68.0, 71.0]}
     plot_bars({"a": score, "b": None}, {"a": 72.0, "b": 60.0}, tmp_path / "bars.png")
-    plot_layers({0: score, 2: None, 4: score}, {0: 61.0, 2: 64.0}, tmp_path / "layers.png")
+    plot_layers({0: score, 2: None, 4: {**score, "std": None}}, {0: 61.0, 2: 64.0}, tmp_path / "layers.png")
     plot_embeddings({"1": embeddings(), "2": embeddings(4)}, tmp_path / "embeddings.png")
     for name in ("confusion", "curves", "bars", "layers", "embeddings"):
         image = matplotlib.image.imread(tmp_path / f"{name}.png")

@@ -52,7 +52,7 @@ def test_no_utterance_has_no_score():
 
 def test_deviation_is_the_sample_one():
     assert mean_and_std([70.0, 72.0, 77.0]) == {"mean": pytest.approx(73.0), "std": pytest.approx(np.std([70, 72, 77], ddof=1))}
-    assert mean_and_std([70.0])["std"] == 0.0
+    assert mean_and_std([70.0]) == {"mean": 70.0, "std": None}
 
 
 @given(pairs)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from tiny import tiny_wav2vec2
 from torch.nn.utils.rnn import pad_sequence
 
+from espnet_ser.gradient_probe import GradientProbe
 from espnet_ser.models.heads import CTCHead, UtteranceHead
 from espnet_ser.models.losses import ctc_loss, weighted
 from espnet_ser.models.ser_model import SERModel
@@ -114,27 +115,27 @@ def test_surgery_changes_the_encoders_gradient_where_tasks_conflict_and_nothing_
 
 
 def test_a_probe_sees_weighted_losses_while_training_and_changes_nothing():
-    def step(probe):
+    def step(probing, training=True):
         torch.manual_seed(0)
-        model = model_of(["emotion", "gender"]).train()
-        model.probe = probe
+        model = model_of(["emotion", "gender"]).train(training)
+        probe = GradientProbe(model.shared_and_own_parameters()[0], every=1)
+        seen = {}
+        if probing:
+            model.probe = lambda losses: (seen.update({task: loss.item() for task, loss in losses.items()}), probe(losses))
         targets = {"emotion": torch.tensor([0, 3]), "gender": torch.tensor([0, 1])}
         loss, _, _ = model(torch.randn(2, 8000), torch.tensor([8000, 6000]), **targets)
         loss.backward()
-        return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        return loss.item(), gradients, seen, probe.take()
 
-    seen = []
-
-    def probe(losses):
-        seen.append({task: loss.item() for task, loss in losses.items()})
-        torch.autograd.grad(losses["gender"], [p for p in seen_model if p.requires_grad], retain_graph=True, allow_unused=True)
-
-    torch.manual_seed(0)
-    seen_model = list(model_of(["emotion", "gender"]).parameters())
-    loss, plain = step(None)
-    with_probe, probed = step(probe)
-    assert loss == with_probe == pytest.approx(sum(seen[0].values()))
+    loss, plain, _, _ = step(probing=False)
+    with_probe, probed, seen, (record,) = step(probing=True)
+    assert loss == with_probe == pytest.approx(sum(seen.values()))
+    assert record["cosines"]["emotion, gender"].keys() == {"3", "4", "5", "6", "all"}  # of the trained layers of 6
+    assert all(0 < abs(cosine) < 1 for cosine in record["cosines"]["emotion, gender"].values())
+    assert plain.keys() == probed.keys()
     assert all(torch.equal(plain[name], probed[name]) for name in plain)
+    assert step(probing=True, training=False)[2:] == ({}, [])
 
 
 def test_ctc_leaves_out_utterances_without_words():

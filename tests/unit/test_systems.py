@@ -5,7 +5,7 @@ import pytest
 from tiny import save_encoder
 
 from espnet_ser.errors import InputError
-from espnet_ser.systems import Stage, list_systems, load_system, systems_of_table
+from espnet_ser.systems import Stage, list_systems, load_system, refuse_taken_tag, systems_of_table
 from espnet_ser.tasks.ser import GENDERS, STYLES, SERTask
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -106,6 +106,36 @@ def test_a_wrong_system_file_is_one_clear_line(tmp_path, content, message):
         load_system(tmp_path, "mine")
     assert "mine.yaml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("stage1: {tasks: [gender], skip: true}\nser: {tasks: [emotion, gender]}", "give both stages the skip branch"),
+        ("stage1: {tasks: [gender], encoder: cnn_lstm}\nser: {tasks: [emotion]}", "two stages have different encoders"),
+        ("ser: {tasks: [emotion], surgery: true}", "surgery is of the gradients of several tasks"),
+    ],
+)
+def test_stages_that_do_not_fit_together_are_refused(tmp_path, content, message):
+    (tmp_path / "systems").mkdir()
+    (tmp_path / "systems" / "mine.yaml").write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_system(tmp_path, "mine")
+
+
+def test_no_system_takes_the_folder_of_another(tmp_path):
+    with pytest.raises(InputError, match="the folder of stl would be that of the system stl_n8"):
+        refuse_taken_tag(CONF, "stl", "n8")
+    refuse_taken_tag(CONF, "stl", "n9")
+    (tmp_path / "systems").mkdir()
+    for name in ("stage1", "table3"):
+        (tmp_path / "systems" / f"{name}.yaml").write_text("ser: {tasks: [emotion]}")
+        with pytest.raises(InputError, match="a folder of the recipe"):
+            load_system(tmp_path, name)
+
+
+def test_few_layers_of_a_shallow_encoder_are_never_none():
+    assert [Stage(("emotion",), n).model_options(6)["trainable_layers"] for n in (0, 1, 2, 3, 5, 12)] == [0, 1, 1, 2, 3, 6]
 
 
 def test_an_unknown_system_gets_the_nearest_name():

@@ -3,11 +3,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_maker import write
+from report_maker import predictions, write
 
 from espnet_ser.bin import report as command
 from espnet_ser.errors import InputError
+from espnet_ser.report.system import SystemReport
 from espnet_ser.report.write import write_table_report
+from espnet_ser.results import summarise
 from espnet_ser.systems import load_system
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -36,10 +38,10 @@ def test_rows_stand_beside_the_papers_in_its_order(expdir, capsys):
     text = (expdir / "table3" / "RESULTS.md").read_text()
     rows = rows_of(text)
     assert rows["asr_gender_skip__ser"] == [
-        *("**62.50**", "50.00", "75.00", "68.75", "75.00*", "50.00*"),
+        *("1, 2", "12", "**62.50**", "50.00", "75.00", "**68.75**", "62.50", "75.00", "75.00*", "50.00*"),
         *("76.10", "74.94", "98.57*", "22.80*", "-13.60", "-6.19"),
     ]
-    assert rows["asr__ser_asr (not finished)"] == [*["–"] * 6, "74.61", "73.55", "–", "23.36", "–", "–"]
+    assert rows["asr__ser_asr (not finished)"] == [*["–"] * 10, "74.61", "73.55", "–", "23.36", "–", "–"]
     assert list(rows)[2:] == [
         "asr__ser (not finished)",
         "asr__ser_asr (not finished)",
@@ -82,14 +84,71 @@ def test_a_table_of_which_nothing_is_finished_has_its_rows_and_no_figure(tmp_pat
     assert list((tmp_path / "systems_x" / "figures").iterdir()) == []
 
 
-def test_the_best_system_is_marked_and_a_row_without_paper_has_no_difference(tmp_path):
-    better = write(tmp_path / "better", replace(load_system(CONF, "stl"), name="better", paper={}))
-    worse = replace(better, name="worse", results={**better.results, "headline": "last"})
-    write_table_report("Mine", [worse, better], tmp_path / "out", "a command")
-    text = (tmp_path / "out" / "RESULTS.md").read_text()
-    assert "| **better** | **62.50** | 50.00 | 75.00 | 68.75 |" in text
-    assert "| worse | 62.50 | **50.00** | 75.00 | 62.50 |" in text
+def table_of(folder, *reports):
+    write_table_report("Mine", reports, folder, "a command")
+    return (folder / "RESULTS.md").read_text()
+
+
+def row(folder, name, **options):
+    """A scored row that the paper does not have."""
+    return write(folder / name, replace(load_system(CONF, "stl"), name=name, paper={}), **options)
+
+
+def scaled(report, points):
+    """The same system with so many points more of headline UA."""
+    summary = report.results["summary"]
+    cross = {**summary["cross"], "ua": {**summary["cross"]["ua"], "mean": summary["cross"]["ua"]["mean"] + points}}
+    return replace(report, results={**report.results, "summary": {**summary, "cross": cross}})
+
+
+def test_the_best_of_systems_that_are_alike_is_marked_and_a_row_without_paper_has_no_difference(tmp_path):
+    text = table_of(tmp_path / "out", row(tmp_path, "worse"), scaled(row(tmp_path, "better"), 5.0))
+    assert "| **better** | 1, 2 | 12 | **67.50** | 50.00 | 75.00 | **68.75** | 62.50 | 75.00 |" in text
+    assert "| worse | 1, 2 | 12 | **62.50** | 50.00 | 75.00 | **68.75** | 62.50 | 75.00 |" in text
     assert rows_of(text)["better"][-6:] == ["–"] * 6
+    assert "No system is marked" not in text
+    assert "Rows differ in how" not in text
+    assert (tmp_path / "out" / "report.html").read_text().count("best UA") == 1
+
+
+def test_no_system_is_the_best_of_rows_over_other_folds(tmp_path):
+    rows = [row(tmp_path, "a"), row(tmp_path, "b"), row(tmp_path, "c", folds=("1",))]
+    text = table_of(tmp_path / "out", *rows)
+    assert "| c | 1 | 8 |" in text
+    assert (
+        "No system is marked as the best: rows differ in folds: `1 (8 utterances)` of `c`, else `1, 2 (12 utterances)`." in text
+    )
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "best UA" not in page
+    assert "No system is marked as the best" in page
+
+
+def test_no_system_is_the_best_of_rows_with_other_headlines(tmp_path):
+    text = table_of(tmp_path / "out", row(tmp_path, "a"), row(tmp_path, "b"), row(tmp_path, "c", selections=("last",)))
+    assert "No system is marked as the best: rows differ in headline: `last` of `c`, else `cross`." in text
+    assert "| c | 1, 2 | 12 | – | **50.00** | – | – | **62.50** | – |" in text
+
+
+def test_settings_that_differ_between_rows_are_named_but_not_those_that_systems_are_about(tmp_path):
+    settings = {"encoder": "tiny", "seed": 0, "tasks": ["emotion"], "stage 1: max_epoch": 8, "stage 1: tasks": ["asr"]}
+    changes = {
+        "a": {},
+        "b": {"seed": 1, "tasks": ["emotion", "asr"], "stage 1: tasks": ["gender"]},
+        "c": {"encoder": "cnn_lstm"},
+        "d": {"stage 1: max_epoch": 4},
+    }
+    rows = [row(tmp_path, name, run={"command": "", "settings": settings | change}) for name, change in changes.items()]
+    text = table_of(tmp_path / "out", *rows)
+    expected = "Rows differ in how they were trained: `seed` `1` of `b`, else `0`; `stage 1: max_epoch` `4` of `d`, else `8`."
+    assert expected in text
+    assert "**a**" in text  # the first of equals
+
+
+def test_only_rows_of_table_1_stand_in_the_figure_of_layers():
+    for name, layers in (("stl", 12), ("stl_n4", 4), ("cnn_lstm", None), ("mtl_asr", None)):
+        assert SystemReport.of(load_system(CONF, name), Path(), None, {}).layers == layers
+    mine = replace(load_system(CONF, "stl"), name="mine", rows={}, paper={})
+    assert SystemReport.of(mine, Path(), None, {}).layers is None
 
 
 @pytest.mark.parametrize(
@@ -105,9 +164,44 @@ def test_wrong_names_are_told(tmp_path, argv, message):
         run(tmp_path, *argv)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"system": "stl_n0", "folds": {}, "summary": {}}'])
+def broken_results():
+    """Whole results with one thing broken in each."""
+    good = summarise("stl", predictions())
+    yield "{"
+    yield "[]"
+    yield {}
+    yield {"system": "stl_n0", "folds": {}, "summary": {}}
+    yield {"system": "stl", "folds": {}, "summary": {}}
+    yield {**good, "summary": {}}
+    yield {**good, "summary": []}
+    yield {**good, "folds": {}}
+    yield {**good, "folds": {"1": {}}}
+    yield {**good, "headline": "best"}
+    yield {**good, "slices": {"style": {"acted": {"n": 1}}}}
+    yield {**good, "summary": {**good["summary"], "last": {"ua": {"mean": "high"}}}}
+    yield {**good, "summary": {name: value for name, value in good["summary"].items() if name != "wer"}}
+    yield json.dumps(good).replace("62.5", "NaN")
+
+
+@pytest.mark.parametrize("content", list(broken_results()))
 def test_results_that_are_not_are_named(tmp_path, content):
     (tmp_path / "stl").mkdir()
-    (tmp_path / "stl" / "results.json").write_text(content)
+    (tmp_path / "stl" / "results.json").write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(InputError, match=r"stl/results\.json"):
         run(tmp_path, "--systems", "stl")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"settings": 3}', '{"command": ["a"]}', '{"scored_with": null}'])
+def test_a_run_that_is_not_is_named(tmp_path, content):
+    write(tmp_path / "stl", load_system(CONF, "stl"))
+    (tmp_path / "stl" / "run.json").write_text(content)
+    with pytest.raises(InputError, match=r"stl/run\.json.*run stage 6 again"):
+        run(tmp_path, "--systems", "stl")
+
+
+def test_a_run_without_settings_is_shown(tmp_path):
+    write(tmp_path / "stl", load_system(CONF, "stl"))
+    (tmp_path / "stl" / "run.json").write_text("{}")
+    run(tmp_path, "--systems", "stl")
+    assert "command: <" not in (tmp_path / "systems" / "RESULTS.md").read_text()
+    assert "<dt>command</dt><dd><code>not recorded</code></dd>" in (tmp_path / "systems" / "report.html").read_text()

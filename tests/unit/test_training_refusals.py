@@ -35,7 +35,7 @@ def test_a_damaged_checkpoint_says_what_to_do(recipe, capsys):
 
 def test_a_mistyped_option_leaves_the_finished_model_where_it_is(trained, capsys):
     folder = trained.root / "exp" / SYSTEM
-    for wrong in ("--batch_sizes 3", "--tasks emotion agr", "--optim_conf lrr=1", "--max_epoch 0"):
+    for wrong in ("--batch_sizes 3", "--skip_layer 9", "--optim_conf lrr=1", "--max_epoch 0"):
         refused(capsys, "ser", "--args", wrong, call=trained.train)
     assert [path.name for path in folder.glob("fold*")] == ["fold1"]
     assert (folder / "fold1" / "done.json").exists()
@@ -44,7 +44,7 @@ def test_a_mistyped_option_leaves_the_finished_model_where_it_is(trained, capsys
 def test_stage_two_with_another_encoder_than_stage_one_is_refused(trained, tmp_path, capsys):
     other = save_encoder(tmp_path / "other", seed=5)
     message = refused(capsys, "ser", "--ssl", other, call=trained.train)
-    assert "was trained from another encoder" in message
+    assert "was trained on other inputs (encoder.model.safetensors: " in message
 
 
 def test_a_fold_that_is_being_trained_is_not_trained_twice(recipe, capsys):
@@ -68,7 +68,8 @@ def test_a_fold_that_is_being_trained_is_not_trained_twice(recipe, capsys):
         (("stage1", "--args", "--max_epoch x"), "max_epoch"),
         (("stage1", "--args", "--dropout 2"), "--dropout must be 0 to 1"),
         (("stage1", "--args", "--max_epochs 2"), "unknown ESPnet option '--max_epochs' (did you mean '--max_epoch'?)"),
-        (("stage1", "--args", "--tasks emotion agr"), "unknown task 'agr'"),
+        (("stage1", "--args", "--tasks emotion asr"), "--tasks is set by the recipe"),
+        (("stage1", "--args", "--keep_nbest_models 0"), "--keep_nbest_models must be 1 or more, not 0"),
         (("stage1", "--args", "--trainable_layers 9"), "trainable_layers must be 0 to 6"),
         (("stage1", "--args", "--encoder_conf hidden_dropuot=0.1"), "did you mean 'hidden_dropout'"),
         (("stage1", "--folds", "2"), "unknown fold '2'"),
@@ -111,7 +112,7 @@ def test_audio_that_vanished_is_one_line_from_whichever_process_reads_it(recipe,
     wav = read_datadir(recipe.datadir / "fold1" / "train")[0].wav
     wav.unlink()
     message = refused(capsys, "stage1", "--args", f"--num_workers {num_workers}", call=recipe.train)
-    assert message.endswith(f"{wav}: no such file; check the path")
+    assert message.endswith(f"{wav}: No such file or directory; check the path, or run stage 1 again")
 
 
 def test_missing_model_folder_is_one_clear_line(tmp_path):

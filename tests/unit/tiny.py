@@ -9,6 +9,7 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from espnet_ser.data.datadir import Example, write_datadir
+from espnet_ser.stamp import file_sha256
 
 TINY = {
     "hidden_size": 32,
@@ -63,7 +64,7 @@ def examples_of(folder: Path, sessions=("1", "2"), per_speaker: int = 4, seconds
                         text=words[number % 4],
                         wav=path,
                         num_samples=samples,
-                        sha256=f"{utt}-{samples}",
+                        sha256=file_sha256(path),
                     )
                 )
     return examples

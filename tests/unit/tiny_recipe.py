@@ -38,9 +38,11 @@ class Recipe:
         return ("--dumpdir", self.root / "dump", "--ssl", self.encoder, *configs)
 
     def train(self, stage, *more, system=SYSTEM):
-        """``--args`` among the further options are of this stage."""
-        args = {"stage1": "--stage1_args", "ser": "--stage2_args"}[stage]
-        more = [args if option == "--args" else option for option in more]
+        """``--args X`` among the further options is for both stages."""
+        more = list(more)
+        if "--args" in more:
+            place = more.index("--args")
+            more[place : place + 2] = ["--stage1_args", more[place + 1], "--stage2_args", more[place + 1]]
         run("train", "--stage", stage, *self.where(system), *self.with_what(), *more)
 
     def select(self, system=SYSTEM):

@@ -1,0 +1,233 @@
+"""``espnet-ser score`` on folds whose trainings only left what a training leaves."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+from tiny_recipe import CONF, refused, run
+
+from espnet_ser.data.datadir import Example, read_datadir, write_datadir
+from espnet_ser.predictions import epoch_path, write_predictions
+from espnet_ser.provenance import data_identity, describe_training_data
+from espnet_ser.recipe import trained_model_identity
+from espnet_ser.stamp import Stamp
+
+EMOTIONS = ("angry", "happy", "neutral", "sad")
+FOLDS = ("1", "2", "3")
+CONFIG = {"max_epoch": 2, "dropout": 0.1, "optim": "adamw", "optim_conf": {"lr": 0.001}}
+
+
+def example(session, gender, number):
+    return Example(
+        utt=f"Ses0{session}_{gender}-{number}",
+        speaker=f"Ses0{session}_{gender}",
+        session=session,
+        gender=gender.lower(),
+        emotion=EMOTIONS[number],
+        label=EMOTIONS[number][:3],
+        style="improvised",
+        text="YES",
+        wav=f"/{session}{gender}{number}.wav",
+        num_samples=16000,
+        sha256="",
+    )
+
+
+class Folds:
+    """A recipe of three folds. Of eight held-out utterances the first epoch has 4 right, the second 6."""
+
+    def __init__(self, root, system):
+        self.root, self.system = root, system
+        everything = [example(session, gender, number) for session in FOLDS for gender in "FM" for number in range(4)]
+        for fold in FOLDS:
+            data = self.data(fold)
+            write_datadir(data / "test", [e for e in everything if e.session == fold])
+            for name in ("train", "train_all"):
+                write_datadir(data / name, [e for e in everything if e.session != fold])
+            (data / "fold.json").write_text(json.dumps({"number": int(fold), "by": "session"}))
+            self.train(fold)
+
+    def data(self, fold):
+        return self.root / "data" / f"fold{fold}"
+
+    def folder(self, fold, stage="ser"):
+        return self.root / "exp" / {"ser": self.system, "stage1": "stage1/asr"}[stage] / f"fold{fold}"
+
+    def train(self, fold):
+        if "__" in self.system:
+            self.train_stage("stage1", fold)
+        self.train_stage("ser", fold)
+
+    def train_stage(self, stage, fold, train_set="train", weights="", seed=0, **changes):
+        """Leaves what a training leaves; changes are of its configuration."""
+        folder, config = self.folder(fold, stage), {**CONFIG, **changes}
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "epochs").mkdir(parents=True)
+        train, test = (read_datadir(self.data(fold) / name) for name in (train_set, "test"))
+        for epoch in (1, 2):
+            write_predictions(epoch_path(folder, epoch), [self.line(e, epoch, stage) for e in test])
+        run = {**config, "seed": seed, "ssl": "/encoders/tiny", "tasks": ["emotion" if stage == "ser" else "asr"]}
+        run |= {"train_dir": str(self.data(fold) / train_set), "trained_on": describe_training_data(train)}
+        (folder / "config.yaml").write_text(yaml.safe_dump(run))
+        (folder / "latest.pth").write_text(f"{stage} {fold} {weights}")
+        two_stages = stage == "ser" and "__" in self.system
+        inputs = {
+            "config": config,
+            "seed": seed,
+            "train": data_identity(train),
+            "test": data_identity(test),
+            "tokens": {"tokens.txt": fold} if stage == "stage1" else None,
+            "stage1": trained_model_identity(self.folder(fold, "stage1"), stage=3) if two_stages else None,
+        }
+        outputs = [folder / name for name in ("latest.pth", "config.yaml", "epochs")]
+        Stamp(folder / "done.json").write(inputs, outputs)
+
+    @staticmethod
+    def line(told, epoch, stage):
+        right = int(told.utt[-1]) <= epoch
+        line = {"utt": told.utt, "speaker": told.speaker, "session": told.session, "ref": told.emotion, "style": None}
+        line |= {"hyp": told.emotion if right else "angry", "gender": None, "text_ref": told.text, "text_hyp": None}
+        return line | ({"hyp": None, "text_hyp": told.text} if stage == "stage1" else {})
+
+    def environment(self, fold, **values):
+        (self.folder(fold) / "environment.json").write_text(json.dumps({"environment": values}))
+
+    def __call__(self, command, folds=""):
+        where = ("--conf", CONF, "--datadir", self.root / "data", "--expdir", self.root / "exp")
+        run(command, "--system", self.system, "--folds", folds, *where)
+
+    def results(self, name="results.json"):
+        return json.loads((self.root / "exp" / self.system / name).read_text())
+
+    def text(self):
+        return (self.root / "exp" / self.system / "RESULTS.md").read_text()
+
+
+@pytest.fixture
+def stl(tmp_path):
+    return Folds(tmp_path, "stl")
+
+
+@pytest.fixture
+def two_stages(tmp_path):
+    return Folds(tmp_path, "asr__ser")
+
+
+def test_scores_are_those_of_the_folds_asked_and_say_so(stl):
+    stl("select")
+    stl("score")
+    assert stl.results()["summary"]["last"]["ua"] == {"mean": 75.0, "std": 0.0, "pooled": 75.0, "ci95": [75.0, 75.0]}
+    assert "Headline (`cross`), folds 1-3 of 3, mean ± deviation: UA **75.00 ± 0.00**" in stl.text()
+    stl("score", "1 3")
+    assert list(stl.results()["folds"]) == ["1", "3"]
+    assert "Headline (`cross`), folds 1, 3 of 3," in stl.text()
+    stl("score", "2")
+    assert "Headline (`cross`), fold 2 of 3, mean ± deviation: UA **75.00**," in stl.text()
+
+
+def test_nothing_is_written_again_when_nothing_has_changed(stl):
+    stl("select")
+    stl("score")
+    before = {path: path.stat().st_mtime_ns for path in (stl.root / "exp").rglob("*")}
+    stl("score")
+    assert before == {path: path.stat().st_mtime_ns for path in (stl.root / "exp").rglob("*")}
+    stl.environment("1", torch="1.2.3")
+    stl("score")
+    assert "torch 1.2.3" in stl.text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"dropout": 0.5}, "config.dropout 0.5, {first} with 0.1"),
+        ({"optim_conf": {"lr": 0.01}}, "config.optim_conf.lr 0.01, {first} with 0.001"),
+        ({"scheduler_conf": {"T_max": 2}}, "config.scheduler_conf.T_max 2, {first} with unset"),
+        ({"seed": 1}, "seed 1, {first} with 0"),
+        ({"train_set": "train_all"}, "data train_all, {first} with train"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["ser", "stage1"])
+def test_folds_that_were_trained_differently_are_not_pooled(two_stages, capsys, stage, changes, told):
+    two_stages.train_stage(stage, "3", **changes)
+    if stage == "stage1":
+        two_stages.train_stage("ser", "3")
+    two_stages("select")
+    message = refused(capsys, "score", call=two_stages)
+    first, third = (two_stages.folder(fold, stage) for fold in "13")
+    assert f"{third} was trained with {told.format(first=first)}: scores of different systems are not pooled" in message
+    two_stages("score", "1 2")
+    two_stages("score", "3")
+
+
+def test_epochs_of_all_folds_must_have_been_chosen_together(stl, capsys):
+    shutil.rmtree(stl.folder("3"))
+    stl("select", "1 2")
+    apart = [(stl.folder(fold) / name).read_bytes() for fold in "12" for name in ("selected.json",)]
+    stl.train("3")
+    stl("select")
+    for fold, content in zip("12", apart, strict=True):
+        (stl.folder(fold) / "selected.json").write_bytes(content)
+    stl("score", "1 2")
+    assert "chosen together; run stage 5 again" in refused(capsys, "score", call=stl)
+
+
+def test_a_fold_trained_again_after_its_epochs_were_chosen_is_refused(stl, capsys):
+    stl("select")
+    kept = {
+        path.name: path.read_bytes() for path in stl.folder("2").glob("*") if path.name.startswith(("select", "predictions"))
+    }
+    stl.train_stage("ser", "2", weights="of a second training")
+    assert f"{stl.folder('2')}: not run yet; run stage 5 again" in refused(capsys, "score", call=stl)
+    for name, content in kept.items():
+        (stl.folder("2") / name).write_bytes(content)
+    message = refused(capsys, "score", call=stl)
+    assert (
+        f"{stl.folder('2')}: its epochs were chosen from other models or data than are here now; run stage 5 again" in message
+    )
+    stl("select")
+    stl("score")
+
+
+def test_a_stage_1_trained_again_is_refused(two_stages, capsys):
+    two_stages("select")
+    two_stages("score")
+    two_stages.train_stage("stage1", "2", weights="of a second training")
+    assert "another stage-1 model than is here now: run stage 4 again" in refused(capsys, "score", call=two_stages)
+    two_stages.train_stage("ser", "2")
+    two_stages("select")
+    two_stages("score")
+
+
+def test_reports_say_with_what_folds_were_trained_and_where_they_differ(two_stages):
+    for fold in FOLDS:
+        two_stages.environment(fold, date="2026-01-01", machine="one" if fold != "2" else "two", torch="2.11.0")
+    two_stages("select")
+    two_stages("score")
+    machine = "one (fold 1 3), two (fold 2)"
+    made = two_stages.results("run.json")
+    assert made["trained_with"] == {"date": "2026-01-01", "machine": machine, "torch": "2.11.0"}
+    assert {"date", "machine", "torch", "git commit"} <= made["scored_with"].keys()
+    assert f"- trained with: `date 2026-01-01; machine {machine}; torch 2.11.0`\n- scored with: `date " in two_stages.text()
+
+
+def test_a_damaged_record_of_machine_and_versions_is_named(stl, capsys):
+    stl("select")
+    (stl.folder("2") / "environment.json").write_text("[]")
+    assert "fold2/environment.json: not a record" in refused(capsys, "score", call=stl)
+
+
+def test_settings_of_stage_1_are_shown_where_they_differ_or_matter(two_stages):
+    for fold in FOLDS:
+        two_stages.train_stage("stage1", fold, train_set="train_all", max_epoch=7)
+        two_stages.train_stage("ser", fold)
+    two_stages("select")
+    two_stages("score")
+    stage1 = {key: value for key, value in two_stages.results("run.json")["settings"].items() if key.startswith("stage 1: ")}
+    assert stage1 == {
+        "stage 1: data": "all utterances",
+        "stage 1: max_epoch": 7,
+        "stage 1: optim_conf": {"lr": 0.001},
+        "stage 1: tasks": ["asr"],
+    }
+    assert "- stage 1: max_epoch: `7`" in two_stages.text()
