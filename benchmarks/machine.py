@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from espnet_ser.report.environment import describe_environment
+from espnet_ser.environment import describe_environment
 from espnet_ser.stamp import atomic_write
 
 SIZE = {"cpu": 2048, "cuda": 8192}
