@@ -171,10 +171,15 @@ def test_an_interruption_ends_the_jobs_and_says_so(table, capsys, signum, code):
             time.sleep(0.02)
         os.kill(os.getpid(), signum)
 
+    outer = signal.signal(signum, signal.SIG_DFL)  # under nohup the signal of a lost terminal is ignored, as it should be
     thread = threading.Thread(target=interrupt)
-    thread.start()
-    assert table.fails("--systems", "stl", "--nj", 1) == code
-    thread.join()
+    try:
+        # The table listens from its first job on, and nobody interrupts before that has said that it runs.
+        thread.start()
+        assert table.fails("--systems", "stl", "--nj", 1) == code
+        thread.join()
+    finally:
+        signal.signal(signum, outer)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
     captured = capsys.readouterr()
