@@ -88,6 +88,12 @@ fi
 for name in folds seeds; do
     [[ ${!name} =~ ^[0-9\ ]*$ ]] || fail "--${name} takes numbers separated by spaces, not '${!name}'"
 done
+[[ ${table} =~ ^([123]|all)?$ ]] || fail "--table takes 1, 2, 3 or all, not '${table}'"
+if [[ -n ${table}${systems} ]]; then
+    [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --stage1_tag"
+    [[ ${stage} -le 3 && (${stop_stage} -le 2 || ${stop_stage} -eq 6) ]] ||
+        fail "--stage ${stage} --stop_stage ${stop_stage}: a table's stages 3 to 6 run together"
+fi
 if [[ -n ${seeds} ]]; then
     read -ra seed_list <<<"${seeds}"
     [[ ${#seed_list[@]} -ge 2 && $(printf '%s\n' "${seed_list[@]}" | sort -u | wc -l) -eq ${#seed_list[@]} ]] ||
@@ -105,12 +111,6 @@ if stage_on 1 && [[ -z ${iemocap} ]]; then
     fail "where is the corpus? Give --iemocap DIR, or set IEMOCAP in the environment or in db.sh. IEMOCAP is free for" \
         "research on request: https://sail.usc.edu/iemocap/. Without it, ../mini_iemocap/run.sh runs the same recipe on" \
         "speech that it makes itself."
-fi
-
-if [[ -n ${table}${systems} ]]; then
-    [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --stage1_tag"
-    [[ ${stage} -le 3 && (${stop_stage} -le 2 || ${stop_stage} -eq 6) ]] ||
-        fail "--stage ${stage} --stop_stage ${stop_stage}: a table's stages 3 to 6 run together"
 fi
 
 . ./path.sh

@@ -159,7 +159,7 @@ def test_several_seeds_are_run_and_set_beside_each_other(mini):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--table", "4"], "unknown table '4'"),
+        (["--table", "4"], "--table takes 1, 2, 3 or all, not '4'"),
         (["--table", "3", "--seeds", "1 2"], "--seeds runs one system"),
         (["--table", "3", "--stop_stage", "4"], "stages 3 to 6 run together"),
         (["--table", "3", "--stop_stage", "3"], "stages 3 to 6 run together"),
@@ -189,7 +189,7 @@ def test_wrong_use_is_one_clear_line_and_nothing_is_written(repository, argument
 
 def test_a_failing_training_shows_its_reason(mini):
     recipe, _ = mini
-    options = ["--num_utts", "240", "--folds", "1", "--tag", "wrong", "--stage", "4"]
+    options = ["--num_utts", "240", "--system", "stl", "--folds", "1", "--tag", "wrong", "--stage", "4"]
     result = run(recipe / "run.sh", *options, "--stage2-args", "--batch_sizes 3", check=False)
     assert result.returncode != 0
     assert "run.pl: " in result.stderr
