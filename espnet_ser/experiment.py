@@ -255,10 +255,11 @@ class Experiment:
                 pass
             os.rename(self.folder, aside)
             print(f"{self.folder}: trained on other inputs ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
-        for earlier in sorted(self.folder.parent.glob(f"{self.folder.name}.superseded-*")):
-            if Stamp(earlier / STARTED_FILE).difference(self.inputs) is None and not self.folder.exists():
-                os.rename(earlier, self.folder)
-                print(f"{earlier} was trained on these very inputs: moved back to {self.folder}", flush=True)
+        if not self.folder.exists():
+            for earlier in sorted(self.folder.parent.glob(f"{self.folder.name}.superseded-*")):
+                if Stamp(earlier / STARTED_FILE).difference(self.inputs) is None:
+                    os.rename(earlier, self.folder)
+                    print(f"{earlier} was trained on these very inputs: moved back to {self.folder}", flush=True)
+                    return
         self.folder.mkdir(exist_ok=True)
-        if Stamp(self.folder / STARTED_FILE).difference(self.inputs) is not None:
-            Stamp(self.folder / STARTED_FILE).write(self.inputs, [])
+        Stamp(self.folder / STARTED_FILE).write(self.inputs, [])

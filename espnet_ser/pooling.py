@@ -16,7 +16,7 @@ from espnet_ser.predictions import EMBEDDINGS_FILE, SELECTIONS, predictions_path
 from espnet_ser.recipe import DONE_FILE, SELECTED_FILE, TrainedFold, describe_run
 from espnet_ser.results import headline_of, summarise
 from espnet_ser.slices import slices_of
-from espnet_ser.stamp import Stamp, file_sha256, fingerprint
+from espnet_ser.stamp import Stamp, file_sha256, fingerprint, flat
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
 _OF_THE_FOLD = ("train", "test", "tokens", "stage1")
@@ -141,7 +141,7 @@ def _recorded_training(folder: Path) -> dict[str, object]:
     inputs = Stamp(folder / DONE_FILE).inputs()
     told = {key: value for key, value in inputs.items() if key not in _OF_THE_FOLD}
     # A token list is the fold's own, as the utterances are; of what kind they are is not.
-    return _flat({**told, "data": _data_of(folder), "files of the token list": sorted(inputs.get("tokens") or ())})
+    return flat({**told, "data": _data_of(folder), "files of the token list": sorted(inputs.get("tokens") or ())})
 
 
 def _data_of(folder: Path) -> str:
@@ -184,12 +184,3 @@ def _environment(folder: Path) -> dict[str, str]:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a record of machine and versions; remove it, or train the fold again") from error
-
-
-def _flat(value: object, prefix: str = "") -> dict[str, object]:
-    if not isinstance(value, Mapping) or (prefix and not value):
-        return {prefix: value}
-    flat: dict[str, object] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    return flat

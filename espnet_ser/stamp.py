@@ -102,8 +102,8 @@ class Stamp:
         stamp, fault = self._read()
         if fault:
             return fault
-        old_inputs, changes = _flat(stamp["inputs"]), []
-        new_inputs = _flat(json.loads(_canonical_json(inputs)))
+        old_inputs, changes = flat(stamp["inputs"]), []
+        new_inputs = flat(json.loads(_canonical_json(inputs)))
         for key in sorted(old_inputs.keys() | new_inputs.keys()):
             old, new = (_shown(values[key]) if key in values else "absent" for values in (old_inputs, new_inputs))
             if (key in old_inputs) != (key in new_inputs) or old_inputs.get(key) != new_inputs.get(key):
@@ -164,13 +164,18 @@ class Stamp:
         return changes
 
 
-def _flat(value: object, prefix: str = "") -> dict[str, object]:
+def flat(value: object, prefix: str = "") -> dict[str, object]:
+    """Nested mappings as one, by dotted name; an empty one within stays as it is.
+
+    >>> flat({"model": {"tasks": ["asr"], "skip": None}, "seed": 1})
+    {'model.tasks': ['asr'], 'model.skip': None, 'seed': 1}
+    """
     if not isinstance(value, dict) or (prefix and not value):
         return {prefix: value}
-    flat: dict[str, object] = {}
+    values: dict[str, object] = {}
     for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
-    return flat
+        values |= flat(inner, f"{prefix}.{key}" if prefix else key)
+    return values
 
 
 def _shown(value: object) -> str:

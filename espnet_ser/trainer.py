@@ -105,6 +105,7 @@ class SERTrainer(Trainer):
         net = getattr(model, "module", model)
         net.eval()
         dataset = iterator.dataset
+        is_last_epoch = reporter.get_epoch() == options.max_epoch
         examples = {example.utt: example for example in dataset.examples}
         lines: dict[str, dict] = {}
         embeddings: dict[str, np.ndarray] = {}
@@ -118,7 +119,8 @@ class SERTrainer(Trainer):
                     loss_sums[name] = loss_sums.get(name, 0.0) + float(value) * len(utts)
             decoded = decode(outputs, dataset.labels, dataset.tokenizer)
             lines |= {utt: prediction_line(examples[utt], result) for utt, result in zip(utts, decoded, strict=True)}
-            embeddings |= dict(zip(utts, outputs["embedding"].float().cpu().numpy(), strict=True))
+            if is_last_epoch:
+                embeddings |= dict(zip(utts, outputs["embedding"].float().cpu().numpy(), strict=True))
         if distributed_option.distributed:
             shares: list = [None] * torch.distributed.get_world_size()
             torch.distributed.all_gather_object(shares, (lines, embeddings, loss_sums))
@@ -135,7 +137,7 @@ class SERTrainer(Trainer):
             epoch, folder = reporter.get_epoch(), Path(options.output_dir)
             epoch_path(folder, epoch).parent.mkdir(exist_ok=True)
             write_predictions(epoch_path(folder, epoch), in_order)
-            if epoch == options.max_epoch:
+            if is_last_epoch:
                 _write_embeddings(folder / EMBEDDINGS_FILE, embeddings)
             cls._report(epoch, scores, options)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from espnet_ser.errors import InputError
 from espnet_ser.recipe import describe_run
-from espnet_ser.report.grid import MISSING, Grid, Strong, grid_markdown, number, text_markdown
+from espnet_ser.report.grid import Grid, Strong, grid_markdown, number, text_markdown
 from espnet_ser.report.markdown import environments_markdown
 from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES
 from espnet_ser.results import OTHER_SCORES
@@ -54,7 +54,7 @@ def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -
     rows.append((Strong("mean ± deviation"), *(Strong(f"{number(c['mean'])} ± {number(c['std'])}") for c in columns)))
     if paper:
         figures = [paper.get(m) for _, m in scores] + [paper.get(name) for name in others]
-        rows.append(("paper (IEMOCAP)", *(MISSING if figure is None else number(figure) for figure in figures)))
+        rows.append(("paper (IEMOCAP)", *map(number, figures)))
     grid = Grid("Each run's mean over folds; then mean and deviation (n - 1) over runs", header, tuple(rows))
     sections = [
         f"# {text_markdown(results['system'])}, {len(results['seeds'])} seeds",
