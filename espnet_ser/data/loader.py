@@ -114,7 +114,8 @@ class BatchFactory(AbsIterFactory):
 
     Args:
         dataset: The utterances.
-        batch_size: Utterances in a batch, over all ranks together.
+        batch_size: The most utterances in a batch, over all ranks together; None for any number.
+        batch_bins: The most samples in a batch, padding included, over all ranks together; None for any number.
         seed: Decides, with the epoch, how batches are composed.
         jitter: See :func:`espnet_ser.data.batches.length_batches`.
         shuffle: False for evaluation.
@@ -127,9 +128,10 @@ class BatchFactory(AbsIterFactory):
     def __init__(
         self,
         dataset: UtteranceDataset,
-        batch_size: int,
+        batch_size: int | None = None,
+        batch_bins: int | None = None,
         seed: int = 0,
-        jitter: float = 0.1,
+        jitter: float = 0.03,
         shuffle: bool = True,
         rank: int = 0,
         world_size: int = 1,
@@ -137,7 +139,8 @@ class BatchFactory(AbsIterFactory):
         pin_memory: bool = False,
     ):
         self.dataset = dataset
-        self.batch_size, self.seed, self.jitter, self.shuffle = batch_size, seed, jitter, shuffle
+        self.batch_size, self.batch_bins = batch_size, batch_bins
+        self.seed, self.jitter, self.shuffle = seed, jitter, shuffle
         self.rank, self.world_size = rank, world_size
         self.num_workers, self.pin_memory = num_workers, pin_memory
 
@@ -146,12 +149,14 @@ class BatchFactory(AbsIterFactory):
         batches = length_batches(
             [example.num_samples for example in self.dataset.examples],
             self.batch_size,
+            self.batch_bins,
             seed=self.seed,
             epoch=epoch,
             jitter=self.jitter,
             shuffle=self.shuffle if shuffle is None else shuffle,
+            least=self.world_size,
         )
-        # Each rank takes every n-th utterance of every batch; a rank's empty share of a short last batch is left out.
+        # Each rank takes every n-th utterance of every batch; with fewer utterances than ranks some have none.
         shares = [share for batch in batches if (share := batch[self.rank :: self.world_size])]
         return DataLoader(
             self.dataset, batch_sampler=shares, collate_fn=collate, num_workers=self.num_workers, pin_memory=self.pin_memory

@@ -28,11 +28,38 @@ def test_padding_is_little():
     assert sum(16 * max(shuffled[i : i + 16]) for i in range(0, 320, 16)) / sum(LENGTHS) > 1.6
 
 
+def test_batches_by_duration_are_as_large_as_they_may_be():
+    batches = length_batches(LENGTHS, None, batch_bins=1_000_000, seed=1, epoch=1)
+    assert sorted(i for batch in batches for i in batch) == list(range(333))
+    padded = [len(batch) * max(LENGTHS[i] for i in batch) for batch in batches]
+    assert max(padded) <= 1_000_000
+    assert np.median(padded) > 700_000
+    assert len({len(batch) for batch in batches}) > 5
+
+
+def test_an_utterance_longer_than_a_batch_is_one():
+    assert length_batches([50, 5, 5], None, batch_bins=10, shuffle=False) == [[0], [1, 2]]
+
+
+def test_number_and_duration_limit_together():
+    assert length_batches([5, 5, 2, 2, 2, 2], 3, batch_bins=10, shuffle=False) == [[0, 1], [2, 3, 4], [5]]
+
+
+@pytest.mark.parametrize("limit", [{"batch_size": 4}, {"batch_size": None, "batch_bins": 600_000}])
+def test_every_rank_has_its_share_of_every_batch(limit):
+    assert min(map(len, length_batches(LENGTHS, **limit, seed=1, epoch=1))) < 3
+    batches = length_batches(LENGTHS, **limit, seed=1, epoch=1, least=3)
+    assert min(map(len, batches)) >= 3
+    assert sorted(i for batch in batches for i in batch) == list(range(333))
+
+
 def test_evaluation_goes_from_long_to_short():
     batches = length_batches([5, 9, 7, 1], 2, shuffle=False)
     assert batches == [[1, 2], [0, 3]]
 
 
-def test_batch_size_must_be_positive():
-    with pytest.raises(ValueError, match="at least 1"):
+def test_a_batch_must_hold_something():
+    with pytest.raises(ValueError, match="batch_size must be at least 1, not 0"):
         length_batches([1], 0)
+    with pytest.raises(ValueError, match="batch_bins must be at least 1, not 0"):
+        length_batches([1], batch_bins=0)

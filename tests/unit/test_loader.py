@@ -36,6 +36,13 @@ def test_ranks_share_each_batch_and_miss_nothing(tmp_path):
     assert all(set(a[0]).isdisjoint(b[0]) for a, b in zip(*ranks, strict=True))
 
 
+def test_ranks_share_batches_by_duration_too(tmp_path):
+    data = dataset(tmp_path)
+    ranks = [list(BatchFactory(data, batch_bins=9000, seed=3, rank=rank, world_size=3).build_iter(2)) for rank in range(3)]
+    assert len({len(batches) for batches in ranks}) == 1
+    assert sorted(utt for batches in ranks for utts, _ in batches for utt in utts) == sorted(e.utt for e in data.examples)
+
+
 def test_a_label_that_is_no_class_is_named(tmp_path):
     with pytest.raises(InputError, match=r"Ses01_F\S+: unknown emotion label 'happy'"):
         UtteranceDataset(examples_of(tmp_path), {"emotion": ["angry", "neutral", "sad"]})

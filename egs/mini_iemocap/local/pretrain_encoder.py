@@ -138,7 +138,10 @@ def main() -> None:
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01)
     lengths = [len(waveform) for waveform in waveforms]
     train, held_out = list(range(args.num_utts)), list(range(args.num_utts, len(texts)))
-    epochs = [length_batches([lengths[i] for i in train], 24, args.seed, epoch) for epoch in range(1, args.epochs + 1)]
+    epochs = [
+        length_batches([lengths[i] for i in train], 24, seed=args.seed, epoch=epoch, jitter=0.1)
+        for epoch in range(1, args.epochs + 1)
+    ]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.5e-3, total_steps=sum(map(len, epochs)), pct_start=0.15)
 
     def outputs(batch: list[int]) -> tuple[torch.Tensor, ...]:
