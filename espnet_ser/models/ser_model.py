@@ -113,7 +113,7 @@ class SERModel(AbsESPnetModel):
             if task == "asr":
                 losses[task] = ctc_loss(outputs[task], outputs["num_frames"], targets["text"], targets["text_lengths"])
             else:
-                losses[task] = F.cross_entropy(outputs[task], targets[task])
+                losses[task] = F.cross_entropy(outputs[task].float(), targets[task])
                 stats[f"{task}_wa"] = 100.0 * (outputs[task].argmax(-1) == targets[task]).float().mean()
             stats[f"loss_{task}"] = losses[task].detach()
         shares = weighted(losses, self.aux_weight, self.literal_eq)

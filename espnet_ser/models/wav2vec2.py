@@ -5,13 +5,20 @@ What is ours is the path through them: batches of unequal lengths give each utte
 group norm averages over the padding), and what is frozen is left out of the backward pass, of dropout and of masking.
 """
 
+import math
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert")
 
 CUTS = ("cnn", "prefix", "pooled")
 """Where the frozen part of an encoder may end: see :meth:`Wav2Vec2Encoder.outputs_at`."""
+
+PART_SAMPLES = 60 * 16000
+"""Samples, padding included, that go through the CNN at a time: its first layers take 3 MB for a second of audio."""
 
 _CNN_SETTINGS = (
     "model_type",
@@ -53,7 +60,7 @@ def masked_mean(hidden: Tensor, lengths: Tensor) -> Tensor:
     """Mean over the valid frames of each utterance (Sec. 3.2): [batch, frames, dim], [batch] -> [batch, dim]."""
     assert hidden.ndim == 3, hidden.shape
     mask = valid_mask(lengths, hidden.shape[1])[..., None]
-    return hidden.masked_fill(~mask, 0.0).sum(1) / lengths[:, None].to(hidden.dtype)
+    return hidden.masked_fill(~mask, 0.0).sum(1, dtype=torch.float32) / lengths[:, None]
 
 
 def normalise_waveforms(speech: Tensor, num_samples: Tensor) -> Tensor:
@@ -81,6 +88,9 @@ class Wav2Vec2Encoder(nn.Module):
         tap_layer: A layer (0 to L) whose output is returned beside the last one's (the gender skip branch, Sec. 2.3), or None.
         normalize_waveform: Whether the encoder wants zero mean and unit variance per utterance.
         frozen_dropout: Keep dropout and masking in frozen layers alive while training, as most implementations do.
+        keep_frames: Frames of a batch, padding included, up to which trained layers keep what the backward pass needs. A longer
+            batch goes through them in parts that long, and each part is computed again in the backward pass: the same result
+            (dropout, drawn part by part, apart) in much less memory and a third more time. None keeps all.
 
     Raises:
         ValueError: For an architecture or a number of layers that is not supported.
@@ -93,6 +103,7 @@ class Wav2Vec2Encoder(nn.Module):
         tap_layer: int | None = None,
         normalize_waveform: bool = False,
         frozen_dropout: bool = False,
+        keep_frames: int | None = None,
     ):
         super().__init__()
         config = wav2vec2.config
@@ -112,6 +123,7 @@ class Wav2Vec2Encoder(nn.Module):
         self.tap_layer = tap_layer
         self.normalize_waveform = normalize_waveform
         self.frozen_dropout = frozen_dropout
+        self.keep_frames = keep_frames
         for module in self._frozen_modules():
             module.requires_grad_(False)
         mask_embedding = getattr(wav2vec2, "masked_spec_embed", None)
@@ -245,6 +257,11 @@ class Wav2Vec2Encoder(nn.Module):
         """The CNN alone: [batch, samples] -> [batch, frames, conv_dim] and the numbers of frames [batch]."""
         if int(self.num_frames(num_samples).min()) < 1:
             raise ValueError(f"an utterance of {int(num_samples.min())} samples is too short to give one frame")
+        num_parts = min(len(speech), math.ceil(speech.numel() / PART_SAMPLES))
+        parts = zip(speech.chunk(num_parts), num_samples.chunk(num_parts), strict=True)
+        return torch.cat([self._convolve_part(*part) for part in parts]), self.num_frames(num_samples)
+
+    def _convolve_part(self, speech: Tensor, num_samples: Tensor) -> Tensor:
         config = self.wav2vec2.config
         hidden, lengths = speech[:, None], num_samples  # [batch, 1, samples]
         for layer, kernel, stride in zip(
@@ -255,7 +272,7 @@ class Wav2Vec2Encoder(nn.Module):
                 hidden = layer.activation(masked_group_norm(layer.conv(hidden), lengths, layer.layer_norm))
             else:
                 hidden = layer(hidden)
-        return hidden.transpose(1, 2), lengths  # [batch, frames, conv_dim]
+        return hidden.transpose(1, 2)  # [batch, frames, conv_dim]
 
     def _embed(self, features: Tensor, num_frames: Tensor) -> Tensor:
         """Feature projection, time masking while training, positional convolution: the input of layer 1."""
@@ -282,22 +299,32 @@ class Wav2Vec2Encoder(nn.Module):
         for index in range(start, stop):
             layer = self.wav2vec2.encoder.layers[index]
             if not (layer.training and layer_drop > 0 and float(torch.rand([])) < layer_drop):
-                output = layer(hidden, attention_mask=attention_mask)
-                hidden = output[0] if isinstance(output, tuple) else output
+                hidden = self._run_layer(layer, hidden, attention_mask)
             if self.tap_layer == index + 1:
                 tap = hidden
         return hidden, tap
 
+    def _run_layer(self, layer: nn.Module, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+        def run(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+            output = layer(hidden, attention_mask=attention_mask)
+            return output[0] if isinstance(output, tuple) else output
+
+        num_frames = hidden.shape[0] * hidden.shape[1]
+        if self.keep_frames is None or num_frames <= self.keep_frames or not torch.is_grad_enabled():
+            return run(hidden, attention_mask)
+        num_parts = min(len(hidden), math.ceil(num_frames / self.keep_frames))
+        parts = hidden.chunk(num_parts)
+        masks = [None] * len(parts) if attention_mask is None else attention_mask.chunk(num_parts)
+        return torch.cat([checkpoint(run, *part, use_reentrant=False) for part in zip(parts, masks, strict=True)])
+
 
 def masked_group_norm(hidden: Tensor, lengths: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """Group norm with one channel per group, its statistics over the valid frames alone: [batch, channels, frames].
+    """Group norm over each utterance's valid frames alone; padding becomes zero: [batch, channels, frames].
 
     ``torch.nn.GroupNorm`` counts the padding as signal, so that an utterance's features depend on its neighbours in the batch.
     """
-    assert norm.num_groups == norm.num_channels, (norm.num_groups, norm.num_channels)
-    mask = valid_mask(lengths, hidden.shape[2])[:, None]  # [batch, 1, frames]
-    count = lengths[:, None, None].to(hidden.dtype)
-    mean = hidden.masked_fill(~mask, 0.0).sum(2, keepdim=True) / count
-    centred = hidden - mean
-    variance = centred.masked_fill(~mask, 0.0).square().sum(2, keepdim=True) / count
-    return centred * torch.rsqrt(variance + norm.eps) * norm.weight[:, None] + norm.bias[:, None]
+    normed = torch.zeros_like(hidden)
+    for index, length in enumerate(lengths.tolist()):
+        valid = hidden[index : index + 1, :, :length]
+        normed[index : index + 1, :, :length] = F.group_norm(valid, norm.num_groups, norm.weight, norm.bias, norm.eps)
+    return normed

@@ -189,3 +189,72 @@ def test_what_a_cache_is_named_after_is_what_its_content_depends_on():
     assert content("prefix") != content("prefix", num_trainable=3)
     assert content("prefix") == content("prefix", hidden_dropout=0.3)
     assert content("prefix") != content("prefix", layer_norm_eps=1e-3)
+
+
+def gradients_of(encoder, speech, lengths):
+    encoder.zero_grad()
+    hidden, _, num_frames = encoder(speech, lengths)
+    masked_mean(hidden, num_frames).square().sum().backward()
+    return hidden.detach(), {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
+
+
+NO_DROPOUT = dict.fromkeys(
+    ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "mask_time_prob", "layerdrop"), 0.0
+)
+
+
+@pytest.mark.parametrize("lengths", [[8000, 5000, 8000, 3000, 6000], [8000] * 5])
+@pytest.mark.parametrize("num_trainable", [6, 4])
+def test_what_is_computed_again_gives_the_gradients_of_what_is_kept(lengths, num_trainable):
+    speech, lengths = torch.randn(5, 8000), torch.tensor(lengths)
+    kept = Wav2Vec2Encoder(tiny_wav2vec2(**NO_DROPOUT), num_trainable).train()
+    again = Wav2Vec2Encoder(tiny_wav2vec2(**NO_DROPOUT), num_trainable, keep_frames=50).train()
+    calls = []
+    again.wav2vec2.encoder.layers[-1].register_forward_pre_hook(lambda layer, inputs: calls.append(inputs[0].shape))
+    hidden, gradients = gradients_of(kept, speech, lengths)
+    hidden_again, gradients_again = gradients_of(again, speech, lengths)
+    assert calls == [(2, 24, 32), (2, 24, 32), (1, 24, 32)] + [(1, 24, 32), (2, 24, 32), (2, 24, 32)]
+    torch.testing.assert_close(hidden_again, hidden)
+    assert gradients.keys() == gradients_again.keys() != set()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradients_again[name], gradient, msg=name)
+
+
+def test_the_second_computation_drops_what_the_first_did():
+    speech, lengths = torch.randn(1, 8000), torch.tensor([8000])
+    kept, again = (
+        Wav2Vec2Encoder(tiny_wav2vec2(**{**NO_DROPOUT, "hidden_dropout": 0.5}), 6, keep_frames=frames).train()
+        for frames in (None, 20)
+    )
+    (_, gradients), (_, gradients_again) = ((torch.manual_seed(3), gradients_of(e, speech, lengths))[1] for e in (kept, again))
+    assert all(torch.equal(gradient, gradients_again[name]) for name, gradient in gradients.items())
+
+
+def test_nothing_is_computed_again_where_nothing_is_trained():
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 6, keep_frames=1).eval()
+    with torch.no_grad():
+        hidden, _, _ = encoder(torch.randn(2, 8000), torch.tensor([8000, 5000]))
+    assert not hidden.requires_grad
+
+
+def test_the_cnn_takes_a_large_batch_in_parts(monkeypatch):
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(**GROUP_NORM), 6).eval()
+    speech, lengths = torch.randn(5, 8000), torch.tensor([8000, 5000, 3000, 8000, 6000])
+    whole = encoder.outputs_at("cnn", speech, lengths)
+    monkeypatch.setattr("espnet_ser.models.wav2vec2.PART_SAMPLES", 16000)
+    widths = []
+    encoder.wav2vec2.feature_extractor.conv_layers[0].conv.register_forward_hook(lambda m, i, o: widths.append(len(o)))
+    parts = encoder.outputs_at("cnn", speech, lengths)
+    assert widths == [2, 2, 1]
+    torch.testing.assert_close(parts, whole)
+
+
+def test_half_precision_stays_near_single():
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 4).eval()
+    speech, lengths = torch.randn(3, 8000), torch.tensor([8000, 5000, 6000])
+    hidden, _, num_frames = encoder(speech, lengths)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half, _, _ = encoder(speech, lengths)
+        pooled = masked_mean(half, num_frames)
+    assert pooled.dtype == torch.float32
+    torch.testing.assert_close(pooled, masked_mean(hidden, num_frames), atol=0.05, rtol=0)
