@@ -4,13 +4,15 @@ Every load is checked for coverage: a parameter that should be loaded and is not
 """
 
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from espnet_ser.errors import InputError
+from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE
 
 
 def build_encoder(config: Mapping) -> nn.Module:
@@ -46,14 +48,14 @@ def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
     """
     try:
         loaded, info = type(encoder).from_pretrained(
-            folder, config=encoder.config, output_loading_info=True, use_safetensors=None
+            folder, config=encoder.config, dtype=torch.float32, output_loading_info=True, use_safetensors=None
         )
     except Exception as error:  # each format of weights has errors of its own
         raise InputError(f"{folder}: cannot load the encoder's weights: {_first_line(error)}") from error
     wrong = sorted(set(info["missing_keys"]) - {"masked_spec_embed"}) + sorted(str(key) for key in info["mismatched_keys"])
     if wrong:
         raise InputError(f"{folder}: {len(wrong)} parameters of the encoder are not in these weights: {_some(wrong)}")
-    encoder.load_state_dict(loaded.state_dict())
+    encoder.load_state_dict(loaded.state_dict(), assign=True)  # instead of a second copy
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -71,6 +73,48 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise InputError(f"{path}: not a file of weights")
     return weights
+
+
+def read_trained_weights(folder: Path, model_file: Path | None = None) -> dict[str, Tensor]:
+    """All weights of a trained model: what was trained, and what lay frozen beside it.
+
+    Args:
+        folder: Where training left them.
+        model_file: What was trained as another epoch left it, not the last one.
+
+    Raises:
+        InputError: When a file is missing, damaged or holds anything but tensors.
+    """
+    return read_weights(folder / FROZEN_FILE) | read_weights(model_file or folder / MODEL_FILE)
+
+
+def frozen_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that training does not change, by name."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters() if not parameter.requires_grad}
+
+
+@contextmanager
+def without_frozen_weights(model: nn.Module) -> Iterator[None]:
+    """While the body runs, the model's state dict leaves out what is frozen, and the model loads one that does.
+
+    What never changes would otherwise be written in every epoch: with n = 0 it is all but a few of a hundred million weights.
+    """
+    frozen = frozen_weights(model)
+
+    def leave_out(_module, state, prefix, _metadata) -> None:
+        for name in frozen:
+            del state[prefix + name]
+
+    def fill_in(_module, state, prefix, *_) -> None:
+        for name, tensor in frozen.items():
+            state.setdefault(prefix + name, tensor)
+
+    hooks = [model.register_state_dict_post_hook(leave_out), model.register_load_state_dict_pre_hook(fill_in)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def load_weights(

@@ -20,6 +20,7 @@ from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
 from espnet_ser.provenance import data_identity, token_identity
 from espnet_ser.recipe import (
     DONE_FILE,
+    FROZEN_FILE,
     MODEL_FILE,
     TOKENS_FOLDER,
     read_fold,
@@ -37,7 +38,7 @@ STARTED_FILE = "started.json"
 ENVIRONMENT_FILE = "environment.json"
 """Where, when and with which versions a training has run."""
 
-OUTPUTS = (MODEL_FILE, "config.yaml", TOKENS_FOLDER, EPOCHS_FOLDER, EMBEDDINGS_FILE)
+OUTPUTS = (MODEL_FILE, FROZEN_FILE, "config.yaml", TOKENS_FOLDER, EPOCHS_FOLDER, EMBEDDINGS_FILE)
 """What a training leaves, apart from the models that a selection may choose."""
 
 MAY_CHANGE = {"trainable_layers", "skip_layer"}

@@ -10,7 +10,7 @@ import torch
 from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.loader import BatchFactory, UtteranceDataset
-from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+from espnet_ser.models.wav2vec2 import PART_SAMPLES, Wav2Vec2Encoder
 from espnet_ser.stamp import fingerprint
 
 CACHE_CHOICES = ("auto", "none", "cnn", "prefix")
@@ -61,7 +61,7 @@ def fill_cache(
         from tqdm import tqdm
 
         by_utt = {example.utt: example for example in missing}
-        batches = BatchFactory(UtteranceDataset(missing, {}), batch_size=16, shuffle=False).build_iter(epoch=0)
+        batches = BatchFactory(UtteranceDataset(missing, {}), batch_bins=PART_SAMPLES, shuffle=False).build_iter(epoch=0)
         encoder.to(device).eval()  # a model that has just been built is in training mode, all of it
         for utts, batch in tqdm(batches, desc=f"cache {cache.folder.name}", unit="batch", mininterval=5):
             frames, counts = encoder.outputs_at(cut, batch["speech"].to(device), batch["speech_lengths"].to(device))

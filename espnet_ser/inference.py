@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from espnet_ser.checkpoint import load_weights, read_weights
+from espnet_ser.checkpoint import load_weights, read_trained_weights
+from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.loader import BatchFactory, Labels, UtteranceDataset
 from espnet_ser.data.tokens import Tokenizer, collapse
 from espnet_ser.errors import InputError
 from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
-from espnet_ser.recipe import MODEL_FILE, TOKENS_FOLDER
+from espnet_ser.recipe import TOKENS_FOLDER
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
 
@@ -25,7 +26,7 @@ def load_model(folder: Path, device: str = "cpu", model_file: Path | None = None
     Args:
         folder: What stage 3 or 4 left for one fold.
         device: ``cpu``, ``cuda``, ...
-        model_file: Other weights than those after the last epoch.
+        model_file: What was trained as another epoch left it, not the last one.
 
     Raises:
         InputError: When a file is missing or damaged, or the weights do not fit.
@@ -35,10 +36,9 @@ def load_model(folder: Path, device: str = "cpu", model_file: Path | None = None
     args = read_config(folder)
     args.token_dir = str(folder / TOKENS_FOLDER)
     model = SERTask.build_untrained(args)
-    model_file = model_file or folder / MODEL_FILE
-    unused = load_weights(model, read_weights(model_file), source=model_file)
+    unused = load_weights(model, read_trained_weights(folder, model_file), source=folder)
     if unused:
-        raise InputError(f"{model_file}: holds parameters that config.yaml knows nothing of: {', '.join(unused[:5])}")
+        raise InputError(f"{folder}: holds parameters that config.yaml knows nothing of: {', '.join(unused[:5])}")
     return model.to(device).eval(), args
 
 
@@ -99,7 +99,7 @@ def predict(
     examples: Iterable[Example],
     labels: Labels,
     tokenizer: Tokenizer | None = None,
-    batch_size: int = 16,
+    batch_bins: int = 60 * SAMPLE_RATE,
     device: str = "cpu",
     progress: str | None = None,
 ) -> list[dict]:
@@ -110,7 +110,7 @@ def predict(
         examples: The utterances.
         labels: Class names of each utterance task.
         tokenizer: For the transcript.
-        batch_size: Utterances of like length in a batch; no effect on the result.
+        batch_bins: Samples in a batch, padding included; no effect on the result.
         device: Where the model is.
         progress: Title of a progress bar, or None for none.
 
@@ -121,7 +121,7 @@ def predict(
 
     examples = list(examples)
     by_utt = {example.utt: example for example in examples}
-    batches = BatchFactory(UtteranceDataset(examples, {}), batch_size, shuffle=False).build_iter(epoch=0)
+    batches = BatchFactory(UtteranceDataset(examples, {}), batch_bins=batch_bins, shuffle=False).build_iter(epoch=0)
     lines = {}
     for utts, batch in tqdm(batches, desc=progress, unit="batch", disable=None if progress else True, mininterval=5):
         outputs = model.logits(batch["speech"].to(device), batch["speech_lengths"].to(device))

@@ -20,7 +20,10 @@ SELECTED_FILE = "selected.json"
 """The stamp that stage 5 leaves beside a fold's predictions."""
 
 MODEL_FILE = "latest.pth"
-"""The weights after the last epoch (ESPnet's name)."""
+"""What was trained, after the last epoch (ESPnet's name)."""
+
+FROZEN_FILE = "frozen.pth"
+"""The weights that training does not change, written once: ``latest.pth`` and the epochs' files hold all others."""
 
 TOKENS_FOLDER = "tokens"
 """The tokenizer, beside the model that uses it."""
@@ -109,7 +112,7 @@ def trained_model_identity(folder: Path, stage: int) -> dict[str, str]:
     Raises:
         InputError: When the training has not finished, or its model is not what it left.
     """
-    model_files = (MODEL_FILE, "config.yaml")
+    model_files = (MODEL_FILE, FROZEN_FILE, "config.yaml")
     for name in (DONE_FILE, *model_files):
         if not (folder / name).is_file():
             raise InputError(f"{folder / name} is missing: run stage {stage}, which makes it")
@@ -180,7 +183,7 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     config = read_yaml_mapping(fold_folder / "config.yaml", missing="run stage 4, which makes it")
     names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "scheduler", "tasks", "trainable_layers", "skip_layer")
     names += ("reversed_tasks", "gradient_surgery", "aux_weight", "literal_eq")
-    names += ("scheduler_conf", "dropout", "encoder_conf", "cache_cut", "cache_dtype")
+    names += ("scheduler_conf", "dropout", "encoder_conf", "cache_cut", "cache_dtype", "use_amp", "use_tf32", "compile")
     encoder = encoder_name(Path(config["ssl"])) if config.get("ssl") else config["encoder"]
     return {"encoder": encoder, **{name: config[name] for name in names if name in config}}
 

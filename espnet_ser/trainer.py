@@ -15,13 +15,14 @@ from espnet2.torch_utils.device_funcs import to_device
 from espnet2.train.reporter import aggregate
 from espnet2.train.trainer import Trainer
 
+from espnet_ser.checkpoint import frozen_weights, without_frozen_weights
 from espnet_ser.errors import InputError
 from espnet_ser.gradient_probe import GRADIENTS_FILE
 from espnet_ser.history import HISTORY_FILE, append_record, read_history
 from espnet_ser.inference import decode, prediction_line
 from espnet_ser.models.losses import MAIN_TASK
 from espnet_ser.predictions import EMBEDDINGS_FILE, epoch_path, write_predictions
-from espnet_ser.recipe import MODEL_FILE
+from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE
 from espnet_ser.scoring import score
 from espnet_ser.selection import scores_without_each_speaker
 from espnet_ser.stamp import atomic_path
@@ -45,7 +46,9 @@ class SERTrainer(Trainer):
             InputError: When the checkpoint to go on from is damaged, or the gradients stopped being finite.
         """
         output_dir = Path(trainer_options.output_dir)
-        with atomic_torch_save():
+        with atomic_torch_save(), without_frozen_weights(model):
+            if is_first_rank(distributed_option):
+                torch.save(frozen_weights(model), output_dir / FROZEN_FILE)
             super().run(model=model, trainer_options=trainer_options, distributed_option=distributed_option, **kwargs)
         reached = max((record["epoch"] for record in read_history(output_dir)), default=0)
         if reached < trainer_options.max_epoch:
@@ -59,7 +62,7 @@ class SERTrainer(Trainer):
             # A run that was killed after its last checkpoint resumes with nothing to do: its last weights may not be there yet.
             last = output_dir / f"{trainer_options.max_epoch}epoch.pth"
             if not last.exists():
-                with atomic_torch_save():
+                with atomic_torch_save(), without_frozen_weights(model):
                     torch.save(model.state_dict(), last)
             link = output_dir / f".{MODEL_FILE}.link"
             link.unlink(missing_ok=True)

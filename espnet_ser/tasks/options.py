@@ -63,7 +63,6 @@ def try_options(args: Namespace) -> None:
     args = Namespace(**vars(args))
     for name, least in (
         ("max_epoch", 1),
-        ("batch_size", 1),
         ("num_workers", 0),
         ("accum_grad", 1),
         ("seed", 0),
@@ -79,6 +78,8 @@ def try_options(args: Namespace) -> None:
             raise InputError(f"--{name} must be 0 to 1, not {getattr(args, name)}")
     if not args.reversal_scale > 0:
         raise InputError(f"--reversal_scale must be above 0, not {args.reversal_scale}")
+    if args.recompute_above is not None and not args.recompute_above > 0:
+        raise InputError(f"--recompute_above must be above 0 (seconds), or none, not {args.recompute_above}")
     SERTask.complete(args)
     for kind, classes in (("optim", optim_classes), ("scheduler", scheduler_classes)):
         name, conf = getattr(args, kind), getattr(args, f"{kind}_conf")

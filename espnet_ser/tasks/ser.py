@@ -1,18 +1,22 @@
 """The ESPnet task: the only place where a configuration becomes objects."""
 
 import argparse
+import inspect
+import math
 from argparse import Namespace
 from pathlib import Path
 
+import torch
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import int_or_none, str2bool, str_or_none
+from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_none
 
 from espnet_ser.checkpoint import (
     build_encoder,
     load_pretrained_encoder,
     load_weights,
-    read_weights,
+    read_trained_weights,
 )
+from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.loader import BatchFactory, CachedFrames, Read, UtteranceDataset, collate, read_speech
@@ -27,9 +31,9 @@ from espnet_ser.models.losses import MAIN_TASK
 from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.provenance import describe_training_data, refuse_leak, refuse_shared_speech, verify_audio
-from espnet_ser.recipe import MODEL_FILE, TOKENS_FOLDER
+from espnet_ser.recipe import TOKENS_FOLDER
 from espnet_ser.selection import selection_criteria
-from espnet_ser.tasks.light_espnet import AbsTask
+from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
 from espnet_ser.trainer import SERTrainer
 
 GENDERS = ["f", "m"]
@@ -56,7 +60,7 @@ class SERTask(AbsTask):
         group.add_argument("--fold_by", default="session", choices=("session", "speaker"), help="what a fold holds out")
         group.add_argument("--token_dir", type=str_or_none, help="folder with the fold's token list (asr)")
         group.add_argument(
-            "--batch_jitter", type=float, default=0.1, help="noise on the log lengths that batches are sorted by"
+            "--batch_jitter", type=float, default=0.03, help="noise on the log lengths that batches are sorted by"
         )
 
         group = parser.add_argument_group("Model")
@@ -95,6 +99,14 @@ class SERTask(AbsTask):
         )
         group.add_argument("--cache_dir", type=str_or_none, help="where caches lie; without it nothing is cached")
         group.add_argument("--cache_dtype", default="float16", choices=("float16", "float32"), help="precision of caches")
+        group.add_argument(
+            "--recompute_above",
+            type=float_or_none,
+            default=160.0,
+            help="seconds of audio in a batch, padding included, above which trained layers are computed again in the backward "
+            "pass, a part of the batch at a time, instead of kept: less memory, more time; none: never",
+        )
+        group.add_argument("--compile", type=str2bool, default=False, help="compile the Transformer layers (torch.compile)")
 
         group = parser.add_argument_group("Filled in by training, kept in config.yaml")
         group.add_argument("--cache_cut", type=str_or_none, help="what the cache holds")
@@ -104,6 +116,7 @@ class SERTask(AbsTask):
         group.add_argument("--labels", action=NestedDictAction, help="class names of each utterance task")
         group.add_argument("--token_list", nargs="+", help="the vocabulary of CTC, blank first")
         group.add_argument("--trained_on", action=NestedDictAction, help="sessions, speakers and number of training utterances")
+        parser.set_defaults(use_tf32=True)
         # Models are kept by the criteria of the selections, which follow from the held-out speakers.
         parser.set_defaults(best_model_criterion=[], keep_nbest_models=[1], resume=True)
         parser.set_defaults(use_matplotlib=False, use_tensorboard=False, num_att_plot=0)
@@ -130,6 +143,11 @@ class SERTask(AbsTask):
         if not set(args.reversed_tasks) <= set(args.tasks) & {"gender", "style"}:
             raise InputError("--reversed_tasks may name gender and style, where they are among --tasks")
         refuse_selection(args)
+        for mode in ("train", "valid"):
+            batch_limits(args, mode)
+        if args.use_amp and args.ngpu == 0:
+            raise InputError("--use_amp true: mixed precision needs a GPU; --ngpu is 0")
+        args.use_tf32 = args.use_tf32 and args.ngpu > 0 and not args.use_amp  # ESPnet takes one of the two
         args.optim_conf, args.scheduler_conf = _with_numbers(args.optim_conf), _with_numbers(args.scheduler_conf)
         if args.train_dir is None or args.valid_dir is None:
             raise InputError("--train_dir and --valid_dir are both needed")
@@ -173,7 +191,20 @@ class SERTask(AbsTask):
         if getattr(args, "gradient_every", 0):
             norm_last = bool((args.encoder_config or {}).get("do_stable_layer_norm"))
             model.probe = GradientProbe(model.shared_and_own_parameters()[0], args.gradient_every, norm_last)
+        if getattr(args, "compile", False) and isinstance(model.encoder, Wav2Vec2Encoder):
+            for layer in model.encoder.wav2vec2.encoder.layers:
+                layer.compile(dynamic=True)
         return model
+
+    @classmethod
+    def build_optimizers(cls, args: Namespace, model: SERModel) -> list[torch.optim.Optimizer]:
+        """The optimiser, in one kernel where it has such a one and the user does not say otherwise."""
+        optim_class = optim_classes.get(args.optim)
+        has_fused = optim_class is not None and "fused" in inspect.signature(optim_class).parameters
+        chosen = {"fused", "foreach", "differentiable"} & args.optim_conf.keys()
+        if has_fused and not chosen and {parameter.device.type for parameter in model.parameters()} <= {"cpu", "cuda"}:
+            args = Namespace(**{**vars(args), "optim_conf": {**args.optim_conf, "fused": True}})
+        return super().build_optimizers(args, model)
 
     @classmethod
     def load_initial_weights(cls, model: SERModel, args: Namespace) -> None:
@@ -183,11 +214,10 @@ class SERTask(AbsTask):
             InputError: When the weights are damaged or do not fit the model.
         """
         if getattr(args, "stage1_dir", None) is not None:
-            path = Path(args.stage1_dir) / MODEL_FILE
-            weights = read_weights(path)
+            weights = read_trained_weights(Path(args.stage1_dir))
             known = {name.split(".")[1] for name in weights if name.startswith("heads.")}
             fresh = [f"heads.{task}." for task in model.tasks if task not in known]
-            load_weights(model, weights, fresh=fresh, source=path)
+            load_weights(model, weights, fresh=fresh, source=args.stage1_dir)
         elif getattr(args, "ssl", None) is not None:
             load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
 
@@ -230,6 +260,7 @@ class SERTask(AbsTask):
                 tap_layer=args.skip_layer if "gender" in args.tasks else None,
                 normalize_waveform=args.normalize_waveform,
                 frozen_dropout=args.frozen_dropout,
+                keep_frames=_num_frames(wav2vec2.config, getattr(args, "recompute_above", None)),
             )
         except ValueError as error:
             raise InputError(str(error)) from error
@@ -252,14 +283,13 @@ class SERTask(AbsTask):
         """The batches of ``train`` or ``valid``."""
         distributed = distributed_option.distributed
         examples = read_datadir(args.train_dir if mode == "train" else args.valid_dir)
-        batch_size = args.batch_size if mode == "train" or args.valid_batch_size is None else args.valid_batch_size
         read: Read = read_speech
         if args.cache_cut is not None:
             cache = FrameCache(Path(args.cache_folder), args.cache_dtype)
             read = CachedFrames(cache, args.cache_cut, examples, "cuda" if args.ngpu > 0 else "cpu")
         return BatchFactory(
             UtteranceDataset(examples, args.labels, cls.build_tokenizer(args), read),
-            batch_size,
+            **batch_limits(args, mode),
             seed=args.seed,
             jitter=args.batch_jitter,
             shuffle=mode == "train",
@@ -291,6 +321,32 @@ class SERTask(AbsTask):
         return ("emotion", "gender", "style", "text")
 
 
+def batch_limits(args: Namespace, mode: str) -> dict[str, int]:
+    """How large batches are, as ESPnet's options say it: ``batch_size`` utterances, or ``batch_bins`` samples.
+
+    Args:
+        args: ``batch_type`` is ``folded``, for a number of utterances, or ``numel``, for one of samples, padding included.
+        mode: ``valid`` may have limits of its own.
+
+    Raises:
+        InputError: For another type of batches, or an empty batch.
+    """
+    types = {"folded": "batch_size", "numel": "batch_bins"}
+
+    def option(name: str):
+        own = getattr(args, f"valid_{name}") if mode == "valid" else None
+        return getattr(args, name) if own is None else own
+
+    batch_type = option("batch_type")
+    if batch_type not in types:
+        raise unknown_name("batch type", batch_type, types, where="--batch_type")
+    limit = types[batch_type]
+    value = option(limit)
+    if type(value) is not int or value < 1:
+        raise InputError(f"--{limit} must be a whole number from 1, not {value!r}")
+    return {limit: value}
+
+
 def refuse_selection(args: Namespace) -> None:
     """Refuses what would let the held-out fold choose the epoch or the learning rate, or load weights unchecked.
 
@@ -303,6 +359,10 @@ def refuse_selection(args: Namespace) -> None:
         raise InputError(f"--scheduler {args.scheduler}: the held-out fold would choose the learning rate; take another one")
     if args.init_param:
         raise InputError("--init_param: nobody knows what those weights have heard; give --ssl, or train stage 1")
+
+
+def _num_frames(config, seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * SAMPLE_RATE / math.prod(config.conv_stride))
 
 
 def _with_numbers(conf: dict) -> dict:

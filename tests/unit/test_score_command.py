@@ -70,7 +70,8 @@ class Folds:
         run = {**config, "seed": seed, "ssl": "/encoders/tiny", "tasks": ["emotion" if stage == "ser" else "asr"]}
         run |= {"train_dir": str(self.data(fold) / train_set), "trained_on": describe_training_data(train)}
         (folder / "config.yaml").write_text(yaml.safe_dump(run))
-        (folder / "latest.pth").write_text(f"{stage} {fold} {weights}")
+        for name in ("latest.pth", "frozen.pth"):
+            (folder / name).write_text(f"{name} {stage} {fold} {weights}")
         two_stages = stage == "ser" and "__" in self.system
         inputs = {
             "config": config,
@@ -80,7 +81,7 @@ class Folds:
             "tokens": {"tokens.txt": fold} if stage == "stage1" else None,
             "stage1": trained_model_identity(self.folder(fold, "stage1"), stage=3) if two_stages else None,
         }
-        outputs = [folder / name for name in ("latest.pth", "config.yaml", "epochs")]
+        outputs = [folder / name for name in ("latest.pth", "frozen.pth", "config.yaml", "epochs")]
         Stamp(folder / "done.json").write(inputs, outputs)
 
     @staticmethod

@@ -50,7 +50,7 @@ def test_scores_of_an_epoch_are_exact_and_not_means_over_batches(trained):
 def test_predictions_do_not_depend_on_the_batch_size(trained):
     model, args = trained.model(SYSTEM)
     test = read_datadir(trained.datadir / "fold1" / "test")
-    one, all_together = predict(model, test, args.labels, batch_size=1), predict(model, test, args.labels, batch_size=64)
+    one, all_together = predict(model, test, args.labels, batch_bins=1), predict(model, test, args.labels)
     for a, b in zip(one, all_together, strict=True):
         assert a["utt"] == b["utt"]
         assert a["scores"] == pytest.approx(b["scores"], abs=1e-5)
@@ -215,3 +215,43 @@ def test_default_configuration_stands_alone():
     assert config["tasks"] == ["emotion"]
     assert config["best_model_criterion"] == []
     json.dumps(config)
+
+
+def test_compiled_layers_train_as_others_do(recipe, monkeypatch):
+    compiled = []
+    compile_layer = torch.nn.Module.compile
+
+    def compile_without_generating_code(layer, **options):
+        compiled.append(layer)
+        compile_layer(layer, **options, backend="aot_eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_without_generating_code)
+    recipe.train("ser", "--tag", "plain", system="stl")
+    recipe.train("ser", "--tag", "compiled", "--args", "--compile true", system="stl")
+    assert len(compiled) == 6
+    plain, of_compiled = (read_history(recipe.root / "exp" / f"stl_{tag}" / "fold1") for tag in ("plain", "compiled"))
+    for one, other in zip(plain, of_compiled, strict=True):
+        assert one["train"]["loss"] == pytest.approx(other["train"]["loss"], abs=1e-3)
+    assert load_model(recipe.root / "exp" / "stl_compiled" / "fold1")[0].tasks == ["emotion"]
+
+
+def test_what_is_frozen_is_written_once(recipe):
+    for system, trained in (("stl_n0", "heads."), ("stl_n8", ("heads.", "encoder.wav2vec2.encoder.layers."))):
+        recipe.train("ser", system=system)
+        folder = recipe.root / "exp" / system / "fold1"
+        every, frozen = (torch.load(folder / name, weights_only=True) for name in ("2epoch.pth", "frozen.pth"))
+        assert every
+        assert all(name.startswith(trained) for name in every)
+        assert torch.load(folder / "checkpoint.pth", weights_only=False)["model"].keys() == every.keys()
+        assert frozen.keys().isdisjoint(every)
+        assert frozen.keys() | every.keys() == load_model(folder)[0].state_dict().keys()
+
+
+def test_a_model_whose_frozen_part_was_changed_is_no_longer_what_was_trained(recipe, capsys):
+    recipe.train("stage1")
+    frozen = recipe.root / "exp/stage1/asr_gender_skip/fold1/frozen.pth"
+    weights = torch.load(frozen, weights_only=True)
+    torch.save({name: tensor + 1 for name, tensor in weights.items()}, frozen)
+    assert "output frozen.pth: changed since it was written" in refused(capsys, "ser", call=recipe.train)
+    frozen.unlink()
+    assert "frozen.pth is missing" in refused(capsys, "ser", call=recipe.train)
