@@ -7,10 +7,12 @@ STAGES = {
     "stage2": "stage 2: emotion, upper 8 layers",
     "full": "single stage: emotion, all layers",
     "n0": "n = 0: emotion, no layer",
+    "inference": "inference: emotion",
 }
-"""What is trained, on the paper's scale of 12 layers."""
+"""What is trained, on the paper's scale of 12 layers, or done with what was trained."""
 
 SYSTEMS = {"stage1": "asr_gender_skip__ser", "stage2": "asr_gender_skip__ser", "full": "stl", "n0": "stl_n0"}
+SYSTEMS["inference"] = "stl"
 """The system of ``conf/systems`` that a stage is one of."""
 
 
@@ -20,7 +22,7 @@ class Row:
 
     Attributes:
         kind: The module whose ``Trainer`` it is: ``plain``, ``speechbrain_recipe``, ``espnet_cls`` or ``ours``; ``filling``
-            fills a cache.
+            fills a cache; ``bare_forward`` and ``our_inference`` train nothing.
         stage: One of :data:`STAGES`.
         title: Who and how.
         cut: Where a cache cuts the encoder, if one does.
@@ -47,6 +49,8 @@ ROWS = {
     "ours_stage2": Row("ours", "stage2", "ours, layer m cached", "prefix"),
     "ours_full": Row("ours", "full", "ours, CNN cached", "cnn"),
     "ours_n0": Row("ours", "n0", "ours, means cached", "pooled"),
+    "bare_forward": Row("bare_forward", "inference", "transformers' encoder, forward alone"),
+    "our_inference": Row("our_inference", "inference", "ours, from files to predictions"),
 }
 """By name, in the order in which they are run: the hungriest first, and each cache filled before it is read."""
 
@@ -59,6 +63,12 @@ GOALS = {
     "n0": ("ours_n0", "plain_n0", 50.0),
 }
 """Stage -> ours, theirs, and how many times their utterances per second ours is meant to reach."""
+
+INFERENCE_GOAL = ("our_inference", "bare_forward", 1.2)
+"""Ours, the least that must be done, and how many times its time ours is meant to take at most."""
+
+STARTUP_GOAL = 1.5
+"""How many times the floor's time a training is meant to take to its first step at most."""
 
 MEMORY_GOAL = 0.6
 """What ours is meant to need at most of theirs."""

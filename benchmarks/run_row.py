@@ -91,6 +91,8 @@ def measure(job: dict) -> None:
 
 def flops_of(job: dict, row: Row, num_samples: int) -> float:
     """The floor of one utterance."""
+    if row.stage == "inference":
+        return filling_flops(job["config"], num_samples, 0, "pooled")
     count = filling_flops if row.kind == "filling" else floor_flops
     return count(job["config"], num_samples, job["model"]["trainable_layers"], row.cut)
 

@@ -20,6 +20,7 @@ BATCH_SIZES = (16, 8, 4, 2, 1)
 CORPUS_SIZES = (500, 1000, 2000, 5000, 10000)
 NUM_CORPUS_UTTS = 5531
 MEMORY_TO_SPARE_GB = 0.5
+OTHER_ROWS = ("startup", "scaling")
 
 
 def get_parser() -> CommandParser:
@@ -29,7 +30,7 @@ def get_parser() -> CommandParser:
         description=__doc__,
         epilog="example: python benchmarks/speed.py --peers_python ~/peers/bin/python --output benchmarks/results",
     )
-    parser.add_argument("--rows", nargs="+", default=[*ROWS, "scaling"], help=f"some of {', '.join(ROWS)}, scaling")
+    parser.add_argument("--rows", nargs="+", default=[*ROWS, *OTHER_ROWS], help=f"some of {', '.join([*ROWS, *OTHER_ROWS])}")
     parser.add_argument("--batch_size", default="auto", help="auto: 16, or the largest below that fits every row")
     parser.add_argument("--steps", type=int, default=3, help="of an epoch's batches, spread over all lengths; 0 for all")
     parser.add_argument("--num_utts", type=int, default=NUM_CORPUS_UTTS, help="of the corpus whose epoch it is")
@@ -66,8 +67,8 @@ def check(args) -> None:
         InputError: Names the option.
     """
     for name in args.rows:
-        if name not in (*ROWS, "scaling"):
-            raise unknown_name("row", name, [*ROWS, "scaling"], where="--rows")
+        if name not in (*ROWS, *OTHER_ROWS):
+            raise unknown_name("row", name, [*ROWS, *OTHER_ROWS], where="--rows")
     if args.batch_size != "auto" and not (args.batch_size.isdecimal() and int(args.batch_size) > 0):
         raise InputError(f"--batch_size must be a whole number from 1, or auto, not {args.batch_size}")
     if args.device == "cpu" and args.dtype == "bf16":
@@ -113,7 +114,7 @@ class Benchmark:
             if "failure" in made:
                 raise InputError(f"cannot make the encoder: {made['failure']}")
         report = {"command": command, "environment": before["environment"], "settings": self.job, "too_large": []}
-        report |= {"flops_per_s": before["flops_per_s"], "rows": {}, "scaling": []}
+        report |= {"flops_per_s": before["flops_per_s"], "rows": {}, "startup": {}, "scaling": []}
         sizes = BATCH_SIZES if args.batch_size == "auto" else (int(args.batch_size),)
         for batch_size in sizes:
             self.job["batch_size"] = batch_size
@@ -121,6 +122,10 @@ class Benchmark:
             if too_large is None:
                 break
             report["too_large"].append({"batch_size": batch_size, **too_large})
+        if "startup" in args.rows:
+            report["startup"] = run_job("startup.py", {**self.job, "device": "cpu"}, sys.executable, self.work / "startup-job")
+            if "failure" in report["startup"]:
+                raise InputError(f"start-up cannot be measured: {report['startup']['failure']}")
         for num_utts in CORPUS_SIZES if "scaling" in args.rows else ():
             job = {**self.job, "num_utts": num_utts, "device": "cpu"}
             report["scaling"].append(run_job("scaling.py", job, sys.executable, self.work / "scaling"))

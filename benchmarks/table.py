@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from rows import GOALS, MEMORY_GOAL, ROWS, STAGES
+from rows import GOALS, INFERENCE_GOAL, MEMORY_GOAL, ROWS, STAGES, STARTUP_GOAL
 
 from espnet_ser.report.grid import MISSING, Grid, code_markdown, grid_markdown, text_markdown
 
@@ -24,6 +24,8 @@ def report_markdown(report: Mapping) -> str:
         sections.append(f"At a batch size of {large['batch_size']}, {_title(large['row'])} {large['failure']}.")
     if lines := [*_goal_lines(report["rows"]), *_peer_lines(report["rows"])]:
         sections.append("## Ours against theirs\n\n" + _bullets(lines))
+    if report["startup"]:
+        sections.append(f"## Start-up\n\n{_startup_text()}\n\n{grid_markdown(_startup_grid(report['startup']))}")
     if lines := [*_filling_lines(report["rows"]), *_hours_lines(report["rows"])]:
         sections.append(f"## What a corpus costs\n\n{_bullets(lines)}")
     if report["scaling"]:
@@ -92,6 +94,10 @@ def _goal_lines(rows: Mapping) -> Iterable[str]:
             )
             faster = rate_of(mine) / rate_of(other)
             yield f"{STAGES[stage]}: {faster:.1f} times the plain loop's utterances per second (aim: {goal:g}), {memory}"
+    ours, bare, goal = INFERENCE_GOAL
+    if "seconds" in rows.get(ours, {}) and "seconds" in rows.get(bare, {}):
+        slower = rate_of(rows[bare]) / rate_of(rows[ours])
+        yield f"{STAGES['inference']}: {slower:.2f} times the real-time factor of the encoder's forward pass (aim: {goal:g})"
     if rows:
         yield f"Of peak memory the aim is {MEMORY_GOAL:g}; what is loaded before training begins is part of it."
 
@@ -132,6 +138,23 @@ def _hours_lines(rows: Mapping) -> Iterable[str]:
     if {"stage1", "stage2"} <= hours.keys():
         table = 5 * (4 * hours["stage1"] + 10 * hours["stage2"])
         yield f"Table 3 (five folds of four stage-1 models and ten systems), at these two rates: {table:.3g} h"
+
+
+def _startup_text() -> str:
+    return (
+        "From launch until the model is given its first batch, of a corpus of eight utterances; the floor is to import torch "
+        f"and transformers and to load the encoder (aim: {STARTUP_GOAL:g} times that). With caches, the first of three runs "
+        "fills them. The fastest run of each, by the clock and in the time of all cores."
+    )
+
+
+def _startup_grid(commands: Mapping) -> Grid:
+    floor = commands["floor"]
+    rows = [
+        (name, f"{times['seconds']:.1f}", f"{times['cpu_seconds']:.1f}", *(f"{times[k] / floor[k]:.2f}" for k in floor))
+        for name, times in commands.items()
+    ]
+    return Grid("", ("command", "s", "CPU s", "of the floor's s", "of its CPU s"), tuple(rows))
 
 
 def _scaling_text() -> str:

@@ -17,6 +17,9 @@ from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
 from espnet_ser.recipe import TOKENS_FOLDER
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
+BATCH_SAMPLES = 60 * SAMPLE_RATE
+"""Samples in a batch of utterances that are predicted, padding included."""
+
 
 def load_model(folder: Path, device: str = "cpu", model_file: Path | None = None) -> tuple[SERModel, Namespace]:
     """A trained model, in eval mode, and the configuration it was trained with.
@@ -99,7 +102,7 @@ def predict(
     examples: Iterable[Example],
     labels: Labels,
     tokenizer: Tokenizer | None = None,
-    batch_bins: int = 60 * SAMPLE_RATE,
+    batch_bins: int = BATCH_SAMPLES,
     device: str = "cpu",
     progress: str | None = None,
 ) -> list[dict]:
