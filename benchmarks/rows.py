@@ -11,8 +11,13 @@ STAGES = {
 }
 """What is trained, on the paper's scale of 12 layers, or done with what was trained."""
 
-SYSTEMS = {"stage1": "asr_gender_skip__ser", "stage2": "asr_gender_skip__ser", "full": "stl", "n0": "stl_n0"}
-SYSTEMS["inference"] = "stl"
+SYSTEMS = {
+    "stage1": "asr_gender_skip__ser",
+    "stage2": "asr_gender_skip__ser",
+    "full": "stl",
+    "n0": "stl_n0",
+    "inference": "stl",
+}
 """The system of ``conf/systems`` that a stage is one of."""
 
 
@@ -36,23 +41,23 @@ class Row:
 
 ROWS = {
     "plain_stage1": Row("plain", "stage1", "plain transformers loop"),
+    "ours_stage1_live": Row("ours", "stage1", "ours, live"),
+    "fill_cnn": Row("filling", "stage1", "ours, filling the cache of the CNN's output", "cnn"),
+    "ours_stage1": Row("ours", "stage1", "ours, CNN cached", "cnn"),
+    "plain_stage2": Row("plain", "stage2", "plain transformers loop"),
+    "ours_stage2_live": Row("ours", "stage2", "ours, live"),
+    "fill_prefix": Row("filling", "stage2", "ours, filling the cache of layer m's output", "prefix"),
+    "ours_stage2": Row("ours", "stage2", "ours, layer m cached", "prefix"),
     "speechbrain": Row("speechbrain_recipe", "full", "SpeechBrain's IEMOCAP recipe"),
     "espnet_cls": Row("espnet_cls", "full", "ESPnet's classification task, S3PRL front end"),
-    "plain_stage2": Row("plain", "stage2", "plain transformers loop"),
-    "plain_n0": Row("plain", "n0", "plain transformers loop"),
-    "ours_stage1_live": Row("ours", "stage1", "ours, live"),
-    "ours_stage2_live": Row("ours", "stage2", "ours, live"),
-    "fill_cnn": Row("filling", "stage1", "ours, filling the cache of the CNN's output", "cnn"),
-    "fill_prefix": Row("filling", "stage2", "ours, filling the cache of layer m's output", "prefix"),
-    "fill_pooled": Row("filling", "n0", "ours, filling the cache of means", "pooled"),
-    "ours_stage1": Row("ours", "stage1", "ours, CNN cached", "cnn"),
-    "ours_stage2": Row("ours", "stage2", "ours, layer m cached", "prefix"),
     "ours_full": Row("ours", "full", "ours, CNN cached", "cnn"),
+    "plain_n0": Row("plain", "n0", "plain transformers loop"),
+    "fill_pooled": Row("filling", "n0", "ours, filling the cache of means", "pooled"),
     "ours_n0": Row("ours", "n0", "ours, means cached", "pooled"),
     "bare_forward": Row("bare_forward", "inference", "transformers' encoder, forward alone"),
     "our_inference": Row("our_inference", "inference", "ours, from files to predictions"),
 }
-"""By name, in the order in which they are run: the hungriest first, and each cache filled before it is read."""
+"""By name, in the order in which they are run: in each stage the hungriest first, and its cache filled before it is read."""
 
 PEERS = ("speechbrain_recipe", "espnet_cls")
 """Kinds that run with ``--peers_python``."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from process import available_gb, run_job
-from rows import PEERS, ROWS
+from rows import PEERS, ROWS, STAGES
 from table import report_markdown
 
 from espnet_ser.bin.parser import CommandParser
@@ -31,7 +31,7 @@ def get_parser() -> CommandParser:
         epilog="example: python benchmarks/speed.py --peers_python ~/peers/bin/python --output benchmarks/results",
     )
     parser.add_argument("--rows", nargs="+", default=[*ROWS, *OTHER_ROWS], help=f"some of {', '.join([*ROWS, *OTHER_ROWS])}")
-    parser.add_argument("--batch_size", default="auto", help="auto: 16, or the largest below that fits every row")
+    parser.add_argument("--batch_size", default="auto", help="auto: 16, or the largest below that fits a stage's rows")
     parser.add_argument("--steps", type=int, default=3, help="of an epoch's batches, spread over all lengths; 0 for all")
     parser.add_argument("--num_utts", type=int, default=NUM_CORPUS_UTTS, help="of the corpus whose epoch it is")
     parser.add_argument("--memory", default="steps", choices=("steps", "epoch"), help="epoch: add the epoch's largest batch")
@@ -115,38 +115,43 @@ class Benchmark:
                 raise InputError(f"cannot make the encoder: {made['failure']}")
         report = {"command": command, "environment": before["environment"], "settings": self.job, "too_large": []}
         report |= {"flops_per_s": before["flops_per_s"], "rows": {}, "startup": {}, "scaling": []}
-        sizes = BATCH_SIZES if args.batch_size == "auto" else (int(args.batch_size),)
-        for batch_size in sizes:
-            self.job["batch_size"] = batch_size
-            too_large = self._run_rows(report, stop_at_too_large=batch_size != sizes[-1])
-            if too_large is None:
-                break
-            report["too_large"].append({"batch_size": batch_size, **too_large})
+        for stage in STAGES:
+            self._run_stage(stage, report)
         if "startup" in args.rows:
-            report["startup"] = run_job("startup.py", {**self.job, "device": "cpu"}, sys.executable, self.work / "startup-job")
+            job = {**self.job, "device": "cpu"}
+            report["startup"] = run_job("startup.py", job, sys.executable, self.work / "startup-job")
             if "failure" in report["startup"]:
                 raise InputError(f"start-up cannot be measured: {report['startup']['failure']}")
         for num_utts in CORPUS_SIZES if "scaling" in args.rows else ():
-            job = {**self.job, "num_utts": num_utts, "device": "cpu"}
+            job = {**self.job, "num_utts": num_utts, "device": "cpu", "batch_size": BATCH_SIZES[0]}
             report["scaling"].append(run_job("scaling.py", job, sys.executable, self.work / "scaling"))
         # The machine may have had other work at one of the two times: the faster one is what it can do.
         report["flops_per_s"] = max(report["flops_per_s"], self._measure_machine()["flops_per_s"])
         write_json(args.output, report)
         return report
 
-    def _run_rows(self, report: dict, stop_at_too_large: bool) -> dict | None:
-        """All rows at one batch size; the first that does not fit into memory ends it, if so asked, and is returned."""
-        report["rows"] = {}
-        for name in self.wanted:
-            print(f"batches of {self.job['batch_size']}, {name} ...", end=" ", flush=True)
-            python = self.args.peers_python if ROWS[name].kind in PEERS else sys.executable
-            result = report["rows"][name] = run_job("run_row.py", {**self.job, "row": name}, python, self.work / name)
-            speed = f"{result['utterances'] / result['seconds']:.3g} utterances/s" if "seconds" in result else ""
-            print(", ".join(filter(None, [speed, result.get("failure")])), flush=True)
-            write_json(self.args.output, report)
-            if stop_at_too_large and result.get("out_of_memory"):
-                return {"row": name, "failure": result["failure"]}
-        return None
+    def _run_stage(self, stage: str, report: dict) -> None:
+        """A stage's rows, all at the largest batch size at which none of them needs too much memory."""
+        names = [name for name in self.wanted if ROWS[name].stage == stage]
+        sizes = BATCH_SIZES if self.args.batch_size == "auto" else (int(self.args.batch_size),)
+        for batch_size in sizes:
+            for name in names:
+                result = self._run_row(name, batch_size)
+                report["rows"][name] = {**result, "batch_size": batch_size}
+                write_json(self.args.output, report)
+                if result.get("out_of_memory") and batch_size != sizes[-1]:
+                    report["too_large"].append({"batch_size": batch_size, "row": name, "failure": result["failure"]})
+                    break
+            else:
+                return
+
+    def _run_row(self, name: str, batch_size: int) -> dict:
+        print(f"batches of {batch_size}, {name} ...", end=" ", flush=True)
+        python = self.args.peers_python if ROWS[name].kind in PEERS else sys.executable
+        result = run_job("run_row.py", {**self.job, "row": name, "batch_size": batch_size}, python, self.work / name)
+        speed = f"{result['utterances'] / result['seconds']:.3g} utterances/s" if "seconds" in result else ""
+        print(", ".join(filter(None, [speed, result.get("failure")])), flush=True)
+        return result
 
     def _measure_machine(self) -> dict:
         machine = run_job("machine.py", self.job, sys.executable, self.work / "machine")

@@ -44,26 +44,28 @@ def _introduction(report: Mapping) -> str:
     settings = report["settings"]
     of_epoch = f"{settings['steps']} steps that stand for an epoch" if settings["steps"] else "one epoch"
     return (
-        f"Batches of {settings['batch_size']}, {settings['dtype']}, {settings['device']}, {settings['threads']} threads; "
-        f"{of_epoch} of {settings['num_utts']} utterances of noise, their lengths a seeded log-normal with IEMOCAP's mean and "
-        f"median. Padding: seconds computed over seconds of audio, of these steps (of the whole epoch). Peak: of the process "
+        f"In {settings['dtype']} on the {settings['device']}, {settings['threads']} threads; the rows of a stage have the same "
+        f"batch size; {of_epoch} of {settings['num_utts']} utterances of noise, their lengths a seeded log-normal with IEMOCAP's "
+        f"mean and median. Padding: seconds computed over seconds of audio, of these steps (of the whole epoch). Peak: of the process "
         f"(on a GPU, of its tensors) over these steps; before: when training began. Floor: operations that must be done, over "
         f"the fastest matrix products that this machine showed in this run; its share of the time is what is left of it."
     )
 
 
 def _rows_grid(report: Mapping) -> Grid:
-    header = ["stage", "who", "utterances/s", "audio s/s", "padding", "peak GB", "before GB", "TFLOP/s", "share of floor"]
+    header = ["stage", "who", "batch", "utterances/s", "audio s/s", "padding", "peak GB", "before GB", "TFLOP/s"]
+    header.append("share of floor")
     with_epoch = any("epoch_gb" in row for row in report["rows"].values())
     if with_epoch:
-        header.insert(6, "peak GB, largest batch")
+        header.insert(7, "peak GB, largest batch")
     rows = []
     for name in sorted(report["rows"], key=lambda name: list(STAGES).index(ROWS[name].stage)):
         row = report["rows"][name]
-        cells = [MISSING] * 7
+        cells = [MISSING] * 8
         if "seconds" in row:
             rate = row["flops"] / row["seconds"]
             cells = [
+                MISSING if ROWS[name].stage == "inference" else str(row["batch_size"]),
                 f"{rate_of(row):.3g}",
                 f"{row['audio_s'] / row['seconds']:.3g}",
                 MISSING if ROWS[name].kind == "filling" else f"{row['padding_of_steps']:.2f} ({row['padding_of_epoch']:.2f})",
@@ -73,7 +75,7 @@ def _rows_grid(report: Mapping) -> Grid:
                 f"{100 * rate / report['flops_per_s']:.0f} %" if rate else MISSING,
             ]
         if with_epoch:
-            cells.insert(4, f"{row['epoch_gb']:.2f}" if "epoch_gb" in row else MISSING)
+            cells.insert(5, f"{row['epoch_gb']:.2f}" if "epoch_gb" in row else MISSING)
         rows.append((ROWS[name].stage, ROWS[name].title, *cells))
     return Grid("", tuple(header), tuple(rows))
 
@@ -106,7 +108,7 @@ def _peer_lines(rows: Mapping) -> Iterable[str]:
     for peer in ("speechbrain", "espnet_cls"):
         if "seconds" in rows.get(peer, {}):
             speeds = [
-                f"{_title(name)} {rate_of(row) / rate_of(rows[peer]):.1f}"
+                f"{_title(name)} {rate_of(row) / rate_of(rows[peer]):.2g}"
                 for name, row in rows.items()
                 if ROWS[name].kind == "ours" and "seconds" in row
             ]
