@@ -71,6 +71,7 @@ class Trainer:
         args.encoder_conf = {"output_size": dim, "num_blocks": 0, "input_layer": "linear", "attention_heads": 4}
         args.optim_conf = settings["optim_conf"]
         model = CLSTask.build_model(args).to(job["device"])
+        model.frontend.upstream.upstream.model.config.layerdrop = 0.0  # S3PRL stops where a layer is left out
         for name, parameter in model.named_parameters():
             if name.startswith(tuple(args.freeze_param)):
                 parameter.requires_grad = False

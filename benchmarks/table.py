@@ -45,8 +45,8 @@ def _introduction(report: Mapping) -> str:
     of_epoch = f"{settings['steps']} steps that stand for an epoch" if settings["steps"] else "one epoch"
     return (
         f"In {settings['dtype']} on the {settings['device']}, {settings['threads']} threads; the rows of a stage have the same "
-        f"batch size; {of_epoch} of {settings['num_utts']} utterances of noise, their lengths a seeded log-normal with the "
-        f"mean and median of IEMOCAP's. Padding: seconds computed over seconds of audio, of these steps (of the whole epoch). "
+        f"batch size; {of_epoch} of {settings['num_utts']} utterances of noise, their lengths distributed as "
+        f"IEMOCAP's. Padding: seconds computed over seconds of audio, of these steps (of the whole epoch). "
         f"Peak: of the process (on a GPU, of its tensors) over these steps; before: when training began. Floor: operations "
         f"that must be done, over the fastest matrix products that this machine showed in this run; its share of the time is "
         f"what is left of it."

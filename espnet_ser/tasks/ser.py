@@ -102,7 +102,7 @@ class SERTask(AbsTask):
         group.add_argument(
             "--recompute_above",
             type=float_or_none,
-            default=160.0,
+            default=120.0,
             help="seconds of audio in a batch, padding included, above which trained layers are computed again in the backward "
             "pass, a part of the batch at a time, instead of kept: less memory, more time; none: never",
         )
