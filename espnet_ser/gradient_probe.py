@@ -38,6 +38,14 @@ class GradientProbe:
             self._records.append({"step": self._step + 1, "cosines": cosines})
         self._step += 1
 
+    def state_dict(self) -> dict:
+        """Where it is within an epoch, as plain values."""
+        return {"step": self._step, "records": self._records}
+
+    def load_state_dict(self, state: Mapping) -> None:
+        """Goes on from there."""
+        self._step, self._records = state["step"], list(state["records"])
+
     def take(self) -> list[dict]:
         """The measurements since the last call; steps count anew from here."""
         records, self._records, self._step = self._records, [], 0

@@ -84,6 +84,11 @@ def system_folder(expdir: Path, name: str, tag: str = "") -> Path:
     return expdir / f"{name}{_suffix(tag)}"
 
 
+def epoch_model(folder: Path, epoch: int) -> Path:
+    """Where a training leaves what was trained as it was after an epoch, if it keeps that (ESPnet's name)."""
+    return folder / f"{epoch}epoch.pth"
+
+
 def trained_folds(folder: Path, asked: str = "") -> dict[str, Path]:
     """The folds below a system's folder, by name, in order; ``fold1.superseded-1``, which a rerun moved aside, is none.
 

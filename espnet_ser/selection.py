@@ -9,6 +9,7 @@ and is shown to be compared with those. Of epochs that score the same, the earli
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from espnet_ser.recipe import epoch_model
 from espnet_ser.scoring import unweighted_accuracy
 from espnet_ser.stamp import file_sha256
 
@@ -109,7 +110,7 @@ def selected_models(folder: Path, chosen: Mapping[str, Mapping[str, int]]) -> di
     """Selection -> speaker -> ``{"epoch", "model", "sha256"}``: the file of weights; None where that epoch's were not kept."""
 
     def model(epoch: int) -> dict:
-        path = folder / f"{epoch}epoch.pth"
+        path = epoch_model(folder, epoch)
         kept = path.is_file()
         return {"epoch": epoch, "model": path.name if kept else None, "sha256": file_sha256(path) if kept else None}
 

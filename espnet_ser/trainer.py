@@ -3,11 +3,9 @@
 import errno
 import logging
 import os
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -20,12 +18,14 @@ from espnet_ser.errors import InputError
 from espnet_ser.gradient_probe import GRADIENTS_FILE
 from espnet_ser.history import HISTORY_FILE, append_record, read_history
 from espnet_ser.inference import decode, prediction_line
-from espnet_ser.models.losses import MAIN_TASK
+from espnet_ser.models.losses import MAIN_TASK, refuse_non_finite
+from espnet_ser.paused import PAUSED_FILE, PausableEpoch, damage_as_input_error, read_state
 from espnet_ser.predictions import EMBEDDINGS_FILE, epoch_path, write_predictions
-from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE
+from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE, epoch_model
 from espnet_ser.scoring import score
 from espnet_ser.selection import scores_without_each_speaker
 from espnet_ser.stamp import atomic_path
+from espnet_ser.stopping import STOP
 
 TIMES = ("iter_time", "forward_time", "backward_time", "optim_step_time", "train_time", "loss_scale", "clip")
 
@@ -46,7 +46,10 @@ class SERTrainer(Trainer):
             InputError: When the checkpoint to go on from is damaged, or the gradients stopped being finite.
         """
         output_dir = Path(trainer_options.output_dir)
-        with atomic_torch_save(), without_frozen_weights(model):
+        cls._options = trainer_options
+        # Processes that train together must end together: they go on from their last epoch.
+        waits = nullcontext() if distributed_option.distributed else STOP.deferred()
+        with atomic_torch_save(), without_frozen_weights(model), waits:
             if is_first_rank(distributed_option):
                 torch.save(frozen_weights(model), output_dir / FROZEN_FILE)
             super().run(model=model, trainer_options=trainer_options, distributed_option=distributed_option, **kwargs)
@@ -57,49 +60,66 @@ class SERTrainer(Trainer):
                 f"NaN; try a lower learning rate (--optim_conf lr=...)"
             )
         if is_first_rank(distributed_option):
-            for link in output_dir.glob("valid.*.ave*.pth"):  # averages of one model each
-                link.unlink()
-            # A run that was killed after its last checkpoint resumes with nothing to do: its last weights may not be there yet.
-            last = output_dir / f"{trainer_options.max_epoch}epoch.pth"
-            if not last.exists():
-                with atomic_torch_save(), without_frozen_weights(model):
-                    torch.save(model.state_dict(), last)
-            link = output_dir / f".{MODEL_FILE}.link"
-            link.unlink(missing_ok=True)
-            link.symlink_to(last.name)
-            os.replace(link, output_dir / MODEL_FILE)
+            for name in ("valid.*.ave*.pth", PAUSED_FILE):  # averages of one model each, and what has been gone on from
+                for path in output_dir.glob(name):
+                    path.unlink()
+            _link(output_dir / MODEL_FILE, epoch_model(output_dir, trainer_options.max_epoch).name)
 
-    @staticmethod
-    def resume(checkpoint, **kwargs) -> None:
-        """Goes on from a checkpoint; see :meth:`espnet2.train.trainer.Trainer.resume`.
+    @classmethod
+    def resume(cls, checkpoint, model, optimizers, schedulers, reporter, scaler, ngpu=0, strict=True) -> None:
+        """Goes on from a checkpoint, and makes up for what a kill right after it kept from being written or removed.
+
+        ESPnet's own unpickles whatever the file holds.
 
         Raises:
             InputError: When it cannot be read.
         """
-        try:
-            Trainer.resume(checkpoint=checkpoint, **kwargs)
-        except (RuntimeError, OSError, EOFError, KeyError, ValueError, UnpicklingError) as error:
-            reason = str(error).splitlines()[0][:120]
-            raise InputError(f"{checkpoint} is damaged ({reason}): remove it to train this fold from its beginning") from error
+        states = read_state(checkpoint)
+        with damage_as_input_error(checkpoint):
+            model.load_state_dict(states["model"], strict=strict)
+            reporter.load_state_dict(states["reporter"])
+            parts = [*zip(optimizers, states["optimizers"], strict=True), *zip(schedulers, states["schedulers"], strict=True)]
+            for part, state in [*parts, (scaler, states["scaler"])]:
+                if part is not None:
+                    part.load_state_dict(state)
+        if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+            cls._complete_epoch(Path(checkpoint).parent, states["model"], reporter)
+
+    @classmethod
+    def _complete_epoch(cls, folder: Path, weights: Mapping[str, torch.Tensor], reporter) -> None:
+        """Leaves the models of a finished epoch as ESPnet does after it has written the checkpoint."""
+        epoch, kept = reporter.get_epoch(), {reporter.get_epoch()}
+        if not epoch_model(folder, epoch).exists():
+            torch.save(weights, epoch_model(folder, epoch))
+        for phase, name, mode in cls._options.best_model_criterion:
+            best = reporter.sort_epochs(phase, name, mode)[: max(cls._options.keep_nbest_models)]
+            kept |= set(best)
+            _link(folder / f"{phase}.{name}.best.pth", epoch_model(folder, best[0]).name)
+        for other in range(1, epoch):
+            if other not in kept:
+                epoch_model(folder, other).unlink(missing_ok=True)
 
     @classmethod
     def train_one_epoch(cls, model, iterator, reporter, options, distributed_option, **kwargs) -> bool:
         """One epoch of training; see :meth:`espnet2.train.trainer.Trainer.train_one_epoch`."""
-        cls._epoch_start = time.perf_counter()
+        net = getattr(model, "module", model)
+        parts = [*kwargs["optimizers"], *kwargs["schedulers"], kwargs["scaler"]]
+        folder = Path(options.output_dir)
+        cls._epoch = epoch = PausableEpoch(folder, reporter.get_epoch(), net, parts, reporter, options.accum_grad)
+        restored = not distributed_option.distributed and epoch.restore()
         invalid = super().train_one_epoch(
             model=model,
-            iterator=iterator,
+            iterator=iterator if distributed_option.distributed else epoch.batches(iterator),
             reporter=reporter,
             options=options,
             distributed_option=distributed_option,
             **kwargs,
         )
-        net = getattr(model, "module", model)
         if net.probe is not None and is_first_rank(distributed_option):
             for record in net.probe.take():
                 append_record(Path(options.output_dir) / GRADIENTS_FILE, {"epoch": reporter.get_epoch(), **record})
         cls._train_stats = {name: float(aggregate(values)) for name, values in reporter.stats.items() if name not in TIMES}
-        return invalid
+        return invalid and not restored  # of the steps before the pause nobody knows
 
     @classmethod
     @torch.no_grad()
@@ -114,9 +134,11 @@ class SERTrainer(Trainer):
         embeddings: dict[str, np.ndarray] = {}
         loss_sums: dict[str, float] = {}
         for utts, batch in iterator:
+            cls._epoch.save_if_asked()
             batch = to_device(batch, "cuda" if options.ngpu > 0 else "cpu")
             outputs = net.logits_of(batch)
             _, stats = net.losses(outputs, batch)
+            refuse_non_finite(stats, utts)
             for name, value in stats.items():
                 if name.startswith("loss"):
                     loss_sums[name] = loss_sums.get(name, 0.0) + float(value) * len(utts)
@@ -149,13 +171,20 @@ class SERTrainer(Trainer):
         record = {
             "epoch": epoch,
             "max_epoch": options.max_epoch,
-            "seconds": round(time.perf_counter() - cls._epoch_start, 3),
+            "seconds": round(cls._epoch.seconds, 3),
             "train": cls._train_stats,
             "valid": valid,
         }
         append_record(Path(options.output_dir) / HISTORY_FILE, record)
         shown = ", ".join(f"{name} {value:.2f}" for name, value in valid.items())
         logging.info(f"epoch {epoch}/{options.max_epoch} held out: {shown}")
+
+
+def _link(path: Path, target: str) -> None:
+    beside = path.with_name(f".{path.name}.link")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    os.replace(beside, path)
 
 
 def is_first_rank(distributed_option) -> bool:
@@ -173,6 +202,8 @@ def _write_embeddings(path: Path, embeddings: Mapping[str, np.ndarray]) -> None:
 def atomic_torch_save() -> Iterator[None]:
     """Makes ``torch.save`` write beside and rename, while the body runs: ESPnet's trainer overwrites its checkpoint in place.
 
+    The same content gives the same bytes: given a path, ``torch.save`` would write the name of the file into it.
+
     Raises:
         OSError: ``torch.save`` reports a full disk as a RuntimeError; here it is the error it is.
     """
@@ -182,8 +213,8 @@ def atomic_torch_save() -> Iterator[None]:
         if not isinstance(f, str | Path):
             return save(obj, f, *args, **kwargs)
         try:
-            with atomic_path(f) as beside:
-                save(obj, beside, *args, **kwargs)
+            with atomic_path(f) as beside, open(beside, "wb") as file:
+                save(obj, file, *args, **kwargs)
         except RuntimeError as error:
             if "PytorchStreamWriter" not in str(error) and "unexpected pos" not in str(error):
                 raise

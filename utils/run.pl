@@ -30,7 +30,9 @@ import time
 from pathlib import Path
 
 TAIL_LINES = 20
-GRACE_S = 5  # between asking the jobs to end and killing them
+GRACE_S = 60  # between asking the jobs to end and killing them: a training saves itself at its next step
+SAME_S = 2  # signals that follow so soon are one request: a terminal and a cluster send them to every process
+REQUEUE_CODE = 85  # of a job that was asked to end and goes on where it was when it is started again
 DATE = "%a %b %d %H:%M:%S %Z %Y"
 
 
@@ -101,14 +103,16 @@ class Pool:
         self.running: dict[int, Job] = {}
         self.ending: list[Job] = []
         self.stopped_by: int | None = None
+        self.stopped_at_s = 0.0
         self.killed = False
 
     def stop(self, signum: int, _frame: object) -> None:
-        """Signal handler: ask all that runs to end; kill it at the second signal."""
+        """Signal handler: ask all that runs to end; kill it when somebody insists."""
         if self.stopped_by is not None:
-            self.kill(signum, None)
+            if time.monotonic() - self.stopped_at_s > SAME_S:
+                self.kill(signum, None)
             return
-        self.stopped_by = signum
+        self.stopped_by, self.stopped_at_s = signum, time.monotonic()
         self.ending = list(self.running.values())
         for job in self.ending:
             job.kill(signal.SIGTERM)
@@ -228,7 +232,11 @@ def report(jobs: list[Job], failed: list[Job]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the jobs; the exit status is 0 where all succeeded, 1 where not, 128 + n on signal n."""
+    """Run the jobs.
+
+    The exit status is 0 where all succeeded, 1 where not, 128 + n on signal n; 85 where nothing went wrong but that jobs were
+    asked to end and say by this status that they can go on.
+    """
     if arguments[:1] in (["--help"], ["-h"]):
         print(__doc__)
         return 0
@@ -242,14 +250,15 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"run.pl: cannot write the log {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
+    codes = {job.code for job in jobs if job.code}
     if pool.stopped_by is not None:
         name = signal.Signals(pool.stopped_by).name
         print(f"run.pl: stopped by {name}, logs are in {Path(jobs[0].log).parent}", file=sys.stderr)
-        return 128 + pool.stopped_by
+        return REQUEUE_CODE if codes == {REQUEUE_CODE} else 128 + pool.stopped_by
     failed = [job for job in jobs if job.code != 0]
     if failed:
         report(jobs, failed)
-    return 1 if failed else 0
+    return 0 if not failed else REQUEUE_CODE if codes == {REQUEUE_CODE} else 1
 
 
 if __name__ == "__main__":

@@ -125,10 +125,28 @@ recorded=${RECIPE_COMMAND:-${COMMAND_LINE}} # stands beside the figures
 
 # Jobs run in the background and are waited for, so that they are ended when the recipe is.
 running=()
-trap '[[ ${#running[@]} -eq 0 ]] || kill "${running[@]}" 2>/dev/null || true' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+end_jobs() { [[ ${#running[@]} -eq 0 ]] || kill "${running[@]}" 2>/dev/null || true; }
+# Asked to end, the recipe waits until its trainings have saved themselves. Status 85 says that the same command goes on there.
+#   stopped STATUS
+stopped() {
+    local status=$1 job code
+    trap end_jobs HUP INT TERM # jobs that are asked again are killed
+    end_jobs
+    for job in "${running[@]}"; do
+        while
+            code=0
+            wait "${job}" || code=$?
+            kill -0 "${job}" 2>/dev/null # a signal ends the waiting as well
+        do :; done
+        [[ ${code} -ne 85 ]] || status=85
+    done
+    running=()
+    exit "${status}"
+}
+trap end_jobs EXIT
+trap 'stopped 129' HUP
+trap 'stopped 130' INT
+trap 'stopped 143' TERM
 start() {
     "$@" &
     running+=("$!")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
+from espnet_ser.stopping import STOP
 
 TAG = "gradients"
 
@@ -50,9 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     setup = replace(setup, extras=extras, **{option: "_".join(tags)})
     folds = fold_names(args.datadir, args.folds)
     experiments = {fold: Experiment.of_fold(system, args.stage, fold, setup) for fold in folds}
-    for experiment in experiments.values():
-        if not experiment.is_done():
-            experiment.run(experiment.check(ngpu=args.ngpu))
+    with STOP.heard():
+        for experiment in experiments.values():
+            if not experiment.is_done():
+                experiment.run(experiment.check(ngpu=args.ngpu))
     from espnet_ser.environment import describe_environment
     from espnet_ser.gradient_probe import GRADIENTS_FILE
     from espnet_ser.report.gradients import cosines_over_training, gradients_markdown, plot_gradients

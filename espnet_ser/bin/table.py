@@ -7,6 +7,7 @@ from functools import partial
 
 from espnet_ser.bin.parser import CommandParser, add_place_options, add_training_options, as_words, setup_of
 from espnet_ser.errors import InputError
+from espnet_ser.stopping import REQUEUE_CODE
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         scheduler.run()
     if scheduler.signals:
         print("espnet-ser table: stopped; run it again to go on", file=sys.stderr)
-        sys.exit(128 + scheduler.signals[0])
+        stopped = {job.code for job in jobs if job.state is State.STOPPED}
+        sys.exit(REQUEUE_CODE if stopped == {REQUEUE_CODE} else 128 + scheduler.signals[0])
     failed, skipped = (sum(job.state is state for job in jobs) for state in (State.FAILED, State.SKIPPED))
     print(failures(jobs), end="", file=sys.stderr, flush=True)
     _report(args, some_failed=failed > 0)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
+from espnet_ser.stopping import STOP
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -22,8 +23,16 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains one fold, goes on with an interrupted training, or says that there is nothing to do."""
-    args = get_parser().parse_args(argv)
+    """Trains one fold, goes on with an interrupted training, or says that there is nothing to do.
+
+    Asked to end by SIGTERM or SIGINT, it saves itself and exits with :data:`espnet_ser.stopping.REQUEUE_CODE`.
+    """
+    with STOP.heard():
+        train(get_parser().parse_args(argv))
+
+
+def train(args: argparse.Namespace) -> None:
+    """One training."""
     from espnet_ser.errors import InputError
     from espnet_ser.experiment import Experiment
     from espnet_ser.recipe import fold_names

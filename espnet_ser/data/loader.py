@@ -1,5 +1,6 @@
 """From a data directory to padded batches of tensors."""
 
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -159,5 +160,28 @@ class BatchFactory(AbsIterFactory):
         # Each rank takes every n-th utterance of every batch; with fewer utterances than ranks some have none.
         shares = [share for batch in batches if (share := batch[self.rank :: self.world_size])]
         return DataLoader(
-            self.dataset, batch_sampler=shares, collate_fn=collate, num_workers=self.num_workers, pin_memory=self.pin_memory
+            self.dataset,
+            batch_sampler=shares,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            worker_init_fn=leave_signals_to_parent,
         )
+
+
+def without_first(loader: DataLoader, num_batches: int) -> DataLoader:
+    """The rest of an epoch that :meth:`BatchFactory.build_iter` gave, after so many batches."""
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=loader.batch_sampler[num_batches:],
+        collate_fn=loader.collate_fn,
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+        worker_init_fn=loader.worker_init_fn,
+    )
+
+
+def leave_signals_to_parent(_worker: int) -> None:
+    """In a process that reads audio: a signal to all of a job's processes is for the one that trains to answer."""
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_IGN)

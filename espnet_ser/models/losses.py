@@ -1,10 +1,15 @@
 """The training objective (Eq. 1) and the loss of each task."""
 
+from collections.abc import Mapping, Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
+from espnet_ser.errors import InputError
+
 BLANK = 0
 MAIN_TASK = "emotion"
+_SHOWN_UTTS = 32
 
 
 def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
@@ -29,6 +34,35 @@ def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Ten
     return F.ctc_loss(
         log_probs, tokens[worded], num_frames[worded], num_tokens[worded], blank=BLANK, reduction="mean", zero_infinity=True
     )
+
+
+def frames_needed(tokens: Sequence[int]) -> int:
+    """The fewest frames in which CTC can place tokens: one each, and a blank between two that are the same.
+
+    >>> frames_needed([3, 1, 1, 2])
+    5
+    """
+    return len(tokens) + sum(one == other for one, other in zip(tokens, tokens[1:], strict=False))
+
+
+def refuse_non_finite(stats: Mapping[str, Tensor], utts: Sequence[str]) -> None:
+    """Stops where a loss is infinite or NaN: whatever is computed from it says nothing.
+
+    Args:
+        stats: Of a batch; those whose names begin with ``loss`` are looked at.
+        utts: The batch's utterance ids.
+
+    Raises:
+        InputError: Names the losses and the utterances.
+    """
+    wrong = {name: float(value) for name, value in stats.items() if name.startswith("loss") and not value.isfinite()}
+    if wrong:
+        shown = ", ".join(f"{name} {value}" for name, value in wrong.items())
+        more = f" and {len(utts) - _SHOWN_UTTS} more" if len(utts) > _SHOWN_UTTS else ""
+        raise InputError(
+            f"{shown} for the batch of {', '.join(utts[:_SHOWN_UTTS])}{more}: "
+            "look at these utterances, or take a lower learning rate (--optim_conf lr=...)"
+        )
 
 
 def weighted(losses: dict[str, Tensor], aux_weight: float = 0.1, literal_eq: bool = False) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
 from espnet_ser.models.gradients import surgery_loss
-from espnet_ser.models.losses import ctc_loss, weighted
+from espnet_ser.models.losses import ctc_loss, refuse_non_finite, weighted
 from espnet_ser.models.wav2vec2 import CUTS, masked_mean
 
 TASKS = ("emotion", "asr", "gender", "style")
@@ -126,11 +126,16 @@ class SERModel(AbsESPnetModel):
         utt_id: list[str] | None = None,
         **batch: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """One training step's loss, statistics and weight (the number of utterances), as ESPnet's trainer asks for them."""
+        """One training step's loss, statistics and weight (the number of utterances), as ESPnet's trainer asks for them.
+
+        Raises:
+            InputError: When the loss is not finite; the utterances are named.
+        """
         if speech is not None:
             batch |= {"speech": speech, "speech_lengths": speech_lengths}
         outputs = self.logits_of(batch)
         shares, stats = self.losses(outputs, batch)
+        refuse_non_finite(stats, utt_id or [])
         if self.probe is not None and self.training:
             self.probe(shares)
         if self.gradient_surgery and self.training and len(shares) > 1:

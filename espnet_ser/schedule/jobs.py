@@ -39,6 +39,7 @@ class Job:
         num_gpus: GPUs that it takes.
         state: Where it is.
         reason: Why it failed.
+        code: Its exit status, once it has ended.
         started_s: When it started, on the clock of ``time.monotonic``; ``ended_s`` likewise.
     """
 
@@ -52,6 +53,7 @@ class Job:
     num_gpus: int = 0
     state: State = State.WAITS
     reason: str = ""
+    code: int | None = None
     started_s: float = 0.0
     ended_s: float = 0.0
 

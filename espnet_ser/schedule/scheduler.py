@@ -13,7 +13,7 @@ from typing import Protocol
 from espnet_ser.errors import InputError
 from espnet_ser.schedule.jobs import BAD, GOOD, Job, State
 
-GRACE_S = 12.0
+GRACE_S = 75.0
 """Between asking a runner to end and killing it. Longer than run.pl gives its own jobs: a killed one leaves them behind."""
 
 POLL_S = 0.2
@@ -113,7 +113,7 @@ class Scheduler:
         ended = {name: code for name, process in self._processes.items() if (code := process.poll()) is not None}
         for name, code in ended.items():
             job, account = self.jobs[name], self._processes.pop(name).account()
-            job.ended_s = time.monotonic()
+            job.ended_s, job.code = time.monotonic(), code
             if code == 0:
                 self._enter(job, State.DONE)
             elif self.signals:

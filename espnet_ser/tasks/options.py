@@ -10,6 +10,7 @@ from typing import NoReturn
 import torch
 
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
 from espnet_ser.tasks.ser import SERTask
 
@@ -81,6 +82,7 @@ def try_options(args: Namespace) -> None:
     if args.recompute_above is not None and not args.recompute_above > 0:
         raise InputError(f"--recompute_above must be above 0 (seconds), or none, not {args.recompute_above}")
     SERTask.complete(args)
+    refuse_idle_heads(args)
     for kind, classes in (("optim", optim_classes), ("scheduler", scheduler_classes)):
         name, conf = getattr(args, kind), getattr(args, f"{kind}_conf")
         if name is None:
@@ -101,6 +103,12 @@ def try_options(args: Namespace) -> None:
     for prefix in args.freeze_param:
         if not any(name == prefix or name.startswith(f"{prefix}.") for name in names):
             raise InputError(f"--freeze_param {prefix}: no parameter is called so; the model has {names[0]} and others")
+    for task in args.tasks:
+        for prefix in args.freeze_param:
+            if f"heads.{task}.".startswith(f"{prefix}."):
+                raise InputError(f"--freeze_param {prefix}: the {task} head would not be trained; leave {task} out of --tasks")
+    if args.optim_conf.get("lr") == 0:
+        raise InputError("--optim_conf lr=0: a learning rate of 0 trains nothing")
     try:
         optimizers = SERTask.build_optimizers(args, model)
         if args.scheduler is not None:

@@ -33,6 +33,7 @@ from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.provenance import describe_training_data, refuse_leak, refuse_shared_speech, verify_audio
 from espnet_ser.recipe import TOKENS_FOLDER
 from espnet_ser.selection import selection_criteria
+from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_crowded
 from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
 from espnet_ser.trainer import SERTrainer
 
@@ -163,6 +164,7 @@ class SERTask(AbsTask):
             emotions = sorted({example.emotion for example in [*train, *held_out]})
             available = {"emotion": emotions, "gender": GENDERS, "style": STYLES}
             args.labels = {task: available[task] for task in args.tasks if task in UTTERANCE_TASKS}
+        refuse_missing_classes(args.labels, train, held_out)
         if "asr" in args.tasks:
             if args.token_dir is None:
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
@@ -181,6 +183,8 @@ class SERTask(AbsTask):
         """The model as training begins: from stage 1 where there is one, else from the pretrained encoder."""
         model = cls.build_untrained(args)
         cls.load_initial_weights(model, args)
+        if "asr" in args.tasks and args.train_dir is not None:
+            report_crowded(read_datadir(args.train_dir), cls.build_tokenizer(args), model.encoder)
         if getattr(args, "cache_dir", None) is not None:
             args.cache_cut = choose_cut(model.encoder, args.tasks, args.cache)
             if args.cache_cut is not None:
@@ -345,20 +349,6 @@ def batch_limits(args: Namespace, mode: str) -> dict[str, int]:
     if type(value) is not int or value < 1:
         raise InputError(f"--{limit} must be a whole number from 1, not {value!r}")
     return {limit: value}
-
-
-def refuse_selection(args: Namespace) -> None:
-    """Refuses what would let the held-out fold choose the epoch or the learning rate, or load weights unchecked.
-
-    Raises:
-        InputError: Names the option.
-    """
-    if args.patience is not None:
-        raise InputError("--patience: stopping early would let the held-out fold choose the epoch; set --max_epoch")
-    if args.scheduler is not None and "plateau" in args.scheduler:
-        raise InputError(f"--scheduler {args.scheduler}: the held-out fold would choose the learning rate; take another one")
-    if args.init_param:
-        raise InputError("--init_param: nobody knows what those weights have heard; give --ssl, or train stage 1")
 
 
 def _num_frames(config, seconds: float | None) -> int | None:

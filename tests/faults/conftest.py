@@ -1,6 +1,7 @@
 """Counts what the fault tests show, and writes it down: ``pytest tests/faults --reliability docs/reliability.md``.
 
-A test under ``@pytest.mark.table("bad input")`` is a row of that table, named by its parameters.
+A test under ``@pytest.mark.table("bad input")`` is a row of that table, named by its parameters; what it records as ``shown``
+fills the second cell. One that records several as ``row``, each a name and what is shown, stands for as many.
 """
 
 from collections import defaultdict
@@ -34,8 +35,10 @@ def pytest_runtest_makereport(item, call):
     if marker is not None and call.when == "call" and not report.skipped:
         spec = getattr(item, "callspec", None)
         name = spec.id if spec is not None else item.name.removeprefix("test_").replace("_", " ")
+        several = [value for key, value in item.user_properties if key == "row"]
         shown = dict(item.user_properties).get("shown", "")
-        item.config.stash[ROWS][marker.args[0]].append(Row(name, report.passed, shown))
+        for name, shown in several or [(name, shown)]:
+            item.config.stash[ROWS][marker.args[0]].append(Row(name, report.passed, shown))
     return report
 
 

@@ -5,28 +5,13 @@ import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
+from checkout import ROOT, copy_of_repository
 from sklearn.metrics import balanced_accuracy_score
 
-ROOT = Path(__file__).parents[2]
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
 QUICK = ["--stage1-args", "--max_epoch 1", "--stage2-args", "--max_epoch 1"]
-
-
-def copy_of_repository(folder):
-    """A checkout with a space in its name; the environment is the one that runs the tests."""
-    target = folder / "my recipe"
-    files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-    ).stdout
-    for name in filter(None, files.decode().split("\0")):
-        source = ROOT / name
-        if source.is_symlink() or source.exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name, follow_symlinks=False)
-    return target
 
 
 def run(script, *arguments, cwd=None, check=True, **environment):

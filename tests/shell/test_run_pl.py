@@ -155,3 +155,35 @@ def test_a_signal_ends_every_process_of_every_job(sh, utils, signum):
     assert not any(map(alive, pids))
     assert not (sh.folder / "a.3.log").exists()
     assert "# Ended (code 143)" in (sh.folder / "a.1.log").read_text()
+
+
+SAVES_ITSELF = "trap 'echo saved; exit 85' TERM; touch ready.JOB; while :; do sleep 0.05; done"
+
+
+@pytest.mark.parametrize(("job", "code"), [(SAVES_ITSELF, 85), ("touch ready.JOB; sleep 60", 128 + signal.SIGTERM)])
+def test_jobs_that_were_asked_to_end_and_can_go_on_say_so(sh, utils, job, code):
+    command = [utils / "run.pl", "--max-jobs-run", "2", "JOB=1:3", "a.JOB.log", job]
+    runner = subprocess.Popen(command, cwd=sh.folder, stderr=subprocess.DEVNULL)
+    wait_until(lambda: (sh.folder / "ready.1").exists() and (sh.folder / "ready.2").exists())
+    for signum in (signal.SIGTERM, signal.SIGINT):  # from whoever sends one: together they are one request
+        runner.send_signal(signum)
+    assert runner.wait(timeout=10) == code
+    if code == 85:
+        assert "saved\n# Ended (code 85)" in (sh.folder / "a.1.log").read_text()
+
+
+def test_a_job_that_asks_to_be_started_again_by_itself_is_passed_on(run_pl):
+    assert run_pl("JOB=1:2", "a.JOB.log", "exit 85").returncode == 85
+    assert run_pl("JOB=84:85", "a.JOB.log", "exit JOB").returncode == 1
+
+
+def test_who_insists_ends_jobs_that_do_not_listen(sh, utils):
+    job = "trap '' TERM; echo $$ > pid.part; mv pid.part pid; while :; do sleep 0.05; done"
+    runner = subprocess.Popen([utils / "run.pl", "a.log", job], cwd=sh.folder, stderr=subprocess.DEVNULL)
+    wait_until((sh.folder / "pid").exists)
+    runner.send_signal(signal.SIGTERM)
+    time.sleep(2.1)
+    assert runner.poll() is None
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(timeout=10) == 128 + signal.SIGTERM
+    assert not alive(int((sh.folder / "pid").read_text()))

@@ -25,7 +25,8 @@ if [[ $3 == train ]]; then name=$5.$7.$9; else name=$3.$5; fi
 printf '%s\\n' "$*" >> "$TABLE_TEST/words"
 echo "$name" >> "$TABLE_TEST/called"
 if [[ -e $TABLE_TEST/fail.$name ]]; then echo "no luck with $name"; exit 1; fi
-if [[ -e $TABLE_TEST/sleep ]]; then echo $$ > "$TABLE_TEST/pid"; sleep 60; fi
+if [[ -e $TABLE_TEST/saves ]]; then trap 'exit 85' TERM; fi
+if [[ -e $TABLE_TEST/sleep ]]; then echo $$ > "$TABLE_TEST/pid"; for _ in {1..600}; do sleep 0.1; done; fi
 touch "$TABLE_TEST/done.$name"
 """
 
@@ -161,9 +162,14 @@ def test_a_report_that_cannot_be_made_does_not_hide_a_failure(table, capsys, mon
     assert table.fails("--systems", "stl") == "espnet-ser table: error: no system has scores"
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_an_interruption_ends_the_jobs_and_says_so(table, capsys, signum, code):
+@pytest.mark.parametrize(
+    ("signum", "saves", "code"),
+    [(signal.SIGINT, False, 130), (signal.SIGTERM, False, 143), (signal.SIGHUP, False, 129), (signal.SIGTERM, True, 85)],
+)
+def test_an_interruption_ends_the_jobs_and_says_so(table, capsys, signum, saves, code):
     (table.root / "sleep").touch()
+    if saves:
+        (table.root / "saves").touch()
     pid = table.root / "pid"
 
     def interrupt():

@@ -1,0 +1,163 @@
+"""A training that was asked to end in the middle of an epoch, on disk, and how it goes on: bit for bit as if it had not ended."""
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+from espnet2.train.reporter import Average, SubReporter, WeightedAverage
+from torch.utils.data import DataLoader
+
+from espnet_ser.data.loader import Batch, without_first
+from espnet_ser.errors import InputError
+from espnet_ser.models.ser_model import SERModel
+from espnet_ser.stopping import STOP
+
+PAUSED_FILE = "paused.pth"
+"""Where a training is within an epoch; beside ``checkpoint.pth``, which says where it was when the epoch began."""
+
+
+_IN_REPORTS = [timedelta, np.dtype, type(np.dtype(np.float64)), np.float64(0).__reduce__()[0]]
+"""What ESPnet's reporter keeps of an epoch beside plain numbers."""
+
+
+class PausableEpoch:
+    """One epoch of a training, which saves itself before its next step when the process is asked to end.
+
+    Args:
+        folder: Of the training.
+        epoch: Its number.
+        model: What is trained.
+        parts: Optimisers, schedulers and the gradient scaler: whatever has a state beside the model; None for what is not used.
+        reporter: Of this epoch's training steps.
+        accum_grad: Batches between two steps of the optimiser; in between there are gradients, which are not saved.
+    """
+
+    def __init__(
+        self, folder: Path, epoch: int, model: SERModel, parts: Sequence, reporter: SubReporter, accum_grad: int = 1
+    ):
+        self.path = folder / PAUSED_FILE
+        self.epoch, self.model, self.reporter, self.accum_grad = epoch, model, reporter, accum_grad
+        self.parts = list(parts)
+        self.num_done = 0
+        self._start_s = time.perf_counter()
+        self._random: dict | None = None
+
+    @property
+    def seconds(self) -> float:
+        """What the epoch has taken so far, breaks apart."""
+        return time.perf_counter() - self._start_s
+
+    def restore(self) -> bool:
+        """Takes up what was saved of this very epoch; whether there was anything.
+
+        Raises:
+            InputError: When it is damaged, or was saved by a training of other parts.
+        """
+        if not self.path.is_file():
+            return False
+        saved = read_state(self.path)
+        if saved["epoch"] != self.epoch:  # it was saved, went on, finished that epoch, and was killed
+            return False
+        with damage_as_input_error(self.path):
+            self.model.load_state_dict(saved["model"])
+            for part, state in zip(self.parts, saved["parts"], strict=True):
+                if part is not None:
+                    part.load_state_dict(state)
+            if self.model.probe is not None:
+                self.model.probe.load_state_dict(saved["probe"])
+        self.reporter.stats.update({name: [_reported(*value) for value in values] for name, values in saved["stats"].items()})
+        self.reporter.count, self.reporter.total_count = saved["count"], saved["total_count"]
+        self.num_done, self._start_s, self._random = saved["num_done"], self._start_s - saved["seconds"], saved["random"]
+        return True
+
+    def batches(self, loader: DataLoader) -> Iterator[Batch]:
+        """The batches that are still to be trained on; ends the process before one when it is asked to."""
+        rest = iter(without_first(loader, self.num_done) if self.num_done else loader)
+        if self._random is not None:
+            _set_random_states(self._random)  # the loader has drawn a number for its processes, here as in an unbroken run
+        while True:
+            if self.num_done % self.accum_grad == 0:
+                self.save_if_asked()
+            try:
+                batch = next(rest)
+            except StopIteration:
+                return
+            yield batch
+            self.num_done += 1
+
+    def save_if_asked(self) -> None:
+        """Saves and ends the process if it was asked to end.
+
+        Raises:
+            SystemExit: Then.
+        """
+        if not STOP.asked:
+            return
+        stats = {name: [(v.value, getattr(v, "weight", None)) for v in values] for name, values in self.reporter.stats.items()}
+        saved = {
+            "epoch": self.epoch,
+            "num_done": self.num_done,
+            "seconds": self.seconds,
+            "model": self.model.state_dict(),
+            "parts": [part.state_dict() if part is not None else None for part in self.parts],
+            "probe": self.model.probe.state_dict() if self.model.probe is not None else None,
+            "stats": stats,
+            "count": self.reporter.count,
+            "total_count": self.reporter.total_count,
+            "random": _random_states(),
+        }
+        torch.save(saved, self.path)
+        STOP.end(f"saved in epoch {self.epoch}, after {self.num_done} batches")
+
+
+@contextmanager
+def damage_as_input_error(path: Path) -> Iterator[None]:
+    """One line for whatever goes wrong with the state of a training in the body.
+
+    Raises:
+        InputError: Names the file.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError, EOFError, KeyError, ValueError, TypeError, UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise InputError(f"{path} is damaged ({reason}): remove it to train this fold from its beginning") from error
+
+
+def read_state(path: Path) -> dict:
+    """The state of a training from disk: tensors, numbers and text, and ESPnet's record of what epochs took; never code.
+
+    Raises:
+        InputError: When it is damaged, or holds anything else.
+    """
+    with damage_as_input_error(path), torch.serialization.safe_globals(_IN_REPORTS):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _reported(value: float, weight: float | None) -> Average | WeightedAverage:
+    return Average(value) if weight is None else WeightedAverage(value, weight)
+
+
+def _random_states() -> dict:
+    name, keys, position, has_gauss, gauss = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "numpy": [name, keys.tolist(), int(position), int(has_gauss), float(gauss)],
+        "python": random.getstate(),
+    }
+
+
+def _set_random_states(states: dict) -> None:
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    random.setstate(states["python"])

@@ -1,0 +1,74 @@
+"""What a training refuses, or says, before it begins, so that its numbers mean what they seem to."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Sequence
+
+import torch
+
+from espnet_ser.data.datadir import Example
+from espnet_ser.data.loader import Labels
+from espnet_ser.data.tokens import Tokenizer
+from espnet_ser.errors import InputError
+from espnet_ser.models.losses import MAIN_TASK, frames_needed, weighted
+
+
+def refuse_missing_classes(labels: Labels, train: Sequence[Example], held_out: Sequence[Example]) -> None:
+    """Stops where a class cannot be learnt, or its recall, which UA is a mean of, cannot be measured.
+
+    Raises:
+        InputError: When no training utterance is of a class, or no held-out one is of an emotion.
+    """
+    for task, classes in labels.items():
+        for what, examples in (("training", train), ("held-out", held_out)):
+            missing = sorted(set(classes) - {getattr(example, task) for example in examples})
+            if missing and (what == "training" or task == MAIN_TASK):
+                raise InputError(
+                    f"no {what} utterance of this fold has the {task} {' or '.join(missing)}: a fold needs every class; "
+                    "take more data or other folds (--folds_by)"
+                )
+
+
+def report_crowded(examples: Sequence[Example], tokenizer: Tokenizer, encoder: torch.nn.Module) -> None:
+    """Says which utterances CTC leaves out because their frames cannot hold their tokens."""
+    num_frames = encoder.num_frames(torch.tensor([example.num_samples for example in examples])).tolist()
+    crowded = [
+        example.utt
+        for example, frames in zip(examples, num_frames, strict=True)
+        if frames_needed(tokenizer.text_to_ids(example.text)) > frames
+    ]
+    if crowded:
+        logging.warning(
+            f"{len(crowded)} of {len(examples)} training utterances have more tokens than CTC can place in their frames, and "
+            f"teach no words: {', '.join(crowded)}"
+        )
+
+
+def refuse_selection(args: Namespace) -> None:
+    """Refuses what would let the held-out fold choose the epoch or the learning rate, or load weights unchecked.
+
+    Raises:
+        InputError: Names the option.
+    """
+    if args.patience is not None:
+        raise InputError("--patience: stopping early would let the held-out fold choose the epoch; set --max_epoch")
+    if args.scheduler is not None and "plateau" in args.scheduler:
+        raise InputError(f"--scheduler {args.scheduler}: the held-out fold would choose the learning rate; take another one")
+    if args.init_param:
+        raise InputError("--init_param: nobody knows what those weights have heard; give --ssl, or train stage 1")
+
+
+def refuse_idle_heads(args: Namespace) -> None:
+    """Refuses to carry a head that nothing trains, since its scores would be those of chance.
+
+    Raises:
+        InputError: Names the tasks whose weight is zero.
+    """
+    shares = weighted(dict.fromkeys(args.tasks, torch.ones(())), args.aux_weight, args.literal_eq)
+    idle = [task for task, share in shares.items() if not share > 0]
+    if idle:
+        equation = ", literal_eq" if args.literal_eq else ""
+        raise InputError(
+            f"aux_weight {args.aux_weight:g}{equation} leaves {', '.join(idle)} untrained: take another weight, or leave "
+            f"{'it' if len(idle) == 1 else 'them'} out of the system"
+        )

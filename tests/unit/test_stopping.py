@@ -1,0 +1,161 @@
+"""A training that is asked to end saves itself at its next step, and goes on from there to the bit."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_recipe import SYSTEM, refused
+
+from espnet_ser.history import read_history
+from espnet_ser.models.ser_model import SERModel
+from espnet_ser.paused import PAUSED_FILE
+from espnet_ser.predictions import read_epochs
+from espnet_ser.stopping import REQUEUE_CODE, SAME_S, StopRequest
+from espnet_ser.trainer import SERTrainer
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Asks for the end of the training when so many batches have been given to the model, in training and validation."""
+
+    def ask_after(*counts):
+        given = []
+        logits_of = SERModel.logits_of
+
+        def count(model, batch):
+            given.append(1)
+            if len(given) in counts:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return logits_of(model, batch)
+
+        monkeypatch.setattr(SERModel, "logits_of", count)
+
+    return ask_after
+
+
+def account(folder: Path) -> dict:
+    """Everything about a training that must not depend on how often it was interrupted."""
+    history = [{key: value for key, value in record.items() if key != "seconds"} for record in read_history(folder)]
+    weights = {path.name: path.read_bytes() for path in folder.glob("*.pth") if path.name != "checkpoint.pth"}
+    gradients = folder / "gradients.jsonl"
+    return {
+        "history": history,
+        "predictions": read_epochs(folder),
+        "weights": weights,
+        "gradients": gradients.read_text() if gradients.exists() else "",
+    }
+
+
+OPTIONS = {
+    "stage 1, live": ("stage1", SYSTEM, "stage1/asr_gender_skip", ["--cache", "none"]),
+    "cached": ("ser", "stl_n8", "stl_n8", []),
+    "n = 0": ("ser", "stl_n0", "stl_n0", []),
+    "accumulated gradients": ("ser", "mtl_gender", "mtl_gender", ["--args", "--accum_grad 2"]),
+    "surgery and a probe": ("ser", "mtl_asr_pcgrad", "mtl_asr_pcgrad", ["--args", "--gradient_every 2"]),
+    "scheduler of steps": ("ser", "stl_n8", "stl_n8", ["--args", "--scheduler warmuplr --scheduler_conf warmup_steps=5"]),
+    "reading processes": ("ser", "stl", "stl", ["--cache", "none", "--args", "--num_workers 1"]),
+}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_an_interrupted_training_ends_as_an_unbroken_one_does(recipe, asked, monkeypatch, capsys, kind):
+    stage, system, name, options = OPTIONS[kind]
+    recipe.train(stage, *options, system=system)
+    folder = recipe.root / "exp" / name / "fold1"
+    whole = account(folder)
+    folder.rename(recipe.root / "whole")
+    # Of four training batches and two of validation in each of two epochs: within training, within validation, at the end.
+    num_stops = 0
+    asked(2, 7, 10, 17)
+    while not (folder / "done.json").exists():
+        with pytest.raises(SystemExit) as end:
+            recipe.train(stage, *options, system=system)
+            raise SystemExit(0)
+        assert end.value.code in (0, REQUEUE_CODE)
+        num_stops += end.value.code == REQUEUE_CODE
+        assert num_stops < 10
+    assert num_stops >= 3
+    assert "saved in epoch 1, after 2 batches; the same command goes on" in capsys.readouterr().err
+    assert account(folder) == whole
+    assert not (folder / PAUSED_FILE).exists()
+
+
+def test_damage_of_what_was_saved_is_one_line(recipe, asked, capsys):
+    asked(2)
+    with pytest.raises(SystemExit):
+        recipe.train("ser", system="stl_n8")
+    paused = recipe.root / "exp/stl_n8/fold1" / PAUSED_FILE
+    paused.write_bytes(paused.read_bytes()[:-100])
+    assert "paused.pth is damaged" in refused(capsys, "ser", call=lambda stage: recipe.train(stage, system="stl_n8"))
+    paused.unlink()
+    recipe.train("ser", system="stl_n8")
+
+
+def test_a_checkpoint_that_holds_code_runs_none(recipe, tmp_path, monkeypatch, capsys):
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    report = SERTrainer._report.__func__
+    monkeypatch.setattr(SERTrainer, "_report", classmethod(lambda cls, epoch, *a: report(cls, epoch, *a) if epoch < 2 else 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        recipe.train("ser", system="stl_n8")
+    monkeypatch.undo()
+    checkpoint = recipe.root / "exp/stl_n8/fold1/checkpoint.pth"
+    states = torch.load(checkpoint, weights_only=False)
+    torch.save({**states, "harm": Harm()}, checkpoint)
+    message = refused(capsys, "ser", call=lambda stage: recipe.train(stage, system="stl_n8"))
+    assert "checkpoint.pth is damaged" in message
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("lost", ["2epoch.pth", "latest.pth", "valid.ua.best.pth"])
+def test_a_kill_right_after_the_last_checkpoint_loses_nothing(recipe, lost):
+    recipe.train("ser", system="stl_n8")
+    folder = recipe.root / "exp/stl_n8/fold1"
+    whole = {path.name: path.read_bytes() for path in folder.glob("*.pth")}
+    (folder / "done.json").unlink()
+    (folder / lost).unlink()
+    for epoch in (1, 2):  # what would have been removed next
+        if not (folder / f"{epoch}epoch.pth").exists() and lost != f"{epoch}epoch.pth":
+            (folder / f"{epoch}epoch.pth").write_bytes(b"")
+    recipe.train("ser", system="stl_n8")
+    assert {path.name: path.read_bytes() for path in folder.glob("*.pth")} == whole
+
+
+def test_equal_trainings_leave_equal_bytes(recipe):
+    for tag in ("a", "b"):
+        recipe.train("ser", "--tag", tag, system="stl_n8")
+    a, b = (account(recipe.root / f"exp/stl_n8_{tag}/fold1") for tag in "ab")
+    assert a == b
+
+
+def test_outside_of_training_a_signal_ends_the_process_at_once():
+    program = """
+import os, signal, time
+from espnet_ser.stopping import STOP
+with STOP.heard():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(20)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == REQUEUE_CODE
+    assert done.stderr == "SIGINT: what was finished before is saved; the same command goes on from there\n"
+
+
+def test_signals_that_come_together_are_one_request_and_a_later_one_insists(monkeypatch):
+    now_s = [100.0]
+    monkeypatch.setattr("espnet_ser.stopping.time.monotonic", lambda: now_s[0])
+    stop = StopRequest()
+    with stop.heard(), stop.deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+        now_s[0] += SAME_S
+        with pytest.raises(SystemExit) as end:
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert end.value.code == REQUEUE_CODE
