@@ -33,6 +33,9 @@ step "unit and shell tests"
 read -ra pytest_options <<<"${pytest_args}"
 python3 -m pytest tests/unit tests/shell "${pytest_options[@]}"
 
+step "faults"
+python3 -m pytest tests/faults --kills "$([[ ${recipe} == true ]] && echo 4 || echo 0)" "${pytest_options[@]}"
+
 if [[ ${recipe} == true ]]; then
     step "the recipes from end to end"
     python3 -m pytest tests/recipe "${pytest_options[@]}"
