@@ -29,7 +29,7 @@ from espnet_ser.recipe import (
     token_folder,
     trained_model_identity,
 )
-from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors
+from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, remove_unfinished
 from espnet_ser.systems import PAPER_LAYERS, System
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
@@ -225,6 +225,7 @@ class Experiment:
 
         with disk_errors_as_input_errors(self.folder), self._alone():
             self._make_folder_ready()
+            remove_unfinished(self.folder)
             if self.is_done():
                 return
             SERTask.main(args)

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -201,6 +202,13 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path | str) -> None:
+    """Removes what killed processes were writing beside in a folder, for one who has it alone; by :func:`atomic_path`'s names."""
+    for path in Path(folder).iterdir():
+        if re.fullmatch(r"\..+\.[0-9]+\.[0-9a-f]{8}(\.[^.]+)?", path.name) and path.is_file():
+            path.unlink()
 
 
 def atomic_write(path: Path | str, content: str | bytes) -> None:

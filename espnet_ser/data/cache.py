@@ -20,7 +20,7 @@ import numpy as np
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import atomic_path, atomic_write, file_sha256
+from espnet_ser.stamp import atomic_path, atomic_write, file_sha256, remove_unfinished
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -85,6 +85,7 @@ class FrameCache:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
+            remove_unfinished(self.folder)
             self._read_parts()
             missing = self.missing(examples)
             if not missing:
