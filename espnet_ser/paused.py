@@ -1,4 +1,4 @@
-"""A training that was asked to end in the middle of an epoch, on disk, and how it goes on: bit for bit as if it had not ended."""
+"""A training that was asked to end in the middle of an epoch, on disk, and how it goes on as if it had not ended, to the bit."""
 
 import random
 import time
@@ -38,9 +38,7 @@ class PausableEpoch:
         accum_grad: Batches between two steps of the optimiser; in between there are gradients, which are not saved.
     """
 
-    def __init__(
-        self, folder: Path, epoch: int, model: SERModel, parts: Sequence, reporter: SubReporter, accum_grad: int = 1
-    ):
+    def __init__(self, folder: Path, epoch: int, model: SERModel, parts: Sequence, reporter: SubReporter, accum_grad: int = 1):
         self.path = folder / PAUSED_FILE
         self.epoch, self.model, self.reporter, self.accum_grad = epoch, model, reporter, accum_grad
         self.parts = list(parts)

@@ -205,7 +205,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path | str) -> None:
-    """Removes what killed processes were writing beside in a folder, for one who has it alone; by :func:`atomic_path`'s names."""
+    """Removes what killed processes were writing to, by :func:`atomic_path`'s names; for one who has the folder alone."""
     for path in Path(folder).iterdir():
         if re.fullmatch(r"\..+\.[0-9]+\.[0-9a-f]{8}(\.[^.]+)?", path.name) and path.is_file():
             path.unlink()

@@ -36,9 +36,8 @@ def pytest_runtest_makereport(item, call):
         spec = getattr(item, "callspec", None)
         name = spec.id if spec is not None else item.name.removeprefix("test_").replace("_", " ")
         several = [value for key, value in item.user_properties if key == "row"]
-        shown = dict(item.user_properties).get("shown", "")
-        for name, shown in several or [(name, shown)]:
-            item.config.stash[ROWS][marker.args[0]].append(Row(name, report.passed, shown))
+        single = (name, dict(item.user_properties).get("shown", ""))
+        item.config.stash[ROWS][marker.args[0]] += [Row(name, report.passed, shown) for name, shown in several or [single]]
     return report
 
 

@@ -1,5 +1,6 @@
 """The mini recipe, small, from end to end: run, killed, and what it leaves."""
 
+import contextlib
 import json
 import os
 import signal
@@ -80,10 +81,8 @@ class MiniRun:
 
 
 def _send(pid: int, signum: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signum)
-    except ProcessLookupError:
-        pass
 
 
 def _state(pid: int) -> str:
@@ -118,8 +117,13 @@ def outcome(recipe: Path) -> dict[str, object]:
 
 def _is_account(path: Path) -> bool:
     """Whether a file tells of the run itself: when, for how long, which of its jobs came first to a cache."""
-    of_the_run = {"checkpoint.pth", "done.json", "selected.json", "environment.json", "run.json", "RESULTS.md", "report.html"}
-    return path.name in of_the_run or path.name.startswith(".") or path.suffix in (".log", ".png") or {"log", "cache"} & set(path.parts)
+    of_the_run = {"checkpoint.pth", "done.json", "selected.json", "environment.json", "run.json", "RESULTS.md"}
+    return (
+        path.name in of_the_run
+        or path.name.startswith(".")
+        or path.suffix in (".log", ".png", ".html")
+        or {"log", "cache"} & set(path.parts)
+    )
 
 
 def _history(path: Path) -> list:
