@@ -1,4 +1,4 @@
-"""A training that was asked to end in the middle of an epoch, on disk, and how it goes on as if it had not ended, to the bit."""
+"""A training that was asked to end in the middle of an epoch, and how it goes on as if it had not, to the bit."""
 
 import random
 import time

@@ -108,7 +108,7 @@ def test_numbers_may_be_written_as_people_write_them(recipe, capsys):
 
 def test_a_training_that_blows_up_is_not_taken_for_finished(recipe, capsys):
     message = refused(capsys, "stage1", "--args", "--optim_conf lr=1e20 --max_epoch 4", call=recipe.train)
-    assert "its gradients infinite or NaN" in message
+    assert "take a lower learning rate" in message
     assert not (recipe.root / "exp/stage1/asr_gender_skip/fold1/done.json").exists()
 
 
