@@ -19,7 +19,7 @@ site=$("$4" -c 'import site; print(site.getsitepackages()[0])')
 for module in espnet_ser torch transformers espnet2; do : >"$site/$module.py"; done
 eval "${{TROUBLE:-}}"
 : >"$site/soundfile.py"
-case "$6" in *test*) for module in pytest hypothesis librosa; do : >"$site/$module.py"; done ;; esac
+case "$6" in *test*) for module in pytest xdist hypothesis librosa; do : >"$site/$module.py"; done ;; esac
 """
 
 # An interpreter that cannot see what is installed beside it.
@@ -109,7 +109,7 @@ def test_the_current_python_is_used_where_it_has_everything(repo, tmp_path):
 
     lacking = repo.run("--extras", "test", env={"PYTHONPATH": str(site)})
     assert lacking.returncode == 1
-    assert "not the extra(s) 'test' (no pytest hypothesis librosa)" in lacking.err
+    assert "not the extra(s) 'test' (no pytest xdist hypothesis librosa)" in lacking.err
     assert not repo.venv.exists()
 
     (site / "torch.py").unlink()
