@@ -5,6 +5,9 @@ import torch
 from tiny_recipe import SYSTEM, refused, run
 
 from espnet_ser.data.cache import list_caches
+from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.loader import CachedFrames, UtteranceDataset, collate, read_speech
+from espnet_ser.features import fill_cache
 from espnet_ser.history import read_history
 
 
@@ -75,3 +78,22 @@ def test_frozen_dropout_switches_the_cache_off(recipe):
     recipe.config.write_text(recipe.config.read_text() + "frozen_dropout: true\n")
     recipe.train("ser", system="stl_n8")
     assert list_caches(recipe.root / "dump" / "cache") == []
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 1e-3), ("float32", 1e-6)])
+@pytest.mark.parametrize("cut", ["cnn", "prefix"])
+def test_logits_from_a_cache_are_those_of_speech(recipe, dtype, tolerance, cut):
+    recipe.train("stage1", "--args", "--max_epoch 1")
+    recipe.train("ser", "--args", "--max_epoch 1", system="asr_gender_skip__ser_gender")
+    model, args = recipe.model("asr_gender_skip__ser_gender")
+    examples = read_datadir(recipe.datadir / "fold1" / "train")
+    cache = fill_cache(model.encoder, cut, examples, recipe.root / "cache", dtype)
+    with torch.no_grad():
+        for batch in range(0, len(examples), 4):
+            some = examples[batch : batch + 4]
+            live, cached = (
+                model.logits_of(collate([UtteranceDataset(some, args.labels, read=read)[i] for i in range(len(some))])[1])
+                for read in (read_speech, CachedFrames(cache, cut, some))
+            )
+            for task in ("emotion", "gender"):
+                torch.testing.assert_close(cached[task], live[task], atol=tolerance, rtol=0)
