@@ -3,23 +3,32 @@
 Every load is checked for coverage: a parameter that should be loaded and is not is an error that names it.
 """
 
-import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from espnet_ser.errors import InputError
+from espnet_ser.encoder_config import checked_encoder_config
+from espnet_ser.errors import InputError, printable
 from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE
+from espnet_ser.weights_file import StoredTensor, first_line, tensors_in_safetensors, tensors_in_torch_file
+
+_FORMER_NAMES = {
+    ".weight_g": ".parametrizations.weight.original0",
+    ".weight_v": ".parametrizations.weight.original1",
+}
+"""Weight norm's names of its parameters, former and present."""
 
 
-def build_encoder(config: Mapping) -> nn.Module:
+def build_encoder(config: Mapping, where: str = "the encoder's configuration") -> nn.Module:
     """A transformers encoder with fresh weights.
 
     Args:
         config: Its configuration, with ``model_type`` ``wav2vec2`` or ``hubert``.
+        where: Where that stands, named in errors.
 
     Raises:
         InputError: For another type of model, or settings that do not fit together.
@@ -28,51 +37,99 @@ def build_encoder(config: Mapping) -> nn.Module:
 
     kinds = {"wav2vec2": (Wav2Vec2Config, Wav2Vec2Model), "hubert": (HubertConfig, HubertModel)}
     model_type = config.get("model_type")
-    if model_type not in kinds:
-        raise InputError(f"encoders of type {model_type!r} are not supported; known: {', '.join(kinds)}")
+    if not isinstance(model_type, str) or model_type not in kinds:
+        raise InputError(f"{where}: encoders of type {model_type!r} are not supported; known: {', '.join(kinds)}")
     config_class, model_class = kinds[model_type]
+    settings = checked_encoder_config(config, config_class, where)
     try:
-        wanted = config_class.from_dict({key: value for key, value in config.items() if "attn_implementation" not in key})
+        wanted = config_class.from_dict(settings)
         # Other kernels read the mask of padded frames in other ways.
         wanted._attn_implementation = "sdpa"
         return model_class(wanted)
     except Exception as error:  # whatever transformers says of settings that make no sense
-        raise InputError(f"the encoder's configuration does not make a model: {_first_line(error)}") from error
+        raise InputError(f"{where}: does not make a model: {first_line(error)}") from error
 
 
 def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
     """Fills an encoder with a pretrained model's weights, whatever heads that model carries beside.
 
+    The files are read here and not by transformers, which would follow what the folder names: adapters, other files, other
+    libraries. A structure without memory (torch's ``meta`` device) is only held against the weights.
+
     Raises:
         InputError: When the weights cannot be read, or a parameter of the encoder (but the mask embedding) is not in them.
     """
-    try:
-        loaded, info = type(encoder).from_pretrained(
-            folder, config=encoder.config, dtype=torch.float32, output_loading_info=True, use_safetensors=None
+    path = _encoder_weights_file(folder)
+    stored = tensors_in_safetensors(path) if path.suffix == ".safetensors" else tensors_in_torch_file(path)
+    names = _names_in_encoder(stored, encoder.config.model_type)
+    wanted = encoder.state_dict()
+    missing = sorted(wanted.keys() - names.keys() - {"masked_spec_embed"})
+    if missing:
+        raise InputError(f"{folder}: {len(missing)} parameters of the encoder are not in these weights: {some_names(missing)}")
+    wanted = {name: tensor for name, tensor in wanted.items() if name in names}
+    refuse_misfit(wanted, {name: stored[names[name]] for name in wanted}, source=folder)
+    if any(parameter.is_meta for parameter in encoder.parameters()):
+        return
+    weights = load_file(path) if path.suffix == ".safetensors" else read_weights(path)
+    filled = {name: weights[names[name]].to(torch.float32, copy=True) for name in wanted}
+    encoder.load_state_dict({**encoder.state_dict(), **filled}, assign=True)  # instead of a second copy
+
+
+def _encoder_weights_file(folder: Path) -> Path:
+    if (folder / "adapter_config.json").exists():
+        raise InputError(f"{folder}: cannot load the encoder's weights: they want an adapter; merge it into them first")
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return folder / name
+    if list(folder.glob("*.index.json")):
+        raise InputError(
+            f"{folder}: cannot load the encoder's weights: they are in several files; save them as one "
+            f"(save_pretrained with max_shard_size='100GB')"
         )
-    except Exception as error:  # each format of weights has errors of its own
-        raise InputError(f"{folder}: cannot load the encoder's weights: {_first_line(error)}") from error
-    wrong = sorted(set(info["missing_keys"]) - {"masked_spec_embed"}) + sorted(str(key) for key in info["mismatched_keys"])
-    if wrong:
-        raise InputError(f"{folder}: {len(wrong)} parameters of the encoder are not in these weights: {_some(wrong)}")
-    encoder.load_state_dict(loaded.state_dict(), assign=True)  # instead of a second copy
+    raise InputError(f"{folder}: cannot load the encoder's weights: neither model.safetensors nor pytorch_model.bin is there")
+
+
+def _names_in_encoder(stored: Iterable[str], model_type: str) -> dict[str, str]:
+    """The encoder's name of a parameter -> its name in a file, which may be of a model with heads, or older than weight norm's
+    present names.
+    """
+    prefix = f"{model_type}."
+    with_heads = any(name.startswith(prefix) for name in stored)
+    names = {}
+    for name in stored:
+        if name.startswith(prefix) or not with_heads:
+            ours = name.removeprefix(prefix)
+            for former, present in _FORMER_NAMES.items():
+                if ours.endswith(former):
+                    ours = ours.removesuffix(former) + present
+            names[ours] = name
+    return names
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict from a file; only tensors are ever loaded from it, never code.
+    """A state dict from a file; only tensors are ever loaded from it, never code, and no more than the file holds.
 
     Raises:
         InputError: When it is missing, damaged or holds anything but tensors.
     """
+    stored = tensors_in_torch_file(_existing(path))
+    try:
+        # Mapped, not read: a value takes memory when it is used, and none is decompressed.
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # whatever a reader says of a file made to confuse it
+        raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)})") from error
+    loaded = dict(dict.items(weights)) if isinstance(weights, dict) else {}
+    if stored.keys() != loaded.keys() or any(
+        not isinstance(tensor, Tensor) or (tuple(tensor.shape), tensor.dtype) != stored[name] for name, tensor in loaded.items()
+    ):
+        raise InputError(f"{path}: not a file of weights")
+    return loaded
+
+
+def _existing(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"{path} is missing: the training that makes it has not finished")
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged, or not a file of weights ({_first_line(error)})") from error
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise InputError(f"{path}: not a file of weights")
-    return weights
+    return path
 
 
 def read_trained_weights(folder: Path, model_file: Path | None = None) -> dict[str, Tensor]:
@@ -85,7 +142,17 @@ def read_trained_weights(folder: Path, model_file: Path | None = None) -> dict[s
     Raises:
         InputError: When a file is missing, damaged or holds anything but tensors.
     """
-    return read_weights(folder / FROZEN_FILE) | read_weights(model_file or folder / MODEL_FILE)
+    return read_all_weights((folder / FROZEN_FILE, model_file or folder / MODEL_FILE))
+
+
+def read_all_weights(files: Iterable[Path]) -> dict[str, Tensor]:
+    """The state dicts of several files as one; see :func:`read_weights`."""
+    return {name: tensor for path in files for name, tensor in read_weights(path).items()}
+
+
+def stored_weights(files: Iterable[Path]) -> dict[str, StoredTensor]:
+    """What :func:`read_all_weights` would read, by name and shape."""
+    return {name: tensor for path in files for name, tensor in tensors_in_torch_file(_existing(path)).items()}
 
 
 def frozen_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -136,23 +203,42 @@ def load_weights(
     """
     fresh = tuple(fresh)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not (fresh and name.startswith(fresh))}
+    unused = refuse_misfit(wanted, weights, source)
+    model.load_state_dict({**model.state_dict(), **{name: weights[name] for name in wanted}})
+    return unused
+
+
+def refuse_misfit(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor | StoredTensor], source: object) -> list[str]:
+    """Holds weights, or what is known of them without reading them, against what a model wants.
+
+    Args:
+        wanted: The model's parameters and buffers, which need have no memory yet.
+        weights: By the same names; there may be more.
+        source: Named in errors.
+
+    Returns:
+        The keys of ``weights`` that are not wanted.
+
+    Raises:
+        InputError: When one is missing, has another shape, or has whole numbers for fractions; it is named.
+    """
     missing = sorted(wanted.keys() - weights.keys())
     if missing:
-        raise InputError(f"{source}: {len(missing)} of {len(wanted)} parameters are missing: {_some(missing)}")
+        raise InputError(f"{source}: {len(missing)} of {len(wanted)} parameters are missing: {some_names(missing)}")
     misshapen = [
         f"{name} {list(weights[name].shape)} instead of {list(tensor.shape)}"
         for name, tensor in sorted(wanted.items())
-        if weights[name].shape != tensor.shape
+        if tuple(weights[name].shape) != tuple(tensor.shape)
     ]
     if misshapen:
-        raise InputError(f"{source}: {len(misshapen)} parameters have another shape: {_some(misshapen)}")
-    model.load_state_dict({**model.state_dict(), **{name: weights[name] for name in wanted}})
+        raise InputError(f"{source}: {len(misshapen)} parameters have another shape: {some_names(misshapen)}")
+    for name, tensor in sorted(wanted.items()):
+        if weights[name].dtype.is_floating_point != tensor.dtype.is_floating_point:
+            raise InputError(f"{source}: {name} has values of type {weights[name].dtype} instead of {tensor.dtype}")
     return sorted(weights.keys() - wanted.keys())
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def some_names(names: list[str], most: int = 5) -> str:
+    """The first names of a list, as a part of a line."""
+    shown = ", ".join(printable(name).replace("\n", "\\n")[:200] for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+from espnet_ser.bounded import read_small_file
 from espnet_ser.errors import InputError
 from espnet_ser.stamp import file_sha256
 
 ENCODER_FILES = ("config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin")
+
+_MAX_CONFIG_BYTES = 2 << 20
 
 
 def encoder_identity(folder: Path) -> dict[str, str]:
@@ -30,9 +33,10 @@ def wants_normalized_waveform(folder: Path) -> bool:
 
 
 def _read_mapping(path: Path) -> dict:
+    content = read_small_file(path, _MAX_CONFIG_BYTES)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a transformers configuration ({error})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a transformers configuration (a {type(content).__name__}, not a mapping)")

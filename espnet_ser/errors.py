@@ -9,7 +9,14 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong. The message says what, where, and what to do about it."""
+    """Something the user gave is wrong. The message says what, where, and what to do about it.
+
+    Args:
+        message: May quote what stands in a file: characters that would change the terminal are spelt out.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(printable(message))
 
 
 class CorpusError(InputError):
@@ -27,6 +34,15 @@ class CorpusError(InputError):
             f"{source}: {count} problem{'s' if count != 1 else ''} found; mend {'them' if count != 1 else 'it'} and run again"
         )
         super().__init__("\n  ".join([heading, *self.problems]))
+
+
+def printable(text: str) -> str:
+    r"""A text with its control characters (but the newline) spelt out.
+
+    >>> printable("a\x1b[2Jb") == r"a\x1b[2Jb"
+    True
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:

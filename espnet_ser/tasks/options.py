@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
@@ -93,9 +91,7 @@ def try_options(args: Namespace) -> None:
         for key in conf:
             if key not in known:
                 raise unknown_name(f"key of {kind}_conf", key, known)
-    # A pretrained encoder's structure alone, with no memory to fill; torchaudio looks into the filters of the other, small one.
-    with torch.device("meta" if args.encoder == "ssl" else "cpu"):
-        model = SERTask.build_untrained(args)
+    model = SERTask.build_structure(args)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
         SERTask.load_initial_weights(model, args)

@@ -21,6 +21,7 @@ from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.loader import BatchFactory, CachedFrames, Read, UtteranceDataset, collate, read_speech
 from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
+from espnet_ser.encoder_config import encoder_settings
 from espnet_ser.encoder_folder import read_encoder_config, wants_normalized_waveform
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.features import CACHE_CHOICES, choose_cut, fill_cache
@@ -244,6 +245,13 @@ class SERTask(AbsTask):
         return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery)
 
     @classmethod
+    def build_structure(cls, args: Namespace) -> SERModel:
+        """As :meth:`build_untrained`, but a pretrained encoder's model is without weights, and takes no memory for them."""
+        # torchaudio looks into the filters of the other encoder, which is small.
+        with torch.device("meta" if args.encoder == "ssl" else "cpu"):
+            return cls.build_untrained(args)
+
+    @classmethod
     def _build_ssl_encoder(cls, args: Namespace) -> Wav2Vec2Encoder:
         if getattr(args, "encoder_config", None) is None:
             if getattr(args, "ssl", None) is None:
@@ -251,8 +259,9 @@ class SERTask(AbsTask):
             args.encoder_config = read_encoder_config(Path(args.ssl))
         if getattr(args, "normalize_waveform", None) is None:
             args.normalize_waveform = wants_normalized_waveform(Path(args.ssl)) if args.ssl is not None else True
-        wav2vec2 = build_encoder({**args.encoder_config, **args.encoder_conf})
-        known = type(wav2vec2.config)().to_dict()
+        where = "encoder_config" if getattr(args, "ssl", None) is None else f"{args.ssl}/config.json"
+        wav2vec2 = build_encoder({**args.encoder_config, **args.encoder_conf}, where)
+        known = encoder_settings(type(wav2vec2.config))
         for name in args.encoder_conf:
             if name not in known:
                 raise unknown_name("key of encoder_conf", name, known)
@@ -280,7 +289,8 @@ class SERTask(AbsTask):
     @classmethod
     def build_tokenizer(cls, args: Namespace) -> Tokenizer | None:
         """The tokenizer that training used; None without an ``asr`` head."""
-        return load_tokenizer(Path(args.token_dir)) if "asr" in args.tasks else None
+        loaded = getattr(args, "tokenizer", None)  # by inference.load_model
+        return loaded or (load_tokenizer(Path(args.token_dir)) if "asr" in args.tasks else None)
 
     @classmethod
     def build_iter_factory(cls, args, distributed_option, mode, kwargs=None) -> BatchFactory:

@@ -1,0 +1,75 @@
+"""An encoder's configuration, taken as data: which of its settings are read, and what they may be.
+
+transformers reads more from a configuration than sizes: names of code to import, of kernels to fetch, of other files of
+weights. None of that belongs to an encoder that is read here.
+"""
+
+from collections.abc import Mapping
+
+from espnet_ser.errors import InputError
+from espnet_ser.value_checks import choice, flag, number, optional, refuse_wrong, several, whole_number
+
+MAX_LAYERS = 128
+
+_ASKS_FOR_MORE = {
+    "auto_map": "names code to run",
+    "custom_pipelines": "names code to run",
+    "quantization_config": "asks for weights of another kind",
+    "transformers_weights": "names another file of weights",
+}
+_ACTIVATIONS = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "relu", "selu", "silu", "swish")
+_CHECKS = {
+    "hidden_size": whole_number(1, 8192),
+    "num_hidden_layers": whole_number(1, MAX_LAYERS),
+    "num_attention_heads": whole_number(1, 512),
+    "intermediate_size": whole_number(1, 65536),
+    "conv_dim": several(whole_number(1, 8192), 1, 32),
+    "conv_stride": several(whole_number(1, 1000), 1, 32),
+    "conv_kernel": several(whole_number(1, 1000), 1, 32),
+    "num_conv_pos_embeddings": whole_number(1, 4096),
+    "num_conv_pos_embedding_groups": whole_number(1, 8192),
+    "adapter_attn_dim": optional(whole_number(1, 8192)),
+    "hidden_act": choice(_ACTIVATIONS),
+    "feat_extract_activation": choice(_ACTIVATIONS),
+    "feat_extract_norm": choice(("group", "layer")),
+    "layer_norm_eps": number(0, 1),
+    "initializer_range": number(0, 10),
+    **dict.fromkeys(("conv_bias", "do_stable_layer_norm", "apply_spec_augment", "feat_proj_layer_norm"), flag()),
+    **dict.fromkeys(("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout"), number(0, 1)),
+    **dict.fromkeys(("layerdrop", "mask_time_prob", "mask_feature_prob"), number(0, 1)),
+    **dict.fromkeys(("mask_time_length", "mask_feature_length"), whole_number(1, 10**6)),
+    **dict.fromkeys(("mask_time_min_masks", "mask_feature_min_masks"), whole_number(0, 10**6)),
+}
+_NOT_SUPPORTED = ("add_adapter", "conv_pos_batch_norm")
+
+
+def encoder_settings(config_class: type) -> set[str]:
+    """The settings of a kind of encoder itself, without those that transformers gives every model."""
+    from transformers import PretrainedConfig
+
+    return set(config_class().to_dict()) - set(PretrainedConfig().to_dict())
+
+
+def checked_encoder_config(config: Mapping[str, object], config_class: type, where: str) -> dict[str, object]:
+    """The settings of a configuration that make the encoder; what else stands in it is left out.
+
+    Args:
+        config: As transformers saved it.
+        config_class: The class of transformers that it is of.
+        where: Where it stands, named in errors.
+
+    Raises:
+        InputError: When it asks for code, or for what no encoder of this kind is.
+    """
+    for key, what in _ASKS_FOR_MORE.items():
+        if config.get(key):
+            raise InputError(f"{where}: {key} {what}, which is never done; take the encoder from where it was first published")
+    for key in ("_attn_implementation", "attn_implementation", "_attn_implementation_internal"):
+        if "/" in str(config.get(key)):
+            raise InputError(f"{where}: {key} names code to fetch ({config[key]!r}), which is never done; remove it")
+    for key in _NOT_SUPPORTED:
+        if config.get(key):
+            raise InputError(f"{where}: encoders with an adapter or a batch-normed positional convolution are not supported")
+    refuse_wrong(config, _CHECKS, where)
+    settings = encoder_settings(config_class)
+    return {key: value for key, value in config.items() if key in settings}

@@ -1,0 +1,78 @@
+"""What a trained model's ``config.yaml`` may say: every setting that its model is built from is checked before it is."""
+
+from collections.abc import Mapping
+
+from espnet_ser.data.tokens import BLANK, UNKNOWN
+from espnet_ser.errors import InputError
+from espnet_ser.models.ser_model import TASKS
+from espnet_ser.value_checks import (
+    Check,
+    choice,
+    flag,
+    mapping,
+    number,
+    optional,
+    positive,
+    refuse_wrong,
+    several,
+    text,
+    whole_number,
+)
+
+ENCODERS = ("ssl", "cnn_lstm")
+MAX_CLASSES = 1000
+MAX_TOKENS = 100_000
+
+_CLASSES = several(text(100), 1, MAX_CLASSES, unique=True)
+_ALWAYS: dict[str, Check] = {
+    "encoder": choice(ENCODERS),
+    "tasks": several(choice(TASKS), 1, len(TASKS), unique=True),
+    "reversed_tasks": several(choice(("gender", "style")), 0, 2, unique=True),
+    "reversal_scale": positive(1e6),
+    "dropout": number(0, 1),
+    "aux_weight": number(0, 1),
+    "literal_eq": flag(),
+    "gradient_surgery": flag(),
+    "labels": mapping(),
+}
+_WITH_SSL: dict[str, Check] = {
+    "encoder_config": mapping(),
+    "encoder_conf": mapping(),
+    "normalize_waveform": flag(),
+    "trainable_layers": optional(whole_number(0, 1000)),
+    "skip_layer": optional(whole_number(0, 1000)),
+    "frozen_dropout": flag(),
+}
+_WHERE_GIVEN: dict[str, Check] = {"recompute_above": optional(positive(1e9)), "trained_on": optional(mapping())}
+_WITH_ASR: dict[str, Check] = {"token_list": several(text(1000), 2, MAX_TOKENS, unique=True)}
+
+
+def check_model_config(config: Mapping[str, object], where: object) -> None:
+    """Stops at a setting that is missing, or that no training would have left.
+
+    Args:
+        config: The content of ``config.yaml``.
+        where: The file, named in errors.
+
+    Raises:
+        InputError: Names the setting and what it may be.
+    """
+    _check(config, _ALWAYS, where)
+    _check(config, _WITH_SSL if config["encoder"] == "ssl" else {}, where)
+    _check(config, _WITH_ASR if "asr" in config["tasks"] else {}, where)
+    refuse_wrong(config, _WHERE_GIVEN, where)
+    if not set(config["reversed_tasks"]) <= set(config["tasks"]):
+        raise InputError(f"{where}: reversed_tasks names a task that is not among tasks; train the model again")
+    if "asr" in config["tasks"] and config["token_list"][:2] != [BLANK, UNKNOWN]:
+        raise InputError(f"{where}: token_list must begin with {BLANK} and {UNKNOWN}; train the model again")
+    _check(config["labels"], {task: _CLASSES for task in config["tasks"] if task != "asr"}, f"{where}: labels")
+    heard = config.get("trained_on") or {}
+    for key in ("sessions", "speakers"):
+        refuse_wrong(heard, {key: several(text(1000), 0, MAX_TOKENS)}, f"{where}: trained_on")
+
+
+def _check(config: Mapping[str, object], checks: Mapping[str, Check], where: object) -> None:
+    for key, check in checks.items():
+        if key not in config:
+            raise InputError(f"{where}: {key} is missing, and must be {check.wanted}; train the model again")
+    refuse_wrong(config, checks, where)

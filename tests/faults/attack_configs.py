@@ -1,0 +1,241 @@
+"""Configurations that would run code, fill the memory, or have other files read."""
+
+import json
+
+import torch
+import yaml
+from ground import Attacks, Ground
+from model_maker import change_config, model_config
+from safetensors.torch import load_file
+from tiny import save_encoder
+from transformers import Wav2Vec2Model
+
+from espnet_ser.checkpoint import build_encoder, load_pretrained_encoder
+from espnet_ser.encoder_folder import read_encoder_config
+
+CONFIGS = Attacks()
+
+
+def load_yaml_unsafely(ground: Ground, source) -> bool:
+    """As ``yaml.load`` did when it had no loaders to choose from."""
+    yaml.unsafe_load((source / "config.yaml").read_text())
+    return ground.harm.exists()
+
+
+def spells_out_to_far_more(ground: Ground, source) -> bool:
+    """Whether writing the content down takes hundreds of times the file."""
+    text = (source / "config.yaml").read_text()
+    return len(json.dumps(yaml.safe_load(text))) > 300 * len(text)
+
+
+def add_to_config(ground: Ground, text: str):
+    with open(ground.model / "config.yaml", "a") as file:
+        file.write(text)
+    return ground.model
+
+
+def change_encoder(ground: Ground, **changes):
+    change_config(ground.model, encoder_config={**model_config()["encoder_config"], **changes})
+    return ground.model
+
+
+@CONFIGS.add("config.yaml: a tag that makes a file", load_yaml_unsafely)
+def _(ground):
+    return add_to_config(ground, f"seed: !!python/object/apply:os.mknod [{ground.harm}]\n")
+
+
+@CONFIGS.add("config.yaml: a tag that imports a module")
+def _(ground):
+    return add_to_config(ground, "seed: !!python/module:antigravity\n")
+
+
+@CONFIGS.add("config.yaml: a few lines that stand for millions", spells_out_to_far_more)
+def _(ground):
+    (ground.model / "config.yaml").unlink()
+    lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, 6)]
+    return add_to_config(ground, "\n".join(lines) + "\n")
+
+
+@CONFIGS.add("config.yaml: a hundred thousand brackets")
+def _(ground):
+    return add_to_config(ground, "seed: " + "[" * 100_000)
+
+
+@CONFIGS.add("config.yaml: megabytes of it")
+def _(ground):
+    return add_to_config(ground, f"seed: '{'x' * (3 << 20)}'\n")
+
+
+@CONFIGS.add("config.yaml: a number of a million digits")
+def _(ground):
+    return add_to_config(ground, "seed: 1" + ":1" * 500_000 + "\n")
+
+
+@CONFIGS.add("config.yaml: a setting that is given twice")
+def _(ground):
+    return add_to_config(ground, "encoder: cnn_lstm\n")
+
+
+@CONFIGS.add("config.yaml: a dotted path where a class is chosen")
+def _(ground):
+    change_config(ground.model, encoder="os.system")
+    return ground.model
+
+
+@CONFIGS.add("config.yaml: a task that is a path")
+def _(ground):
+    change_config(ground.model, tasks=["../../harm"])
+    return ground.model
+
+
+@CONFIGS.add("config.yaml: no encoder of its own, but one elsewhere on the disk")
+def _(ground):
+    change_config(ground.model, encoder_config=None, ssl=str(save_encoder(ground.root / "encoder")))
+    return ground.model
+
+
+@CONFIGS.add("config.yaml: tokens elsewhere on the disk")
+def _(ground):
+    (ground.model / "tokens").rename(ground.root / "tokens")
+    change_config(ground.model, token_dir=str(ground.root / "tokens"))
+    return ground.model
+
+
+@CONFIGS.add("config.yaml: a thousand million layers")
+def _(ground):
+    return change_encoder(ground, num_hidden_layers=10**9)
+
+
+@CONFIGS.add("config.yaml: a model of 10^13 parameters")
+def _(ground):
+    return change_encoder(ground, hidden_size=10**6, num_attention_heads=1)
+
+
+@CONFIGS.add("config.yaml: a model of 10^11 parameters, each setting permitted")
+def _(ground):
+    return change_encoder(ground, hidden_size=8192, num_hidden_layers=96, intermediate_size=65536, conv_dim=[8192] * 7)
+
+
+@CONFIGS.add("config.yaml: thousands of classes")
+def _(ground):
+    change_config(ground.model, labels={"emotion": [str(number) for number in range(2000)]})
+    return ground.model
+
+
+@CONFIGS.add("config.yaml: strides of zero")
+def _(ground):
+    return change_encoder(ground, conv_stride=[0] * 7)
+
+
+@CONFIGS.add("config.yaml: code of the encoder's own (auto_map)")
+def _(ground):
+    return change_encoder(ground, auto_map={"AutoModel": "evil.Model"})
+
+
+@CONFIGS.add("config.yaml: an attention kernel from the hub")
+def _(ground):
+    return change_encoder(ground, _attn_implementation="stranger/kernel")
+
+
+@CONFIGS.add("tokens: a SentencePiece model of random bytes")
+def _(ground):
+    generator = torch.Generator().manual_seed(0)
+    content = torch.randint(0, 256, (1000,), generator=generator, dtype=torch.uint8).numpy().tobytes()
+    (ground.model / "tokens" / "bpe.model").write_bytes(content)
+    return ground.model
+
+
+@CONFIGS.add("tokens: other tokens than the model was trained with")
+def _(ground):
+    (ground.model / "tokens" / "tokens.txt").write_text("<blank>\n<unk>\n<space>\nB\nA\n")
+    return ground.model
+
+
+def load_encoder(folder):
+    """As training loads a pretrained encoder."""
+    load_pretrained_encoder(build_encoder(read_encoder_config(folder)), folder)
+
+
+def encoder_with(ground: Ground, **changes):
+    folder = save_encoder(ground.root / "encoder")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    return folder
+
+
+def load_pickle(ground: Ground, source) -> bool:
+    """As transformers loaded weights for years."""
+    torch.load(source / "pytorch_model.bin", weights_only=False)
+    return ground.harm.exists()
+
+
+@CONFIGS.add("encoder: a pickle that makes a file", load_pickle, load_encoder)
+def _(ground):
+    from attack_weights import Bomb
+
+    folder = encoder_with(ground)
+    (folder / "model.safetensors").unlink()
+    torch.save({"a": Bomb(ground.harm)}, folder / "pytorch_model.bin")
+    return folder
+
+
+def reads_files_elsewhere(ground: Ground, source) -> bool:
+    """Whether transformers follows the index out of the folder."""
+    return Wav2Vec2Model.from_pretrained(source) is not None
+
+
+@CONFIGS.add("encoder: an index that names files elsewhere on the disk", reads_files_elsewhere, load_encoder)
+def _(ground):
+    folder = encoder_with(ground)
+    (folder / "model.safetensors").rename(ground.root / "secret.safetensors")
+    names = dict.fromkeys(load_file(ground.root / "secret.safetensors"), "../secret.safetensors")
+    index = {"metadata": {"total_size": 1}, "weight_map": names}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+@CONFIGS.add("encoder: a header that asks for a terabyte", load=load_encoder)
+def _(ground):
+    folder = encoder_with(ground)
+    (folder / "model.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + b"{}")
+    return folder
+
+
+@CONFIGS.add("encoder: a tensor that lies past the end of the file", load=load_encoder)
+def _(ground):
+    folder = encoder_with(ground)
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 4 << 40]}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    return folder
+
+
+@CONFIGS.add("encoder: an adapter that names another model", load=load_encoder)
+def _(ground):
+    folder = encoder_with(ground)
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "stranger/model"}')
+    return folder
+
+
+@CONFIGS.add("encoder: code of its own (auto_map)", load=load_encoder)
+def _(ground):
+    folder = encoder_with(ground, auto_map={"AutoModel": "modeling_evil.Evil"})
+    (folder / "modeling_evil.py").write_text(f"open({str(ground.harm)!r}, 'w')\n")
+    return folder
+
+
+@CONFIGS.add("encoder: quantised weights, which want another library", load=load_encoder)
+def _(ground):
+    return encoder_with(ground, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+
+
+@CONFIGS.add("encoder: another file of weights", load=load_encoder)
+def _(ground):
+    return encoder_with(ground, transformers_weights="../secret.safetensors")
+
+
+@CONFIGS.add("encoder: config.json of a hundred thousand brackets", load=load_encoder)
+def _(ground):
+    folder = encoder_with(ground)
+    (folder / "config.json").write_text("[" * 100_000)
+    return folder
