@@ -9,6 +9,10 @@ from espnet_ser.stamp import file_sha256
 ENCODER_FILES = ("config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin")
 
 
+MAX_LAYERS = 1000
+"""No encoder is deeper; a damaged configuration would be built layer by layer all the same."""
+
+
 def encoder_identity(folder: Path) -> dict[str, str]:
     """What a pretrained encoder is, by content: the hash of each file that it is loaded from."""
     return {name: file_sha256(folder / name) for name in ENCODER_FILES if (folder / name).is_file()}
@@ -32,8 +36,10 @@ def wants_normalized_waveform(folder: Path) -> bool:
 def _read_mapping(path: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a transformers configuration ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: not a transformers configuration ({error}); name a folder that transformers saved"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a transformers configuration (a {type(content).__name__}, not a mapping)")
     return content
@@ -46,8 +52,10 @@ def num_layers(folder: Path) -> int:
         InputError: When its configuration does not say.
     """
     layers = read_encoder_config(folder).get("num_hidden_layers")
-    if type(layers) is not int or layers < 1:
-        raise InputError(f"{folder / 'config.json'}: no number of Transformer layers (num_hidden_layers)")
+    if type(layers) is not int or not 1 <= layers <= MAX_LAYERS:
+        raise InputError(
+            f"{folder / 'config.json'}: num_hidden_layers must be 1 to {MAX_LAYERS}, not {layers!r}; copy the encoder again"
+        )
     return layers
 
 

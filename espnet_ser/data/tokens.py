@@ -106,16 +106,25 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer in a folder: ``tokens.txt``, and ``bpe.model`` where it is BPE.
 
     Raises:
-        InputError: When the folder has no token list.
+        InputError: When the folder has no token list, or a damaged one.
     """
     path = folder / "tokens.txt"
     if not path.is_file():
         raise InputError(f"{path} is missing: run stage 2, which makes it")
-    tokens = path.read_text(encoding="utf-8").splitlines()
-    if tokens[:2] != [BLANK, UNKNOWN]:
-        raise InputError(f"{path}: a token list begins with {BLANK} and {UNKNOWN}; run stage 2 again")
     bpe_model = folder / "bpe.model"
-    return BPETokenizer(tokens, bpe_model.read_bytes()) if bpe_model.is_file() else CharTokenizer(tokens)
+    try:
+        tokens = _read_tokens(path)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8; run stage 2 again") from error
+    first = [BLANK, UNKNOWN] if bpe_model.is_file() else [BLANK, UNKNOWN, SPACE]
+    if tokens[: len(first)] != first or len(set(tokens)) < len(tokens) or "" in tokens:
+        raise InputError(f"{path}: a token list begins with {' '.join(first)} and has each token once; run stage 2 again")
+    if not bpe_model.is_file():
+        return CharTokenizer(tokens)
+    try:
+        return BPETokenizer(tokens, bpe_model.read_bytes())
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{bpe_model}: not a SentencePiece model; run stage 2 again") from error
 
 
 def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None = None) -> None:
@@ -129,9 +138,13 @@ def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None 
 def copy_tokenizer(source: Path, target: Path) -> Path:
     """Copies a tokenizer beside the model that uses it; returns ``target``."""
     bpe_model = source / "bpe.model"
-    tokens = (source / "tokens.txt").read_text(encoding="utf-8").splitlines()
-    save_tokenizer(target, tokens, bpe_model.read_bytes() if bpe_model.is_file() else None)
+    save_tokenizer(target, _read_tokens(source / "tokens.txt"), bpe_model.read_bytes() if bpe_model.is_file() else None)
     return target
+
+
+def _read_tokens(path: Path) -> list[str]:
+    # Not by str.splitlines, which breaks at characters that may be tokens.
+    return path.read_bytes().decode().removesuffix("\n").split("\n")
 
 
 def collapse(frame_ids: Iterable[int], blank: int = 0) -> list[int]:
