@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from espnet_ser.bounded import read_small_file
+from espnet_ser.encoder_config import MAX_LAYERS
 from espnet_ser.errors import InputError
 from espnet_ser.stamp import file_sha256
 
@@ -37,7 +38,9 @@ def _read_mapping(path: Path) -> dict:
     try:
         content = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a transformers configuration ({error})") from error
+        raise InputError(
+            f"{path}: not a transformers configuration ({error}); name a folder that transformers saved"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a transformers configuration (a {type(content).__name__}, not a mapping)")
     return content
@@ -50,8 +53,10 @@ def num_layers(folder: Path) -> int:
         InputError: When its configuration does not say.
     """
     layers = read_encoder_config(folder).get("num_hidden_layers")
-    if type(layers) is not int or layers < 1:
-        raise InputError(f"{folder / 'config.json'}: no number of Transformer layers (num_hidden_layers)")
+    if type(layers) is not int or not 1 <= layers <= MAX_LAYERS:
+        raise InputError(
+            f"{folder / 'config.json'}: num_hidden_layers must be 1 to {MAX_LAYERS}, not {layers!r}; copy the encoder again"
+        )
     return layers
 
 

@@ -7,6 +7,12 @@ of ours and keeps its traceback.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST_LINE = 800
+"""Characters of an error that are shown."""
+
+MAX_SHOWN_PROBLEMS = 100
+"""Problems of a corpus that an error lists; of the others it says how many there are."""
+
 
 class InputError(ValueError):
     """Something the user gave is wrong. The message says what, where, and what to do about it.
@@ -28,12 +34,26 @@ class CorpusError(InputError):
     """
 
     def __init__(self, source: object, problems: Iterable[str]):
-        self.problems = list(problems)
+        self.problems = [one_line(problem) for problem in problems]
         count = len(self.problems)
         heading = (
             f"{source}: {count} problem{'s' if count != 1 else ''} found; mend {'them' if count != 1 else 'it'} and run again"
         )
-        super().__init__("\n  ".join([heading, *self.problems]))
+        hidden = [f"and {count - MAX_SHOWN_PROBLEMS} more"] if count > MAX_SHOWN_PROBLEMS else []
+        super().__init__("\n  ".join([one_line(heading), *self.problems[:MAX_SHOWN_PROBLEMS], *hidden]))
+
+
+def one_line(text: str) -> str:
+    """A text as one line for a terminal: whatever is not printed as itself (newlines, escapes, stray bytes) is spelt out.
+
+    Of a very long one the beginning and the end are kept: they say where, and what to do.
+
+    >>> print(one_line("two\\nlines of caf\u00e9.wav"))
+    two\\nlines of caf\u00e9.wav
+    """
+    if len(text) > LONGEST_LINE:
+        text = f"{text[: LONGEST_LINE // 2]} ... {text[-LONGEST_LINE // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def printable(text: str) -> str:

@@ -19,14 +19,18 @@ def read_history(folder: Path) -> list[dict]:
 
 
 def read_records(path: Path, keys: Sequence[str]) -> list[dict]:
-    """A file of records, in the order of their keys; of those with the same keys, the last. Nothing where there is no file."""
+    """A file of records, in the order of their keys; of those with the same keys, the last. Nothing where there is no file.
+
+    A line that is no record with these keys, all of them whole numbers, is passed by: a run was killed while it wrote it.
+    """
     if not path.is_file():
         return []
     records = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().split(b"\n"):
         try:
             record = json.loads(line)
-        except ValueError:  # the run was killed while it wrote this line
+        except (ValueError, RecursionError):
             continue
-        records[tuple(record[key] for key in keys)] = record
+        if isinstance(record, dict) and all(type(record.get(key)) is int for key in keys):
+            records[tuple(record[key] for key in keys)] = record
     return [records[key] for key in sorted(records)]

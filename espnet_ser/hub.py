@@ -16,6 +16,8 @@ def resolve_encoder(name_or_dir: str) -> Path:
     Raises:
         InputError: When it is neither, or cannot be fetched.
     """
+    if not name_or_dir.strip():
+        raise InputError("--ssl: an empty name; name a folder that transformers saved, or a model of the hub")
     folder = Path(name_or_dir)
     if folder.is_dir():
         if not (folder / "config.json").is_file():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from espnet_ser.errors import InputError
 from espnet_ser.experiment import ENVIRONMENT_FILE
-from espnet_ser.history import read_history
+from espnet_ser.history import HISTORY_FILE, read_history
 from espnet_ser.predictions import EMBEDDINGS_FILE, SELECTIONS, predictions_path, read_predictions
 from espnet_ser.recipe import DONE_FILE, SELECTED_FILE, TrainedFold, describe_run
 from espnet_ser.results import headline_of, summarise
@@ -126,14 +126,29 @@ class PooledFolds:
         return {name: by[main] for name, by in self.predictions.items()}
 
     def histories(self) -> dict[str, dict[str, list[dict]]]:
-        """Title of a stage -> fold -> records of ``history.jsonl``."""
-        stage1 = {name: read_history(fold.stage1) for name, fold in self.folds.items() if fold.stage1}
-        ser = {name: read_history(fold.folder) for name, fold in self.folds.items()}
+        """Title of a stage -> fold -> records of ``history.jsonl``.
+
+        Raises:
+            InputError: When a record lacks what is drawn of it.
+        """
+        stage1 = {name: _history(fold.stage1) for name, fold in self.folds.items() if fold.stage1}
+        ser = {name: _history(fold.folder) for name, fold in self.folds.items()}
         return {**({"stage 1": stage1} if stage1 else {}), "SER": ser}
 
     def embeddings_paths(self) -> dict[str, Path]:
         """Fold -> the embeddings of its held-out utterances, where there are any."""
         return {name: path for name, fold in self.folds.items() if (path := fold.folder / EMBEDDINGS_FILE).is_file()}
+
+
+def _history(folder: Path) -> list[dict]:
+    records = read_history(folder)
+    for record in records:
+        parts = [record.get("train"), record.get("valid")]
+        if not all(isinstance(part, dict) and isinstance(part.get("loss"), int | float) for part in parts):
+            raise InputError(
+                f"{folder / HISTORY_FILE}: the record of epoch {record['epoch']} has no losses; remove the file, or train anew"
+            )
+    return records
 
 
 def _recorded_training(folder: Path) -> dict[str, object]:
@@ -182,5 +197,5 @@ def _environment(folder: Path) -> dict[str, str]:
         return {str(key): str(value) for key, value in json.loads(path.read_text(encoding="utf-8"))["environment"].items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not a record of machine and versions; remove it, or train the fold again") from error

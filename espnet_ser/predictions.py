@@ -54,7 +54,7 @@ def read_predictions(path: Path) -> list[dict]:
     """Reads them back.
 
     Raises:
-        InputError: When the file is missing, or a line (named) is no prediction.
+        InputError: When the file is missing, or a line (named) is no prediction or of an utterance that was there before.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing: run stage 5, which makes it")
@@ -62,17 +62,37 @@ def read_predictions(path: Path) -> list[dict]:
         text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text(encoding="utf-8")
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path}: damaged ({error}); remove it and make it again") from error
-    lines = []
-    for number, line in enumerate(text.splitlines(), 1):
+    lines, first_line = [], {}
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], 1):
         try:
             record = json.loads(line)
-            record["utt"], record["speaker"], record["ref"]
-        except (ValueError, KeyError, TypeError) as error:
+            _check_prediction(record)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}, line {number}: not a prediction; remove the file and run stage 5 again") from error
+        earlier = first_line.setdefault(record["utt"], number)
+        if earlier != number:
+            raise InputError(
+                f"{path}, line {number}: {record['utt']} is there twice, first in line {earlier}; remove the file and run "
+                f"stage 5 again"
+            )
         lines.append(record)
     if not lines:
         raise InputError(f"{path} is empty: remove it and run stage 5 again")
     return lines
+
+
+def _check_prediction(record: dict) -> None:
+    """Looks at all that is read of a line; whatever is not as it should be raises some error."""
+    if not isinstance(record, dict):
+        raise TypeError("not a mapping")
+    names = [record["utt"], record["speaker"], record["ref"], record.get("session", "")]
+    names += [value for key in ("hyp", "text_ref", "text_hyp") if (value := record.get(key)) is not None]
+    for task in ("gender", "style"):
+        if record.get(task) is not None:
+            names += [record[task]["ref"], record[task]["hyp"]]
+    names += record.get("from_stage1", [])
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError("a name is text")
 
 
 def _rounded(value: object) -> object:

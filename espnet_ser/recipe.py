@@ -62,7 +62,7 @@ def read_fold(datadir: Path, fold: str) -> dict:
         raise InputError(f"{path} is missing: run stage 1, which makes it")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); remove it and run stage 1 again") from error
     if not isinstance(record, dict) or record.get("by") not in ("session", "speaker"):
         raise InputError(f"{path}: does not say whether the fold holds out a session or a speaker; run stage 1 again")
@@ -198,4 +198,4 @@ def _suffix(tag: str) -> str:
 
 
 def _by_number(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdigit() else (10**9, name)
+    return (int(name), "") if name.isdecimal() else (10**9, name)

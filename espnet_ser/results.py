@@ -194,7 +194,7 @@ def _read_object(path: Path) -> dict:
         if isinstance(content, dict):
             return content
         reason = "not a JSON object"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         reason = f"not JSON ({error})"
     raise InputError(f"{path}: {reason}; run stage 6 again, which makes it anew")
 

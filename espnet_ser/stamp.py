@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from espnet_ser.errors import InputError
+from espnet_ser.files import open_regular
 
 _SHOWN_CHARACTERS = 60
 _TOO_YOUNG_S = 2.0
@@ -72,7 +73,7 @@ def _remembered_sha256(path: str, *_status: int) -> str:
 
 
 def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
@@ -148,9 +149,9 @@ class Stamp:
             stamp = json.loads(self.path.read_text(encoding="utf-8"))
             outputs = {name: {key: record[key] for key in ("size", "sha256")} for name, record in stamp["outputs"].items()}
             return {"inputs": dict(stamp["inputs"]), "outputs": outputs}, []
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             fault = "not run yet"
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             fault = f"{self.path} is not a stamp"
         return {"inputs": {}, "outputs": {}}, [fault]
 
@@ -238,9 +239,12 @@ def replace_folder(tmp: Path | str, final: Path | str) -> None:
 def locked(folder: Path | str) -> Iterator[None]:
     """Lets one process at a time into the body, for all that lock the same folder; the others wait.
 
-    The lock leaves no file behind and goes with its process. Where the file system has no such locks (some network ones),
-    the body runs all the same.
+    The lock leaves no file behind and goes with its process. Where the file system has no such locks (some network ones), or
+    there is no such folder, the body runs all the same.
     """
+    if not os.path.isdir(folder):
+        yield
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):

@@ -119,11 +119,11 @@ def load_system(conf_dir: Path, name: str) -> System:
         raise InputError(f"{path}: the key 'ser' is missing")
     stage1 = _stage(path, content["stage1"]) if "stage1" in content else None
     paper = content.get("paper") or {}
-    if not isinstance(paper, dict) or not all(isinstance(figure, int | float) for figure in paper.values()):
-        raise InputError(f"{path}: paper must be a mapping of scores to numbers")
+    if not isinstance(paper, dict) or not all(_is_percentage(figure) for figure in paper.values()):
+        raise InputError(f"{path}: paper must be a mapping of scores to percentages")
     _check_keys(path, "key of paper", paper, ("ua", "wa", "gender_ua", "wer"))
     rows = content.get("rows") or {}
-    if not isinstance(rows, dict) or not all(table in _TABLES and type(row) is int for table, row in rows.items()):
+    if not isinstance(rows, dict) or not all(table in _TABLES and type(row) is int and row > 0 for table, row in rows.items()):
         raise InputError(f"{path}: rows must be a mapping of tables ({', '.join(map(str, _TABLES))}) to rows, such as {{2: 1}}")
     system = System(name, stage1, _stage(path, content["ser"]), rows, paper)
     if stage1 and stage1.encoder != system.ser.encoder:
@@ -150,8 +150,15 @@ def refuse_taken_tag(conf_dir: Path, name: str, tag: str) -> None:
 
 
 def list_systems(conf_dir: Path) -> list[str]:
-    """The names of all systems, sorted."""
-    return sorted(path.stem for path in (conf_dir / "systems").glob("*.yaml") if not path.name.startswith("."))
+    """The names of all systems, sorted.
+
+    Raises:
+        InputError: When there is none.
+    """
+    names = sorted(path.stem for path in (conf_dir / "systems").glob("*.yaml") if not path.name.startswith("."))
+    if not names:
+        raise InputError(f"{conf_dir / 'systems'}: no system's file there; give the recipe's folder of configurations (--conf)")
+    return names
 
 
 def systems_of_table(conf_dir: Path, table: str) -> list[str]:
@@ -216,6 +223,10 @@ def _tasks(path: Path, key: str, content: object) -> tuple[str, ...]:
         if task not in _TASKS:
             raise unknown_name("task", str(task), _TASKS, where=str(path))
     return tuple(content)
+
+
+def _is_percentage(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1000  # WER has no upper limit
 
 
 def _check_keys(path: Path, kind: str, content: Mapping, known: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 log() {
-    printf '%s\n' "$(date '+%Y-%m-%dT%H:%M:%S') (${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}:${FUNCNAME[1]}) $*"
+    printf '%s (%s:%s:%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${BASH_SOURCE[1]##*/}" "${BASH_LINENO[0]}" "${FUNCNAME[1]}" "$*"
 }
 SECONDS=0
 # Upper-case names are not options.
@@ -59,7 +59,7 @@ Stages: 1 data directories, 2 token lists, 3 stage-1 finetuning (ASR, gender), 4
 log "${COMMAND_LINE}"
 . ../../utils/parse_options.sh
 if [[ $# -ne 0 ]]; then
-    log "Error: no positional arguments are taken, got: $*"
+    log "Error: no positional arguments are taken, got: ${*@Q}" >&2
     exit 2
 fi
 
@@ -74,7 +74,7 @@ from_caller() {
 }
 
 for name in stage stop_stage num_nodes nj nbpe seed; do
-    [[ ${!name} =~ ^(0|[1-9][0-9]{0,8})$ ]] || fail "--${name} takes a whole number, not '${!name}'"
+    [[ ${!name} =~ ^(0|[1-9][0-9]{0,8})$ ]] || fail "--${name} takes a whole number, not ${!name@Q}"
 done
 [[ ${stop_stage} -le 6 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 6"
 [[ ${stage} -ge 1 && ${stage} -le ${stop_stage} ]] || fail "--stage ${stage} --stop_stage ${stop_stage}: no stage to run"
@@ -83,12 +83,12 @@ if [[ ${ngpu} == auto ]]; then
     ngpu=0
     if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then ngpu=1; fi
 fi
-[[ ${ngpu} =~ ^[0-9]+$ ]] || fail "--ngpu takes a whole number or auto, not '${ngpu}'"
+[[ ${ngpu} =~ ^[0-9]+$ ]] || fail "--ngpu takes a whole number or auto, not ${ngpu@Q}"
 [[ ${nj} -ge 1 ]] || fail "--nj takes 1 or more"
 for name in folds seeds; do
-    [[ ${!name} =~ ^[0-9\ ]*$ ]] || fail "--${name} takes numbers separated by spaces, not '${!name}'"
+    [[ ${!name} =~ ^[0-9\ ]*$ ]] || fail "--${name} takes numbers separated by spaces, not ${!name@Q}"
 done
-[[ ${table} =~ ^([123]|all)?$ ]] || fail "--table takes 1, 2, 3 or all, not '${table}'"
+[[ ${table} =~ ^([123]|all)?$ ]] || fail "--table takes 1, 2, 3 or all, not ${table@Q}"
 if [[ -n ${table}${systems} ]]; then
     [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --stage1_tag"
     [[ ${stage} -le 3 && (${stop_stage} -le 2 || ${stop_stage} -eq 6) ]] ||
@@ -97,10 +97,10 @@ fi
 if [[ -n ${seeds} ]]; then
     read -ra seed_list <<<"${seeds}"
     [[ ${#seed_list[@]} -ge 2 && $(printf '%s\n' "${seed_list[@]}" | sort -u | wc -l) -eq ${#seed_list[@]} ]] ||
-        fail "--seeds takes two numbers or more, each once, not '${seeds}'"
+        fail "--seeds takes two numbers or more, each once, not ${seeds@Q}"
 fi
 for name in tag stage1_tag; do
-    [[ ${!name} =~ ^[A-Za-z0-9._-]*$ && ${!name} != *..* ]] || fail "--${name} takes letters, digits, '.', '_' and '-', not '${!name}'"
+    [[ ${!name} =~ ^[A-Za-z0-9._-]*$ && ${!name} != *..* ]] || fail "--${name} takes letters, digits, '.', '_' and '-', not ${!name@Q}"
 done
 
 iemocap_option=${iemocap}

@@ -7,11 +7,12 @@ set -euo pipefail
 RECIPE_COMMAND=${RECIPE_COMMAND:-"$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"}
 export RECIPE_COMMAND
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-case " $* " in
-    *" --table"* | *" --systems"* | *" --help "* | *" -h "*) ;;
-    *)
-        echo "$0: which table? Give --table 1, 2, 3 or all, or --systems \"NAME NAME\" (--help says more)" >&2
-        exit 1
-        ;;
-esac
+which=
+for word in "$@"; do
+    case ${word} in --table* | --systems* | --help | -h) which=given ;; esac
+done
+if [[ -z ${which} ]]; then
+    echo "$0: which table? Give --table 1, 2, 3 or all, or --systems \"NAME NAME\" (--help says more)" >&2
+    exit 1
+fi
 exec "${here}/run.sh" "$@"

@@ -11,7 +11,11 @@ recipe=${here}/../iemocap/$(basename -- "$0")
 
 num_utts=480 # utterances to speak, of which five in six are of the four classes
 if [[ ${1-} == --num_utts || ${1-} == --num-utts ]]; then
-    num_utts=${2:?--num_utts takes a number}
+    num_utts=${2-}
+    if [[ ! ${num_utts} =~ ^[1-9][0-9]{0,8}$ ]]; then
+        echo "$0: --num_utts takes a whole number, not ${num_utts@Q}" >&2
+        exit 1
+    fi
     shift 2
 fi
 if [[ ${1-} == --help || ${1-} == -h ]]; then

@@ -61,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _system_folder(name: str, expdir: Path) -> Path:
+    if not name:
+        raise InputError("an empty name; give a system's experiment folder, or its name below --expdir")
     for folder in (Path(name), expdir / name):
         if folder.is_dir():
             return folder

@@ -5,9 +5,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from espnet_ser import __version__
-from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.errors import CorpusError, InputError, one_line, unknown_name
 
 COMMANDS = {
     "synthesize": "speak a small release with espeak-ng, laid out as IEMOCAP",
@@ -39,26 +40,40 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"espnet-ser {__version__}")
     parser.add_argument("command", help="one of those below; 'espnet-ser COMMAND --help' says more")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.error = _wrong_use  # instead of the usage and a line
     return parser
+
+
+def _wrong_use(message: str) -> NoReturn:
+    raise InputError(f"{message} (--help lists the commands)")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a subcommand; exits with 1 and one line on standard error when the user has something to mend."""
-    args = get_parser().parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
+    name = "espnet-ser"
     try:
+        args = get_parser().parse_args(argv)
         if args.command not in COMMANDS:
             raise unknown_name("command", args.command, COMMANDS)
+        name = f"espnet-ser {args.command}"
         # The module is looked up only now: `espnet-ser --help` should not wait for torch.
         importlib.import_module(f"espnet_ser.bin.{args.command}").main(args.arguments)
     except InputError as error:
         # From a process that reads audio, the error comes with that process's traceback before it.
         message = str(error).rpartition("espnet_ser.errors.InputError: ")[2].rstrip()
-        sys.exit(f"espnet-ser {args.command}: error: {message}")
+        sys.exit(f"{name}: error: {message if isinstance(error, CorpusError) else one_line(message)}")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # `espnet-ser systems | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # the disk, a path or a permission, wherever it was met
+        if error.errno is None:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        sys.exit(f"{name}: error: {one_line(where)}{error.strerror}; check the path, the disk and its permissions")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The parser of every command: wrong use is an InputError, one line with the nearest valid name."""
 
 import argparse
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import NoReturn
 
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.experiment import Setup
+
+
+MOST = 2**31 - 1
+"""The largest number that an option takes which has no limit of its own."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -39,9 +44,43 @@ class CommandParser(argparse.ArgumentParser):
             raise unknown_name("option", unknown[0], options)
         return parsed
 
+    def _get_value(self, action: argparse.Action, text: str) -> object:
+        if action.type is Path and not text:
+            raise argparse.ArgumentError(action, "an empty name; name a file or a folder")
+        return super()._get_value(action, text)
+
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
             raise unknown_name("value", str(value), map(str, action.choices), where="/".join(action.option_strings))
+
+
+def whole_number(least: int, most: int = MOST) -> Callable[[str], int]:
+    """The type of an option that takes a whole number from ``least`` to ``most``.
+
+    >>> whole_number(1)("0")
+    Traceback (most recent call last):
+    argparse.ArgumentTypeError: must be a whole number from 1, not '0'
+    """
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            to = "" if most == MOST else f" to {most}"
+            shown = text if len(text) <= 20 else f"{text[:20]}..."
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least}{to}, not {shown!r}")
+        return value
+
+    return convert
+
+
+def tag_name(text: str) -> str:
+    """The type of an option that becomes part of a folder's name."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", text) or ".." in text:
+        raise argparse.ArgumentTypeError(f"takes letters, digits, '.', '_' and '-', not {text!r}")
+    return text
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +95,8 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
     parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
     parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where models and results lie")
-    parser.add_argument("--tag", default="", help="suffix of the system's experiment folder")
-    parser.add_argument("--stage1_tag", default="", help="suffix of the stage-1 folder")
+    parser.add_argument("--tag", type=tag_name, default="", help="suffix of the system's experiment folder")
+    parser.add_argument("--stage1_tag", type=tag_name, default="", help="suffix of the stage-1 folder")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +108,10 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage1_args", default="", help="further ESPnet options of stage 3, as one string")
     parser.add_argument("--stage2_args", default="", help="further ESPnet options of stage 4, as one string")
     parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="as in stage 2")
-    parser.add_argument("--nbpe", type=int, default=100, help="as in stage 2")
+    parser.add_argument("--nbpe", type=whole_number(1), default=100, help="as in stage 2")
     parser.add_argument("--stage1_data", default="four", choices=("four", "all"), help="utterances of stage 1")
-    parser.add_argument("--seed", type=int, default=0, help="random seed")
-    parser.add_argument("--ngpu", type=int, default=0, help="GPUs of each training; 0 trains on the CPU")
+    parser.add_argument("--seed", type=whole_number(0, 2**32 - 1), default=0, help="random seed")
+    parser.add_argument("--ngpu", type=whole_number(0), default=0, help="GPUs of each training; 0 trains on the CPU")
     parser.add_argument(
         "--cache",
         default="auto",

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser
+from espnet_ser.bin.parser import CommandParser, whole_number
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -27,7 +27,7 @@ def get_parser() -> argparse.ArgumentParser:
         default="auto",
         help="compare with the published counts: always (full), never (partial), or if it looks like all of IEMOCAP (auto)",
     )
-    parser.add_argument("--nj", type=int, default=2, help="processes that scan the audio (%(default)s)")
+    parser.add_argument("--nj", type=whole_number(1), default=2, help="processes that scan the audio (%(default)s)")
     return parser
 
 

@@ -22,8 +22,11 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints lines until every training has finished, or the process that started this one is gone."""
     args = get_parser().parse_args(argv)
+    from espnet_ser.errors import InputError
     from espnet_ser.history import read_history
 
+    if not args.every >= 0:
+        raise InputError(f"--every must be 0 or more seconds, not {args.every}")
     parent = os.getppid()
     shown = {folder: (len(read_history(folder)), 0.0) for folder in args.folders}
     while os.getppid() == parent:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser
+from espnet_ser.bin.parser import CommandParser, tag_name
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -16,7 +16,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--systems", default="", help="these systems alone, separated by spaces; with --table, rows of it")
     parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
     parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where results lie")
-    parser.add_argument("--tag", default="", help="suffix of the systems' experiment folders")
+    parser.add_argument("--tag", type=tag_name, default="", help="suffix of the systems' experiment folders")
     parser.add_argument(
         "--output", type=Path, help="where to write; default EXPDIR/table<N>, table_all or systems, with the tag"
     )
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.report.wording import table_names
     from espnet_ser.report.write import write_table_report
     from espnet_ser.schedule.table_jobs import table_systems
-    from espnet_ser.stamp import disk_errors_as_input_errors
+    from espnet_ser.stamp import disk_errors_as_input_errors, locked
 
     table = args.table or ("" if args.systems else "all")
     systems = table_systems(args.conf, table, args.systems.split(), args.tag)
@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = args.output or system_folder(args.expdir, name, args.tag)
     command = args.command or shlex.join(["espnet-ser", "report", *(sys.argv[2:] if argv is None else argv)])
     with disk_errors_as_input_errors(output):
-        write_table_report(title, reports, output, command)
+        output.mkdir(parents=True, exist_ok=True)
+        with locked(output):
+            write_table_report(title, reports, output, command)
     print((output / "RESULTS.md").read_text(encoding="utf-8").partition("\n- ")[0])
     print(f"{output}/RESULTS.md, report.html, results.json and figures/ written")

@@ -26,30 +26,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.recipe import TrainedFold, fold_names, system_folder
     from espnet_ser.report.system import SystemReport
     from espnet_ser.report.write import labelled_embeddings, write_system_report
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
+    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, locked
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)
     base = system_folder(args.expdir, system.name, args.tag)
     names, num_folds = fold_names(args.datadir, args.folds), len(fold_names(args.datadir))
-    pooled = PooledFolds.read(
-        {name: TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag) for name in names}
-    )
-    made_from = {"paper": dict(system.paper), "num_folds": num_folds, **pooled.identity()}
-    stamp = Stamp(base / ".scored.json")
-    if stamp.difference(made_from) is not None:
-        run = {
-            "command": args.command,
-            "settings": pooled.settings(),
-            "trained_with": pooled.trained_with(),
-            "scored_with": describe_environment(),
-        }
-        report = SystemReport.of(system, base, pooled.summarise(system.name, num_folds), run)
-        lines = [line for fold_lines in pooled.headline_lines().values() for line in fold_lines]
-        labelled = {
-            name: labelled_embeddings(path, pooled.folds[name].test) for name, path in pooled.embeddings_paths().items()
-        }
-        with disk_errors_as_input_errors(base):
-            stamp.write(made_from, write_system_report(report, lines, pooled.histories(), labelled))
+    with locked(base):  # stage 5 writes what is read here
+        pooled = PooledFolds.read(
+            {name: TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag) for name in names}
+        )
+        made_from = {"paper": dict(system.paper), "num_folds": num_folds, **pooled.identity()}
+        stamp = Stamp(base / ".scored.json")
+        if stamp.difference(made_from) is not None:
+            run = {
+                "command": args.command,
+                "settings": pooled.settings(),
+                "trained_with": pooled.trained_with(),
+                "scored_with": describe_environment(),
+            }
+            report = SystemReport.of(system, base, pooled.summarise(system.name, num_folds), run)
+            lines = [line for fold_lines in pooled.headline_lines().values() for line in fold_lines]
+            labelled = {
+                name: labelled_embeddings(path, pooled.folds[name].test) for name, path in pooled.embeddings_paths().items()
+            }
+            with disk_errors_as_input_errors(base):
+                stamp.write(made_from, write_system_report(report, lines, pooled.histories(), labelled))
     print((base / "RESULTS.md").read_text(encoding="utf-8").partition("\n- ")[0])
     print(f"{base}/RESULTS.md, report.html, results.json and figures/ are up to date")

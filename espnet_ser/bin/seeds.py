@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser
+from espnet_ser.bin.parser import CommandParser, tag_name
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -19,7 +19,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--folds", default="", help="which folds every run must have; default those of the first run")
     parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
     parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where the runs' folders lie")
-    parser.add_argument("--tag", default="", help="what comes before seed<N> in the runs' tags")
+    parser.add_argument("--tag", type=tag_name, default="", help="what comes before seed<N> in the runs' tags")
     parser.add_argument("--command", default="", help="the command line to record beside the figures")
     return parser
 

@@ -24,45 +24,50 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from espnet_ser.errors import InputError
     from espnet_ser.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
-    from espnet_ser.recipe import SELECTED_FILE, TrainedFold, fold_names
+    from espnet_ser.recipe import SELECTED_FILE, TrainedFold, fold_names, system_folder
     from espnet_ser.selection import choose_epochs, selected_lines, selected_models
-    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors
+    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, locked
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)
     asked = fold_names(args.datadir, args.folds)
-    folds, inputs = {}, {}
-    for name in fold_names(args.datadir):  # all that are trained: some may judge others, whatever is asked for
-        fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag)
-        try:
-            inputs[name] = fold.identity()
-        except InputError:
-            if name in asked:
-                raise
-            continue
-        folds[name] = fold
-    stamps = {name: Stamp(fold.folder / SELECTED_FILE) for name, fold in folds.items()}
-    if all(stamp.difference({"folds": inputs}) is None for stamp in stamps.values()):
-        print("predictions up to date")
-        return
-    epochs = {name: read_epochs(fold.folder) for name, fold in folds.items()}
-    for name, fold in folds.items():
-        utts = [[line["utt"] for line in at_epoch] for at_epoch in epochs[name]]
-        if any(set(at_epoch) != {example.utt for example in fold.test} for at_epoch in utts):
-            raise InputError(f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4")
-    judges, chosen_by_fold = choose_epochs(epochs)
-    for name, chosen in chosen_by_fold.items():
-        fold, outputs = folds[name], []
-        stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
-        with disk_errors_as_input_errors(fold.folder):
-            for selection in SELECTIONS:
-                path = predictions_path(fold.folder, selection)
-                path.unlink(missing_ok=True)
-                if selection in chosen:
-                    write_predictions(path, selected_lines(epochs[name], chosen[selection], stage1))
-                    outputs.append(path)
-            record = {"judges": judges[name], "models": selected_models(fold.folder, chosen)}
-            atomic_write(fold.folder / "selection.json", json.dumps(record, indent=1) + "\n")
-            stamps[name].write({"folds": inputs}, [*outputs, fold.folder / "selection.json"])
-        shown = "; ".join(f"{s} " + ", ".join(f"{k} {v}" for k, v in chosen[s].items()) for s in SELECTIONS if s in chosen)
-        print(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")
+    # Predictions and what is said of them belong together: another run of stage 5 or 6 on this system waits.
+    with locked(system_folder(args.expdir, system.name, args.tag)):
+        folds, inputs = {}, {}
+        for name in fold_names(args.datadir):  # all that are trained: some may judge others, whatever is asked for
+            fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag)
+            try:
+                inputs[name] = fold.identity()
+            except InputError:
+                if name in asked:
+                    raise
+                continue
+            folds[name] = fold
+        stamps = {name: Stamp(fold.folder / SELECTED_FILE) for name, fold in folds.items()}
+        if all(stamp.difference({"folds": inputs}) is None for stamp in stamps.values()):
+            print("predictions up to date")
+            return
+        epochs = {name: read_epochs(fold.folder) for name, fold in folds.items()}
+        for name, fold in folds.items():
+            utts = [[line["utt"] for line in at_epoch] for at_epoch in epochs[name]]
+            if any(set(at_epoch) != {example.utt for example in fold.test} for at_epoch in utts):
+                raise InputError(
+                    f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4"
+                )
+        judges, chosen_by_fold = choose_epochs(epochs)
+        for name, chosen in chosen_by_fold.items():
+            fold, outputs = folds[name], []
+            stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
+            with disk_errors_as_input_errors(fold.folder):
+                for selection in SELECTIONS:
+                    path = predictions_path(fold.folder, selection)
+                    if selection in chosen:
+                        write_predictions(path, selected_lines(epochs[name], chosen[selection], stage1))
+                        outputs.append(path)
+                    else:
+                        path.unlink(missing_ok=True)
+                record = {"judges": judges[name], "models": selected_models(fold.folder, chosen)}
+                atomic_write(fold.folder / "selection.json", json.dumps(record, indent=1) + "\n")
+                stamps[name].write({"folds": inputs}, [*outputs, fold.folder / "selection.json"])
+            shown = "; ".join(f"{s} " + ", ".join(f"{k} {v}" for k, v in chosen[s].items()) for s in SELECTIONS if s in chosen)
+            print(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser
+from espnet_ser.bin.parser import CommandParser, whole_number
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -18,7 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="where the token lists go")
     parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
     parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="characters, or SentencePiece BPE")
-    parser.add_argument("--nbpe", type=int, default=100, help="number of BPE tokens")
+    parser.add_argument("--nbpe", type=whole_number(1), default=100, help="number of BPE tokens")
     parser.add_argument("--ssl", help="encoder to fetch, a folder or a hub name, so that later stages need no network")
     return parser
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.errors import InputError
     from espnet_ser.provenance import TOKENS_STAMP
     from espnet_ser.recipe import fold_names, token_folder
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
+    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, locked
 
     for fold in fold_names(args.datadir, args.folds):
         texts = sorted({example.text for example in read_datadir(args.datadir / f"fold{fold}" / "train")} - {""})
@@ -43,13 +43,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             continue
         if not texts:
             raise InputError(f"{args.datadir}/fold{fold}/train/text holds no words to make tokens of")
+        if args.token_type == "bpe":
+            tokens, bpe_model = BPETokenizer.train(texts, args.nbpe)
+        else:
+            tokens, bpe_model = CharTokenizer.make_tokens(texts), None
         with disk_errors_as_input_errors(folder):
-            if args.token_type == "bpe":
-                tokens, bpe_model = BPETokenizer.train(texts, args.nbpe)
-            else:
-                tokens, bpe_model = CharTokenizer.make_tokens(texts), None
-            save_tokenizer(folder, tokens, bpe_model)
-            stamp.write(inputs, [folder])
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder):
+                save_tokenizer(folder, tokens, bpe_model)
+                stamp.write(inputs, [folder])
         print(f"fold {fold}: {len(tokens)} tokens from {len(texts)} distinct training transcripts -> {folder}/tokens.txt")
     if args.ssl is not None:
         from espnet_ser.hub import resolve_encoder

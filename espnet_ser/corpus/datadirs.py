@@ -103,6 +103,8 @@ def _replace_contents(datadir: Path, examples: Sequence[Example], folds_by: str,
 
 def _write_all(folder: Path, examples: Sequence[Example], folds_by: str) -> None:
     four_class = [example for example in examples if example.emotion in EMOTIONS]
+    if not four_class:
+        raise InputError(f"none of the {len(examples)} utterances is {', '.join(EMOTIONS)}: check the labels of the release")
     write_datadir(folder / "all", examples)
     write_datadir(folder / "four_class", four_class)
     for fold in make_folds(four_class, by=folds_by):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from espnet_ser.data.audio import MIN_SAMPLES, SAMPLE_RATE, AudioInfo, probe_audio
 from espnet_ser.errors import CorpusError, InputError, unknown_name
+from espnet_ser.files import read_regular
 
 SESSIONS = (1, 2, 3, 4, 5)
 LABELS = ("neu", "hap", "exc", "sad", "ang", "fru", "fea", "sur", "dis", "oth", "xxx")
@@ -32,6 +34,7 @@ _HOW_TO_GET = (
 
 _DIALOG = re.compile(r"Ses0(?P<session>[1-5])[FM]_(?P<kind>impro|script)\w+", re.ASCII)
 _UTTERANCE = re.compile(r"(?P<dialog>Ses0[1-5][FM]_(?:impro|script)\w+)_(?P<letter>[FM])(?:\d{3}|XX\d)", re.ASCII)
+_SHOWN_CHARACTERS = 120  # of a malformed line
 _LABELLED_TURN = re.compile(r"Ses0[1-5][FM]_\w+_[FM](?:\d{3}|XX\d)\s+[a-z]{3}\s", re.ASCII)
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _LABEL_LINE = re.compile(
@@ -155,8 +158,11 @@ def _read_session(folder: Path, session: int, problems: list[str]) -> list[dict]
         if not match or int(match["session"]) != session:
             problems.append(f"{path}: not a dialog of session {session}; expected a name like Ses0{session}F_impro01.txt")
             continue
+        num_problems = len(problems)
         labelled = read_labels(path, problems)
         num_labelled += len(labelled)
+        if not labelled and len(problems) == num_problems:
+            problems.append(f"{path}: no labelled utterance in it; copy the release again")
         transcripts = read_transcripts(folder / "dialog" / "transcriptions" / path.name, labelled, problems)
         wav_folder = folder / "sentences" / "wav" / path.stem
         if not wav_folder.is_dir():
@@ -193,11 +199,11 @@ def read_labels(path: Path, problems: list[str]) -> dict[str, dict]:
     for number, line in _read_lines(path, problems):
         if not line.startswith("["):
             if f"{path.stem}_" in line and _LABELLED_TURN.search(line):
-                problems.append(f"{path}:{number}: malformed label line {line!r}; a label line begins with [")
+                problems.append(f"{path}:{number}: malformed label line {_shown(line)}; a label line begins with [")
             continue
         match = _LABEL_LINE.fullmatch(line)
-        if not match:
-            problems.append(f"{path}:{number}: malformed label line {line!r}; expected [start - end] id label [v, a, d]")
+        if not match or not all(isfinite(float(match[group])) for group in (1, 2, 5, 6, 7)):
+            problems.append(f"{path}:{number}: malformed label line {_shown(line)}; expected [start - end] id label [v, a, d]")
             continue
         utt_id, label = match["utt"], match["label"]
         id_match = _UTTERANCE.fullmatch(utt_id)
@@ -236,7 +242,7 @@ def read_transcripts(path: Path, wanted: Iterable[str], problems: list[str]) -> 
         match = _TRANSCRIPT_LINE.fullmatch(line)
         text = match["words"].strip() if match else ""
         if not match:
-            problems.append(f"{path}:{number}: malformed transcript line {line!r}; expected id [start-end]: words")
+            problems.append(f"{path}:{number}: malformed transcript line {_shown(line)}; expected id [start-end]: words")
         elif words.get(utt_id, text) != text:
             problems.append(f"{path}:{number}: duplicate id {utt_id}, with other words in line {first_line[utt_id]}")
         words.setdefault(utt_id, text)
@@ -248,9 +254,12 @@ def read_transcripts(path: Path, wanted: Iterable[str], problems: list[str]) -> 
 def _read_lines(path: Path, problems: list[str]) -> list[tuple[int, str]]:
     """The lines of a text file with their numbers from 1; those that are not UTF-8 go to ``problems`` too."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
-        problems.append(f"{path}: cannot be read: {error.strerror}")
+        problems.append(f"{path}: cannot be read: {error.strerror}; copy the release again")
+        return []
+    if b"\0" in content:  # one problem, not one in every line
+        problems.append(f"{path}: not text in UTF-8: it holds NUL bytes; convert the file or copy the release again")
         return []
     lines = []
     content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -261,6 +270,10 @@ def _read_lines(path: Path, problems: list[str]) -> list[tuple[int, str]]:
             problems.append(f"{path}:{number}: byte {error.start + 1} ({raw[error.start]:#04x}) is not UTF-8; convert the file")
             lines.append((number, raw.decode("utf-8", errors="replace")))
     return lines
+
+
+def _shown(line: str) -> str:
+    return repr(line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}...")
 
 
 def scan_audio(paths: list[Path], nj: int) -> list[AudioInfo | str]:

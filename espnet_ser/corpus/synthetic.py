@@ -5,6 +5,7 @@ the prosody alone; on the default release, a linear classifier of utterance stat
 leaving one session out.
 """
 
+import io
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import shutil
 import tempfile
 import wave
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from espnet_ser.corpus.espeak import SAMPLE_RATE, Prosody, SpeechRequest, speak_
 from espnet_ser.corpus.synthetic_files import APPLE_DOUBLE, Span, evaluation_text, rater_files, transcription_text
 from espnet_ser.corpus.synthetic_plan import Dialog, Turn, plan_release
 from espnet_ser.errors import InputError
+from espnet_ser.stamp import disk_errors_as_input_errors
 
 # Reserved for the corpus: an encoder pretrained on these voices would have met the test speakers.
 SPEAKER_VOICES = {
@@ -91,12 +94,7 @@ def synthesize_release(output: str | Path, num_utts: int = 480, seed: int = 0, n
     turns = [turn for dialog in dialogs for turn in dialog.turns if turn.has_audio]
     sounds = _noises(turns, seed) if audio == "noise" else _sounds(turns, seed, nj)
 
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    except OSError as error:
-        raise InputError(f"cannot write to {output.parent}: {error.strerror}") from None
-    try:
+    with disk_errors_as_input_errors(output.parent), _building_beside(output) as building:
         with tqdm(total=len(turns), desc="speaking", unit="utt", mininterval=2, disable=None) as progress:
             for dialog in dialogs:
                 _write_dialog(building, dialog, sounds, progress)
@@ -108,9 +106,18 @@ def synthesize_release(output: str | Path, num_utts: int = 480, seed: int = 0, n
             if not _already_made(output, stamp):
                 raise
             return False  # another process has made it in the meantime
+    return True
+
+
+@contextmanager
+def _building_beside(output: Path) -> Iterator[Path]:
+    """A folder to build in, gone at the end unless it was renamed."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    try:
+        yield building
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return True
 
 
 def _already_made(output: Path, stamp: dict) -> bool:
@@ -217,8 +224,10 @@ def _write_dialog(release: Path, dialog: Dialog, sounds: Iterator[np.ndarray], p
 
 
 def _write_wav(path: Path, samples: np.ndarray) -> None:
-    with wave.open(str(path), "wb") as file:
+    content = io.BytesIO()  # the wave module, when it cannot write to a full disk, says so twice more as it goes
+    with wave.open(content, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(np.round(np.clip(samples, -1, 1) * (2**15 - 1)).astype("<i2").tobytes())
+    path.write_bytes(content.getvalue())

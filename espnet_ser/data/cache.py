@@ -119,7 +119,7 @@ class FrameCache:
                 spans = json.loads(path.read_text(encoding="utf-8"))["utterances"]
                 frames = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
                 end = max(start + count for start, count in spans.values())
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise InputError(f"{path} is damaged ({error}); remove {self.folder}, and it is made again") from error
             if frames.ndim != 2 or len(frames) != end or frames.dtype != self.dtype:
                 raise InputError(f"{path.with_suffix('.npy')} is damaged; remove {self.folder}, and it is made again")
@@ -154,14 +154,21 @@ class CacheFolder:
 
 
 def list_caches(root: Path) -> list[CacheFolder]:
-    """The caches below a folder, the largest first."""
+    """The caches below a folder, the largest first; of a damaged part the utterances are not counted."""
     found = []
     for folder in sorted(path for path in root.glob("*") if (path / ".lock").is_file()):
         files = [path.stat() for path in folder.iterdir() if path.is_file()]
-        num_utts = sum(len(json.loads(path.read_text())["utterances"]) for path in folder.glob("part-*.json"))
+        num_utts = sum(map(_count_utterances, folder.glob("part-*.json")))
         written_s = max(status.st_mtime for status in files)
         found.append(CacheFolder(folder, num_utts, sum(status.st_size for status in files), written_s))
     return sorted(found, key=lambda cache: (-cache.num_bytes, cache.folder.name))
+
+
+def _count_utterances(part: Path) -> int:
+    try:
+        return len(json.loads(part.read_text(encoding="utf-8"))["utterances"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 0
 
 
 def remove_cache(folder: Path) -> None:

@@ -4,12 +4,14 @@ Every file is sorted in the C locale (which is code point order) and newline-ter
 so speaker ids are prefixes of utterance ids. ``text`` may hold a key alone: an utterance without a word.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_ser.errors import InputError
+from espnet_ser.files import read_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,10 @@ def read_datadir(folder: Path | str) -> list[Example]:
         number, path = tables["wav"][utt]
         if path.rstrip().endswith("|"):
             raise InputError(f"{wav_scp}:{number}: a command, not a path; decode the audio to files and list those")
+        if "\0" in path:
+            raise InputError(f"{wav_scp}:{number}: a NUL character in a path; run stage 1 again")
         number, count = tables["num_samples"][utt]
-        if not (count.isascii() and count.isdigit() and int(count) > 0):
+        if not re.fullmatch("[0-9]{1,9}", count, re.ASCII) or int(count) == 0:
             raise InputError(f"{folder / 'utt2num_samples'}:{number}: {count!r} is not a number of samples")
         examples.append(Example(utt=utt, **values | {"wav": Path(path), "num_samples": int(count)}))
     return examples
@@ -159,16 +163,19 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
     for example in examples:
         for field in ("utt", "speaker", "session", "gender", "emotion", "label", "style", "sha256"):
             value = getattr(example, field)
-            if any(character.isspace() for character in value) or (not value and field in ("utt", "speaker", "emotion")):
+            is_word = not any(character.isspace() for character in value) and _is_utf8(value)
+            if not is_word or (not value and field in ("utt", "speaker", "emotion")):
                 raise InputError(f"{folder}: {field} {value!r} of utterance {example.utt!r} is not a single word; rename it")
         if example.gender not in ("f", "m"):
             raise InputError(f"{folder}: gender {example.gender!r} of {example.utt}, expected f or m")
         path = str(example.wav)
-        if path != path.strip() or len(path.splitlines()) != 1 or path.endswith("|"):
+        if path != path.strip() or len(path.splitlines()) != 1 or path.endswith("|") or not _is_path(path):
             raise InputError(f"{folder}: wav.scp cannot hold the path {path!r}; rename the file")
         if example.text != " ".join(example.text.split()):
             raise InputError(f"{folder}: the text of {example.utt} has stray white space: {example.text!r}")
-        if example.num_samples <= 0:
+        if not _is_utf8(example.text):
+            raise InputError(f"{folder}: the text of {example.utt} cannot be written in UTF-8: {example.text!r}")
+        if not 0 < example.num_samples < 10**9:
             raise InputError(f"{folder}: {example.utt} has {example.num_samples} samples")
     for field in _OPTIONAL.keys() - {"text"}:
         missing = [example.utt for example in examples if not getattr(example, field)]
@@ -184,6 +191,23 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
         raise InputError(f"{folder}: a speaker has two genders")
 
 
+def _is_utf8(text: str) -> bool:
+    """Whether it can be written: half a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file may be called so: bytes that are no text are welcome, as Python spells them."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def _write_table(path: Path, values: dict[str, str]) -> None:
     lines = [f"{key} {value}\n" if value else f"{key}\n" for key, value in sorted(values.items())]
     with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:  # paths may be any bytes
@@ -193,7 +217,7 @@ def _write_table(path: Path, values: dict[str, str]) -> None:
 def _read_table(path: Path) -> dict[str, tuple[int, str]]:
     """Key -> (line number, rest of the line), in the file's order."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; run stage 1 to make it") from error
     errors = "surrogateescape" if path.name == "wav.scp" else "strict"
@@ -212,7 +236,7 @@ def _read_table(path: Path) -> dict[str, tuple[int, str]]:
             raise InputError(f"{path}:{number}: malformed line {line!r}: expected one value")
         if key in table:
             raise InputError(f"{path}:{number}: {key!r} is there twice, first in line {table[key][0]}")
-        table[key] = (number, value if path.name == "wav.scp" else value.strip())
+        table[key] = (number, value if path.name == "wav.scp" else " ".join(value.split()))
     return table
 
 

@@ -14,7 +14,7 @@ from espnet_ser.data.batches import length_batches
 from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.tokens import Tokenizer
-from espnet_ser.errors import unknown_name
+from espnet_ser.errors import InputError, unknown_name
 
 Labels = Mapping[str, Sequence[str]]
 """Utterance task -> its class names; a class index is a place in them."""
@@ -26,8 +26,17 @@ Batch = tuple[list[str], dict[str, torch.Tensor]]
 
 
 def read_speech(example: Example) -> dict[str, torch.Tensor]:
-    """An utterance's waveform: ``{"speech": [samples]}``."""
-    return {"speech": torch.from_numpy(load_audio(example.wav))}
+    """An utterance's waveform: ``{"speech": [samples]}``.
+
+    Raises:
+        InputError: When the audio cannot be read, or is not as long as the data directory says.
+    """
+    speech = load_audio(example.wav)
+    if len(speech) != example.num_samples:
+        raise InputError(
+            f"{example.wav}: {len(speech)} samples, and utt2num_samples says {example.num_samples}; run stage 1 again"
+        )
+    return {"speech": torch.from_numpy(speech)}
 
 
 class CachedFrames:

@@ -5,7 +5,7 @@ wav2vec 2.0 CTC models; SentencePiece BPE is the option.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from espnet_ser.bounded import read_small_file
@@ -15,8 +15,8 @@ from espnet_ser.stamp import atomic_write
 BLANK, UNKNOWN, SPACE = "<blank>", "<unk>", "<space>"
 SENTENCEPIECE_SPACE = "\u2581"
 
-MAX_LIST_BYTES = 2 << 20
-MAX_BPE_BYTES = 16 << 20
+_MAX_LIST_BYTES = 2 << 20
+_MAX_BPE_BYTES = 16 << 20
 
 
 class CharTokenizer:
@@ -52,18 +52,17 @@ class CharTokenizer:
 class BPETokenizer:
     """SentencePiece byte-pair encoding.
 
-    SentencePiece itself is asked only to spell text, while training: a stranger's model is not given to it to transcribe.
-
     Args:
         tokens: The token list; ids are places in it.
         model: The SentencePiece model, serialised.
     """
 
     def __init__(self, tokens: Sequence[str], model: bytes):
+        import sentencepiece
+
         self.tokens = list(tokens)
         self._ids = {token: index for index, token in enumerate(self.tokens)}
-        self._model = model
-        self._processor = None
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
 
     @staticmethod
     def train(texts: Sequence[str], num_tokens: int) -> tuple[list[str], bytes]:
@@ -92,21 +91,10 @@ class BPETokenizer:
             raise InputError(f"cannot train {num_tokens} BPE tokens on {len(texts)} texts: {reason}") from error
         processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
         pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
-        return _bpe_tokens(pieces), model.getvalue()
+        return [BLANK, UNKNOWN, *(piece for piece in pieces if piece != UNKNOWN)], model.getvalue()
 
     def text_to_ids(self, text: str) -> list[int]:
-        """Token ids of a normalised text.
-
-        Raises:
-            InputError: When SentencePiece cannot read its model.
-        """
-        if self._processor is None:
-            import sentencepiece
-
-            try:
-                self._processor = sentencepiece.SentencePieceProcessor(model_proto=self._model)
-            except RuntimeError as error:
-                raise InputError("bpe.model: not a SentencePiece model; run stage 2 again") from error
+        """Token ids of a normalised text."""
         return [self._ids.get(piece, self._ids[UNKNOWN]) for piece in self._processor.encode(text, out_type=str)]
 
     def ids_to_text(self, ids: Iterable[int]) -> str:
@@ -122,80 +110,25 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer in a folder: ``tokens.txt``, and ``bpe.model`` where it is BPE.
 
     Raises:
-        InputError: When the folder has no token list, or the two are damaged or not of each other.
+        InputError: When the folder has no token list, or a damaged one.
     """
     path = folder / "tokens.txt"
     if not path.is_file():
         raise InputError(f"{path} is missing: run stage 2, which makes it")
-    try:
-        tokens = read_small_file(path, MAX_LIST_BYTES).decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error.reason}); run stage 2 again") from error
-    if tokens[:2] != [BLANK, UNKNOWN]:
-        raise InputError(f"{path}: a token list begins with {BLANK} and {UNKNOWN}; run stage 2 again")
     bpe_model = folder / "bpe.model"
-    if not bpe_model.exists():
-        return CharTokenizer(tokens)
-    model = read_small_file(bpe_model, MAX_BPE_BYTES)
     try:
-        pieces = sentencepiece_pieces(model)
-    except (ValueError, IndexError) as error:
+        tokens = _read_tokens(path)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8; run stage 2 again") from error
+    first = [BLANK, UNKNOWN] if bpe_model.is_file() else [BLANK, UNKNOWN, SPACE]
+    if tokens[: len(first)] != first or len(set(tokens)) < len(tokens) or "" in tokens:
+        raise InputError(f"{path}: a token list begins with {' '.join(first)} and has each token once; run stage 2 again")
+    if not bpe_model.is_file():
+        return CharTokenizer(tokens)
+    try:
+        return BPETokenizer(tokens, read_small_file(bpe_model, _MAX_BPE_BYTES))
+    except (RuntimeError, ValueError) as error:
         raise InputError(f"{bpe_model}: not a SentencePiece model; run stage 2 again") from error
-    if tokens != _bpe_tokens(pieces):
-        raise InputError(f"{bpe_model}: has other pieces than {path.name} beside it; run stage 2 again")
-    return BPETokenizer(tokens, model)
-
-
-def sentencepiece_pieces(model: bytes) -> list[str]:
-    """The pieces of a serialised SentencePiece model, in order, read without SentencePiece.
-
-    Raises:
-        ValueError: When the bytes are no such thing.
-        IndexError: When they end too early.
-    """
-    pieces = [dict(_protobuf_fields(value)) for number, value in _protobuf_fields(model) if number == 1]
-    texts = [piece.get(1) for piece in pieces]
-    if not texts or not all(isinstance(text, bytes) for text in texts):
-        raise ValueError("no pieces")
-    return [text.decode() for text in texts]
-
-
-def _protobuf_fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
-    """Number and value of each field of a message in protocol buffers' format."""
-    if not isinstance(message, bytes):
-        raise ValueError("a number where a message should be")
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value, shift = 0, 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-            if shift > 63:
-                raise ValueError("too large a number")
-
-    while at < len(message):
-        key = varint()
-        kind = key & 7
-        if kind == 0:
-            yield key >> 3, varint()
-            continue
-        if kind not in (1, 2, 5):
-            raise ValueError(f"a field of kind {kind}")
-        size = varint() if kind == 2 else {1: 8, 5: 4}[kind]
-        if at + size > len(message):
-            raise IndexError("a field that is longer than the message")
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _bpe_tokens(pieces: Sequence[str]) -> list[str]:
-    return [BLANK, UNKNOWN, *(piece for piece in pieces if piece != UNKNOWN)]
 
 
 def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None = None) -> None:
@@ -209,9 +142,13 @@ def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None 
 def copy_tokenizer(source: Path, target: Path) -> Path:
     """Copies a tokenizer beside the model that uses it; returns ``target``."""
     bpe_model = source / "bpe.model"
-    tokens = (source / "tokens.txt").read_text(encoding="utf-8").splitlines()
-    save_tokenizer(target, tokens, bpe_model.read_bytes() if bpe_model.is_file() else None)
+    save_tokenizer(target, _read_tokens(source / "tokens.txt"), bpe_model.read_bytes() if bpe_model.is_file() else None)
     return target
+
+
+def _read_tokens(path: Path) -> list[str]:
+    # Not by str.splitlines, which breaks at characters that may be tokens.
+    return read_small_file(path, _MAX_LIST_BYTES).decode().removesuffix("\n").split("\n")
 
 
 def collapse(frame_ids: Iterable[int], blank: int = 0) -> list[int]:

@@ -1,7 +1,10 @@
 """Writes the reports: of a system into its experiment folder, of a table into a folder of its own."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -40,13 +43,13 @@ def write_system_report(
         What was written.
     """
     folder, figures = report.folder, report.folder / "figures"
-    _make_empty(figures, FIGURES)
-    if predictions:
-        plot_confusion(predictions, figures / "confusion.png", f"{report.name}: {len(predictions)} held-out utterances")
-    if any(records for folds in histories.values() for records in folds.values()):
-        plot_curves(histories, figures / "curves.png")
-    if embeddings:
-        plot_embeddings(embeddings, figures / "embeddings.png")
+    with _drawn_beside(figures, FIGURES) as beside:
+        if predictions:
+            plot_confusion(predictions, beside / "confusion.png", f"{report.name}: {len(predictions)} held-out utterances")
+        if any(records for folds in histories.values() for records in folds.values()):
+            plot_curves(histories, beside / "curves.png")
+        if embeddings:
+            plot_embeddings(embeddings, beside / "embeddings.png")
     contents = {
         RESULTS_FILE: _json(report.results),
         RUN_FILE: _json(report.run),
@@ -71,14 +74,14 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
         What was written.
     """
     figures = folder / "figures"
-    _make_empty(figures, TABLE_FIGURES)
-    if any(report.ua for report in reports):
-        paper = {report.name: report.paper["ua"] for report in reports if "ua" in report.paper}
-        plot_bars({report.name: report.ua for report in reports}, paper, figures / "bars.png")
     by_layers = {report.layers: report for report in reports if report.layers is not None}
-    if sum(report.ua is not None for report in by_layers.values()) > 1:
-        paper = {layers: report.paper["ua"] for layers, report in by_layers.items() if "ua" in report.paper}
-        plot_layers({layers: report.ua for layers, report in by_layers.items()}, paper, figures / "layers.png")
+    with _drawn_beside(figures, TABLE_FIGURES) as beside:
+        if any(report.ua for report in reports):
+            paper = {report.name: report.paper["ua"] for report in reports if "ua" in report.paper}
+            plot_bars({report.name: report.ua for report in reports}, paper, beside / "bars.png")
+        if sum(report.ua is not None for report in by_layers.values()) > 1:
+            paper = {layers: report.paper["ua"] for layers, report in by_layers.items() if "ua" in report.paper}
+            plot_layers({layers: report.ua for layers, report in by_layers.items()}, paper, beside / "layers.png")
     shared = {part: shared_by_all(reports, part) for part in ("settings", "trained_with")}
     run = {"command": command, **shared, "environment": describe_environment()}
     systems = {report.name: {"paper": dict(report.paper), "results": report.results} for report in reports}
@@ -116,11 +119,26 @@ def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.nda
     return embeddings, [by_utt[utt].emotion for utt in utts], [by_utt[utt].gender for utt in utts]
 
 
-def _make_empty(folder: Path, names: Iterable[str]) -> None:
-    """Makes the folder, without figures of these names: one that is not drawn today must not be left from yesterday."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / f"{name}.png").unlink(missing_ok=True)
+@contextmanager
+def _drawn_beside(figures: Path, names: Iterable[str]) -> Iterator[Path]:
+    """A folder to draw in; when all is drawn, its figures take the place of those of these names in ``figures``.
+
+    One that is not drawn today is not left from yesterday. When drawing fails (a full disk), yesterday's are as they were.
+    """
+    figures.mkdir(parents=True, exist_ok=True)
+    beside = figures / ".drawing"
+    shutil.rmtree(beside, ignore_errors=True)  # a killed run's; whoever writes reports here holds the lock
+    beside.mkdir()
+    try:
+        yield beside
+        for name in names:
+            drawn = beside / f"{name}.png"
+            if drawn.is_file():
+                os.replace(drawn, figures / drawn.name)
+            else:
+                (figures / drawn.name).unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _present(folder: Path, names: Mapping[str, str]) -> list[str]:

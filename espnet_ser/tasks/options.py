@@ -1,6 +1,7 @@
 """ESPnet's options, read and tried out before a training touches anything: every mistake is one line."""
 
 import inspect
+import math
 import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +10,24 @@ from typing import NoReturn
 
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.tasks.checks import refuse_idle_heads
+from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
 from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
 from espnet_ser.tasks.ser import SERTask
 
 NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
 NOT_TRAINING |= {"encoder_config", "trained_on", "normalize_waveform", "resume", "use_adapter"}
 NOT_TRAINING |= {"best_model_criterion", "cache_cut", "cache_folder"}
+
+
+MOST = 2**63 - 1
+WHOLE_NUMBERS = {
+    "max_epoch": (1, MOST),
+    "num_workers": (0, 1024),
+    "accum_grad": (1, MOST),
+    "seed": (0, 2**32 - 1),
+    "gradient_every": (0, MOST),
+}
+"""Option -> the least and the most that it can be."""
 
 
 def parse_options(
@@ -43,6 +56,8 @@ def parse_options(
     for key in config:
         if key not in known:
             raise unknown_name("option", key, known, where=str(path))
+    read_mappings_as_data(parser)
+    check_values(parser, path, config)
     taken = (set(set_by_recipe) | NOT_TRAINING) & {*config, *(o[2:].partition("=")[0] for o in extra if o.startswith("--"))}
     if taken:
         raise InputError(f"--{min(taken)} is set by the recipe: it cannot be set in {path} or among the further options")
@@ -60,23 +75,25 @@ def try_options(args: Namespace) -> None:
         InputError: When they ask for what cannot be.
     """
     args = Namespace(**vars(args))
-    for name, least in (
-        ("max_epoch", 1),
-        ("num_workers", 0),
-        ("accum_grad", 1),
-        ("seed", 0),
-        ("gradient_every", 0),
-    ):
+    for name, (least, most) in WHOLE_NUMBERS.items():
         value = getattr(args, name)
-        if type(value) is not int or value < least:
-            raise InputError(f"--{name} must be a whole number from {least}, not {value!r}")
+        if type(value) is not int or not least <= value <= most:
+            to = "" if most == MOST else f" to {most}"
+            raise InputError(f"--{name} must be a whole number from {least}{to}, not {value!r}")
+    if args.log_interval is not None and args.log_interval < 1:
+        raise InputError(f"--log_interval must be 1 or more, or none, not {args.log_interval}")
+    if args.ngpu > torch.cuda.device_count():
+        raise InputError(f"--ngpu {args.ngpu}: torch finds {torch.cuda.device_count()} GPUs on this machine; give that many")
     if min(args.keep_nbest_models) < 1:
         raise InputError(f"--keep_nbest_models must be 1 or more, not {min(args.keep_nbest_models)}")
     for name in ("dropout", "aux_weight"):
         if not 0.0 <= getattr(args, name) <= 1.0:
             raise InputError(f"--{name} must be 0 to 1, not {getattr(args, name)}")
-    if not args.reversal_scale > 0:
-        raise InputError(f"--reversal_scale must be above 0, not {args.reversal_scale}")
+    if not 0 <= args.batch_jitter < math.inf:
+        raise InputError(f"--batch_jitter must be 0 or more, not {args.batch_jitter}")
+    for name in ("reversal_scale", "grad_clip", "grad_clip_type"):
+        if not getattr(args, name) > 0:
+            raise InputError(f"--{name} must be above 0, not {getattr(args, name)}")
     if args.recompute_above is not None and not args.recompute_above > 0:
         raise InputError(f"--recompute_above must be above 0 (seconds), or none, not {args.recompute_above}")
     SERTask.complete(args)

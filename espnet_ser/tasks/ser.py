@@ -224,6 +224,9 @@ class SERTask(AbsTask):
             fresh = [f"heads.{task}." for task in model.tasks if task not in known]
             load_weights(model, weights, fresh=fresh, source=args.stage1_dir)
         elif getattr(args, "ssl", None) is not None:
+            from transformers.utils.logging import disable_progress_bar
+
+            disable_progress_bar()  # a bar over tensors, drawn where errors are told
             load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
 
     @classmethod

@@ -209,7 +209,7 @@ def test_files_that_are_not_ours_are_never_replaced(release, tmp_path):
     [
         (["--folds_by", "sesion"], "--folds_by: unknown value 'sesion' .did you mean 'session'"),
         (["--datadr", "x"], "unknown option '--datadr' .did you mean '--datadir'"),
-        (["--nj", "x"], "invalid int value: 'x'"),
+        (["--nj", "x"], "--nj: must be a whole number from 1, not 'x'"),
         ([], "the following arguments are required: --iemocap"),
     ],
 )
