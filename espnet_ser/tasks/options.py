@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import torch
+
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
