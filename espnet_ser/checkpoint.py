@@ -3,8 +3,9 @@
 Every load is checked for coverage: a parameter that should be loaded and is not is an error that names it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from espnet_ser.encoder_config import checked_encoder_config
 from espnet_ser.errors import InputError, printable
 from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE
-from espnet_ser.weights_file import StoredTensor, first_line, tensors_in_safetensors, tensors_in_torch_file
+from espnet_ser.weights_file import StoredTensor, first_line, is_in_former_format, tensors_in_safetensors, tensors_in_torch_file
 
 _FORMER_NAMES = {
     ".weight_g": ".parametrizations.weight.original0",
@@ -59,8 +60,7 @@ def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
     Raises:
         InputError: When the weights cannot be read, or a parameter of the encoder (but the mask embedding) is not in them.
     """
-    path = _encoder_weights_file(folder)
-    stored = tensors_in_safetensors(path) if path.suffix == ".safetensors" else tensors_in_torch_file(path)
+    stored, load = _encoder_weights(_encoder_weights_file(folder))
     names = _names_in_encoder(stored, encoder.config.model_type)
     wanted = encoder.state_dict()
     missing = sorted(wanted.keys() - names.keys() - {"masked_spec_embed"})
@@ -70,9 +70,23 @@ def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
     refuse_misfit(wanted, {name: stored[names[name]] for name in wanted}, source=folder)
     if any(parameter.is_meta for parameter in encoder.parameters()):
         return
-    weights = load_file(path) if path.suffix == ".safetensors" else read_weights(path)
+    weights = load()
     filled = {name: weights[names[name]].to(torch.float32, copy=True) for name in wanted}
     encoder.load_state_dict({**encoder.state_dict(), **filled}, assign=True)  # instead of a second copy
+
+
+def _encoder_weights(path: Path) -> tuple[Mapping[str, StoredTensor], Callable[[], Mapping[str, Tensor]]]:
+    """What an encoder's file of weights holds, and how to read it."""
+    if path.suffix == ".safetensors":
+        return tensors_in_safetensors(path), partial(load_file, path)
+    if not is_in_former_format(path):
+        return tensors_in_torch_file(path), partial(read_weights, path)
+    # Published encoders may be as old as that; it cannot be listed without being read, but holds no code either.
+    try:
+        weights = dict(torch.load(path, map_location="cpu", weights_only=True))
+        return {name: StoredTensor(tuple(tensor.shape), tensor.dtype) for name, tensor in weights.items()}, lambda: weights
+    except Exception as error:  # whatever a reader says of a file made to confuse it
+        raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)})") from error
 
 
 def _encoder_weights_file(folder: Path) -> Path:

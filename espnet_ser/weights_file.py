@@ -89,6 +89,12 @@ def tensors_in_torch_file(path: Path) -> dict[str, StoredTensor]:
         raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)})") from error
 
 
+def is_in_former_format(path: Path) -> bool:
+    """Whether PyTorch before 1.6 wrote a file, or one told to write as it did: a pickle, not an archive."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x80\x02"
+
+
 def tensors_in_safetensors(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a file in the safetensors format, by name.
 

@@ -157,7 +157,8 @@ def test_other_architectures_are_refused():
         build_encoder({"model_type": "wav2vec2", "hidden_size": 31, "num_attention_heads": 4})
 
 
-def test_checkpoints_with_older_names_are_loaded(tmp_path):
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "before PyTorch 1.6"])
+def test_checkpoints_with_older_names_are_loaded(tmp_path, is_zip):
     """As facebook/wav2vec2-base is on the hub: a pickle of tensors, a pretraining model, weight norm's former names."""
     model = Wav2Vec2ForPreTraining(tiny_wav2vec2().config)
     model.config.save_pretrained(tmp_path)
@@ -168,7 +169,7 @@ def test_checkpoints_with_older_names_are_loaded(tmp_path):
             name = name.replace(new, old)
         state[name] = tensor
     assert any(name.endswith("weight_g") for name in state)
-    torch.save(state, tmp_path / "pytorch_model.bin")
+    torch.save(state, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=is_zip)
     encoder = fresh_encoder(tmp_path)
     load_pretrained_encoder(encoder, tmp_path)
     expected = model.wav2vec2.state_dict()
