@@ -174,3 +174,13 @@ def test_checkpoints_with_older_names_are_loaded(tmp_path, is_zip):
     load_pretrained_encoder(encoder, tmp_path)
     expected = model.wav2vec2.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_an_encoder_in_the_former_format_runs_no_code(tmp_path):
+    save_encoder(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    encoder = fresh_encoder(tmp_path)
+    torch.save({"a": Bomb(tmp_path / "harm")}, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match=r"pytorch_model\.bin: damaged, or not a file of weights"):
+        load_pretrained_encoder(encoder, tmp_path)
+    assert not (tmp_path / "harm").exists()
