@@ -8,10 +8,14 @@ from espnet_ser.stamp import file_sha256
 
 ENCODER_FILES = ("config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin")
 
+_PARTS_OF_WEIGHTS = ("model-*.safetensors", "pytorch_model-*.bin", "*.index.json")
+"""Weights in several files, and the list of them."""
+
 
 def encoder_identity(folder: Path) -> dict[str, str]:
     """What a pretrained encoder is, by content: the hash of each file that it is loaded from."""
-    return {name: file_sha256(folder / name) for name in ENCODER_FILES if (folder / name).is_file()}
+    names = {path.name for pattern in (*ENCODER_FILES, *_PARTS_OF_WEIGHTS) for path in folder.glob(pattern) if path.is_file()}
+    return {name: file_sha256(folder / name) for name in sorted(names)}
 
 
 def read_encoder_config(folder: Path) -> dict:
