@@ -1,6 +1,8 @@
 """Stages 3 and 4: finetune one fold's stage-1 model, or its SER model."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
@@ -38,5 +40,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if experiment.is_done():
         print(f"{experiment.folder}: up to date")
         return
-    experiment.run(experiment.check(ngpu=args.ngpu))
+    command = shlex.join(["espnet-ser", "train", *(sys.argv[2:] if argv is None else argv)])
+    experiment.run(experiment.check(ngpu=args.ngpu), command)
     print(f"{experiment.folder}: finished")
