@@ -8,7 +8,12 @@ from espnet_ser.report.grid import Grid, grid_markdown
 TABLES = {
     "kills": ("Killed anywhere", "kills", "survived", "what the run ended with, beside an unbroken one"),
     "disk": ("Trouble with the disk", "cases", "ended in one clear line, the rerun in success", "the line"),
-    "stale work": ("What is made anew after a change", "changes", "re-ran exactly what depends on them", "stages that run again"),
+    "stale work": (
+        "What is made anew after a change",
+        "changes",
+        "re-ran exactly what depends on them",
+        "stages that run again",
+    ),
     "bad input": ("Bad input", "cases", "ended in one clear line", "the line"),
     "attacks": ("Strangers' models", "attacks", "refused", "the line"),
     "numbers": ("Numbers that go wrong", "cases", "said so", "the line"),
