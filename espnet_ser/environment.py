@@ -1,12 +1,15 @@
 """Date, machine and versions: what a figure must stand beside."""
 
+import hashlib
 import platform
 import subprocess
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-VERSIONED = ("espnet-ser", "espnet", "torch", "transformers")
+VERSIONED = ("espnet-ser", "espnet", "torch", "transformers", "numpy", "soxr")
+
+_PACKAGE = Path(__file__).parent
 
 
 def describe_environment() -> dict[str, str]:
@@ -19,7 +22,13 @@ def describe_environment() -> dict[str, str]:
         except PackageNotFoundError:
             environment[package] = "not installed"
     environment["git commit"] = _git_commit()
+    environment["code"] = _code_sha256()[:12]
     return environment
+
+
+def host_name() -> str:
+    """The name of this machine: for the records, not for reports, which people pass on."""
+    return platform.node() or "unknown"
 
 
 def _processor() -> str:
@@ -33,8 +42,20 @@ def _processor() -> str:
 
 
 def _git_commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", _PACKAGE, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        git("ls-files", "--error-unmatch", "environment.py")  # installed below someone's checkout is not part of it
+        return git("describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.CalledProcessError):
         return "not in a git checkout"
+
+
+def _code_sha256() -> str:
+    """The package's own source, which tells what ran where there is no commit, or one with changes on top."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py"), key=lambda path: path.relative_to(_PACKAGE).as_posix()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()

@@ -13,8 +13,9 @@ from pathlib import Path
 from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.encoder_folder import encoder_identity, num_layers
-from espnet_ser.environment import describe_environment
+from espnet_ser.environment import describe_environment, host_name
 from espnet_ser.errors import InputError
+from espnet_ser.history import HISTORY_FILE
 from espnet_ser.hub import resolve_encoder
 from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
 from espnet_ser.provenance import data_identity, token_identity
@@ -36,7 +37,10 @@ from espnet_ser.yaml_mapping import read_yaml_mapping
 STARTED_FILE = "started.json"
 
 ENVIRONMENT_FILE = "environment.json"
-"""Where, when and with which versions a training has run."""
+"""Where, when, by which command and with which versions a training has run."""
+
+RECORDS_STAMP = ".records.json"
+"""The stamp of what a training tells of itself and nothing depends on: its environment and its history."""
 
 OUTPUTS = (MODEL_FILE, FROZEN_FILE, "config.yaml", TOKENS_FOLDER, EPOCHS_FOLDER, EMBEDDINGS_FILE)
 """What a training leaves, apart from the models that a selection may choose."""
@@ -210,13 +214,14 @@ class Experiment:
         try_options(args)
         return args
 
-    def run(self, args: Namespace) -> None:
+    def run(self, args: Namespace, command: str = "") -> None:
         """Trains, going on with what an interrupted run left, and stamps the folder when it is done.
 
-        A model trained on other inputs is moved to ``<folder>.superseded-<n>`` rather than lost.
+        A model trained on other inputs, or changed since, is moved to ``<folder>.superseded-<n>`` rather than lost.
 
         Args:
             args: From :meth:`check`.
+            command: The command line to record beside machine and versions.
 
         Raises:
             InputError: When another run trains here already, the disk is full, or the training fails.
@@ -229,8 +234,10 @@ class Experiment:
             if self.is_done():
                 return
             SERTask.main(args)
-            record = {"environment": describe_environment()}
+            record = {"command": command, "host": host_name(), "environment": describe_environment()}
             atomic_write(self.folder / ENVIRONMENT_FILE, json.dumps(record, indent=1) + "\n")
+            records = [self.folder / name for name in (ENVIRONMENT_FILE, HISTORY_FILE)]
+            Stamp(self.folder / RECORDS_STAMP).write({}, [path for path in records if path.exists()])
             outputs = [self.folder / name for name in OUTPUTS]
             Stamp(self.folder / DONE_FILE).write(self.inputs, [output for output in outputs if output.exists()])
 
@@ -247,7 +254,7 @@ class Experiment:
             yield
 
     def _make_folder_ready(self) -> None:
-        changes = Stamp(self.folder / STARTED_FILE).difference(self.inputs)
+        changes = self._unlike(self.folder)
         if changes is None:
             return
         left = [path for path in self.folder.iterdir() if path.name != STARTED_FILE] if self.folder.exists() else []
@@ -256,12 +263,22 @@ class Experiment:
             while (aside := self.folder.with_name(f"{self.folder.name}.superseded-{next(numbers)}")).exists():
                 pass
             os.rename(self.folder, aside)
-            print(f"{self.folder}: trained on other inputs ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
+            print(f"{self.folder}: not this very training ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
         if not self.folder.exists():
             for earlier in sorted(self.folder.parent.glob(f"{self.folder.name}.superseded-*")):
-                if Stamp(earlier / STARTED_FILE).difference(self.inputs) is None:
+                if self._unlike(earlier) is None:
                     os.rename(earlier, self.folder)
                     print(f"{earlier} was trained on these very inputs: moved back to {self.folder}", flush=True)
                     return
         self.folder.mkdir(exist_ok=True)
         Stamp(self.folder / STARTED_FILE).write(self.inputs, [])
+
+    def _unlike(self, folder: Path) -> None | list[str]:
+        """Why this training cannot go on with what lies in a folder; None when it can.
+
+        Nor with what was changed after its training had finished: that would stamp it as if it had been made so.
+        """
+        changes = Stamp(folder / STARTED_FILE).difference(self.inputs)
+        if changes is None and (folder / DONE_FILE).exists():
+            changes = Stamp(folder / DONE_FILE).difference(self.inputs)
+        return changes

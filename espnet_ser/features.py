@@ -61,7 +61,9 @@ def fill_cache(
         from tqdm import tqdm
 
         by_utt = {example.utt: example for example in missing}
-        batches = BatchFactory(UtteranceDataset(missing, {}), batch_bins=PART_SAMPLES, shuffle=False).build_iter(epoch=0)
+        # On the CPU one by one: in company, the last bits of an utterance's frames depend on who else was missing.
+        size = {"batch_bins": PART_SAMPLES} if device != "cpu" else {"batch_size": 1}
+        batches = BatchFactory(UtteranceDataset(missing, {}), **size, shuffle=False).build_iter(epoch=0)
         encoder.to(device).eval()  # a model that has just been built is in training mode, all of it
         for utts, batch in tqdm(batches, desc=f"cache {cache.folder.name}", unit="batch", mininterval=5):
             frames, counts = encoder.outputs_at(cut, batch["speech"].to(device), batch["speech_lengths"].to(device))
@@ -71,7 +73,9 @@ def fill_cache(
     def count_frames(example: Example) -> int:
         return 1 if cut == "pooled" else int(encoder.num_frames(torch.tensor(example.num_samples)))
 
-    cache.add(examples, compute, count_frames, encoder.wav2vec2.config.conv_dim[-1] if cut == "cnn" else encoder.dim)
+    dim = encoder.wav2vec2.config.conv_dim[-1] if cut == "cnn" else encoder.dim
+    with torch.random.fork_rng(devices=[]):  # reading batches draws a number: a training must not tell whether this one did
+        cache.add(examples, compute, count_frames, dim)
     return cache
 
 

@@ -13,6 +13,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.experiment import ENVIRONMENT_FILE
 from espnet_ser.history import HISTORY_FILE, read_history
 from espnet_ser.predictions import EMBEDDINGS_FILE, SELECTIONS, predictions_path, read_predictions
+from espnet_ser.provenance import corpus_sha256
 from espnet_ser.recipe import DONE_FILE, SELECTED_FILE, TrainedFold, describe_run
 from espnet_ser.results import headline_of, summarise
 from espnet_ser.slices import slices_of
@@ -78,6 +79,41 @@ class PooledFolds:
             },
             "train_texts": {name: fingerprint(sorted(texts)) for name, texts in self.train_texts.items()},
             "embeddings": {name: file_sha256(path) for name, path in self.embeddings_paths().items()},
+            "histories": {
+                title: {name: fingerprint([{**record, "seconds": None} for record in records]) for name, records in by.items()}
+                for title, by in self.histories().items()
+            },
+            "trace": self.trace(),
+            "trained_by": self.trained_by(),
+        }
+
+    def trace(self) -> dict[str, object]:
+        """What the figures come from, by content: the same in two equal runs, wherever and whenever they were made.
+
+        Returns:
+            ``{"corpus": SHA-256 of all held-out utterances, "seed", "espnet_ser": version that trained, "trainings": {fold:
+            {"stage1", "ser"}}}``; a training is the SHA-256 of all that went into it, stage 1's weights apart.
+        """
+        inputs = Stamp(next(iter(self.folds.values())).folder / DONE_FILE).inputs()
+        return {
+            "corpus": corpus_sha256(example for fold in self.folds.values() for example in fold.test),
+            "seed": inputs.get("seed"),
+            "espnet_ser": inputs.get("espnet_ser"),
+            "trainings": {
+                name: {stage: _training_sha256(folder) for stage, folder in _trainings(fold).items()}
+                for name, fold in self.folds.items()
+            },
+        }
+
+    def trained_by(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Fold -> stage -> the command that trained, the machine's name, and the SHA-256 of the training's ``config.yaml``.
+
+        Raises:
+            InputError: When a fold's record is damaged.
+        """
+        return {
+            name: {stage: _trained_by(folder) for stage, folder in _trainings(fold).items()}
+            for name, fold in self.folds.items()
         }
 
     def settings(self) -> dict[str, object]:
@@ -97,7 +133,7 @@ class PooledFolds:
         Raises:
             InputError: When a fold's record is damaged.
         """
-        environments = {name: _environment(fold.folder) for name, fold in self.folds.items()}
+        environments = {name: _run_record(fold.folder)["environment"] for name, fold in self.folds.items()}
         environments = {name: environment for name, environment in environments.items() if environment}
         trained_with = {}
         for key in dict.fromkeys(key for environment in environments.values() for key in environment):
@@ -111,14 +147,14 @@ class PooledFolds:
         return trained_with
 
     def summarise(self, system: str, num_folds: int) -> dict:
-        """The content of ``results.json``.
+        """The content of ``results.json``: scores, and under ``trace`` what they come from.
 
         Args:
             system: Its name.
             num_folds: How many folds the recipe has, these among them.
         """
         slices = slices_of(self.headline_lines(), {name: fold.test for name, fold in self.folds.items()}, self.train_texts)
-        return summarise(system, self.predictions, slices, num_folds)
+        return {**summarise(system, self.predictions, slices, num_folds), "trace": self.trace()}
 
     def headline_lines(self) -> dict[str, list[dict]]:
         """Fold -> its predictions by the selection whose scores are put first."""
@@ -191,11 +227,28 @@ def _refuse_outdated(folds: Mapping[str, TrainedFold]) -> None:
             )
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _trainings(fold: TrainedFold) -> dict[str, Path]:
+    return {**({"stage1": fold.stage1} if fold.stage1 else {}), "ser": fold.folder}
+
+
+def _training_sha256(folder: Path) -> str:
+    """All that went into a training; equal trainings leave equal weights, but not files of the same bytes."""
+    return fingerprint({**Stamp(folder / DONE_FILE).inputs(), "stage1": None})
+
+
+def _trained_by(folder: Path) -> dict[str, str]:
+    record, config = _run_record(folder), Stamp(folder / DONE_FILE).output_sha256().get("config.yaml", "")
+    return {"command": record["command"], "host": record["host"], "config_sha256": config}
+
+
+def _run_record(folder: Path) -> dict:
+    """What ``environment.json`` says: ``command``, ``host``, ``environment``; empty where it does not."""
     path = folder / ENVIRONMENT_FILE
     try:
-        return {str(key): str(value) for key, value in json.loads(path.read_text(encoding="utf-8"))["environment"].items()}
+        record = json.loads(path.read_text(encoding="utf-8"))
+        environment = {str(key): str(value) for key, value in record["environment"].items()}
+        return {"command": str(record.get("command", "")), "host": str(record.get("host", "")), "environment": environment}
     except FileNotFoundError:
-        return {}
+        return {"command": "", "host": "", "environment": {}}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not a record of machine and versions; remove it, or train the fold again") from error

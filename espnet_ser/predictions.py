@@ -46,8 +46,13 @@ def read_epochs(fold_folder: Path) -> list[list[dict]]:
 
 def write_predictions(path: Path, lines: Iterable[Mapping]) -> None:
     """Writes them whole, compressed where the name ends in ``.gz``; posteriors keep six decimals."""
-    text = "".join(json.dumps(_rounded(line), ensure_ascii=False) + "\n" for line in lines)
+    text = predictions_text(lines)
     atomic_write(path, gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text)
+
+
+def predictions_text(lines: Iterable[Mapping]) -> str:
+    """What a file of predictions holds, before it is compressed."""
+    return "".join(json.dumps(_rounded(line), ensure_ascii=False) + "\n" for line in lines)
 
 
 def read_predictions(path: Path) -> list[dict]:

@@ -17,7 +17,18 @@ TOKENS_STAMP = ".tokens.json"
 
 def data_identity(examples: Iterable[Example]) -> str:
     """A data directory by content: where the audio lies does not count, what it holds does."""
-    return fingerprint([{**asdict(example), "wav": None} for example in examples])
+    return fingerprint([_content(example) for example in examples])
+
+
+def corpus_sha256(examples: Iterable[Example]) -> str:
+    """All of these utterances as one SHA-256 (hex): labels, words and audio, in whatever order and wherever they lie."""
+    return fingerprint(sorted(fingerprint(_content(example)) for example in examples))
+
+
+def _content(example: Example) -> dict[str, object]:
+    """An utterance but for the place of its audio, which a data directory of another maker may not know the content of."""
+    sha256 = example.sha256 or (file_sha256(example.wav) if Path(example.wav).is_file() else "")
+    return {**asdict(example), "wav": None, "sha256": sha256}
 
 
 def describe_training_data(examples: Iterable[Example]) -> dict[str, object]:

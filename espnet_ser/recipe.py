@@ -19,6 +19,12 @@ DONE_FILE = "done.json"
 SELECTED_FILE = "selected.json"
 """The stamp that stage 5 leaves beside a fold's predictions."""
 
+SELECTION_FILE = "selection.json"
+"""Which epoch each selection takes for each held-out speaker, and its weights."""
+
+SCORED_FILE = ".scored.json"
+"""The stamp that stage 6 leaves beside a system's results."""
+
 MODEL_FILE = "latest.pth"
 """What was trained, after the last epoch (ESPnet's name)."""
 

@@ -110,11 +110,11 @@ def read_results(folder: Path, system: str | None = None) -> dict:
 
 
 def read_run(folder: Path) -> dict:
-    """With what a system was trained and scored: ``command``, ``settings``, ``trained_with``, ``scored_with``.
+    """With what, from what and where a system was trained and scored.
 
     Returns:
-        The content of ``run.json``; ``command`` and ``settings`` are empty where it does not give them. Empty where there is no
-        file.
+        The content of ``run.json``: ``command``, ``settings`` (these two empty where it does not give them), ``trained_with``,
+        ``scored_with``, ``scored_on``, ``trace``, ``trained_by``. Empty where there is no file.
 
     Raises:
         InputError: When the file is damaged.

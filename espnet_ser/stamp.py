@@ -83,7 +83,8 @@ def _sha256(path: str) -> str:
 class Stamp:
     """A small JSON file saying which inputs a stage last finished with, and what it left.
 
-    Outputs are kept relative to the stamp, so that a folder moved together with its stamp is still up to date.
+    Outputs are kept relative to the stamp, so that a folder moved together with its stamp is still up to date. The file holds
+    a checksum of itself: a stamp that was edited, or damaged in whatever byte, counts as none.
 
     Args:
         path: Where the stamp lies, usually a hidden file in the stage's own output folder.
@@ -127,11 +128,13 @@ class Stamp:
             for file in sorted(files)
             if file != self.path
         }
-        stamp = {"inputs": json.loads(_canonical_json(inputs)), "outputs": records}
-        atomic_write(self.path, json.dumps(stamp, indent=1, sort_keys=True) + "\n")
+        atomic_write(self.path, _stamp_text(json.loads(_canonical_json(inputs)), records))
 
     def changed_outputs(self) -> list[str]:
-        """What is no longer as the stage left it, whatever its inputs: one readable line per output, none if all is well."""
+        """What is no longer as the stage left it, whatever its inputs: one readable line per output, none if all is well.
+
+        A missing or damaged stamp is a line too.
+        """
         stamp, fault = self._read()
         return fault or self._changed_outputs(stamp["outputs"])
 
@@ -146,9 +149,13 @@ class Stamp:
     def _read(self) -> tuple[dict[str, dict], list[str]]:
         """What the stamp says, and what is wrong with it: nothing, or a single line."""
         try:
-            stamp = json.loads(self.path.read_text(encoding="utf-8"))
+            text = self.path.read_text(encoding="utf-8")
+            stamp = json.loads(text)
             outputs = {name: {key: record[key] for key in ("size", "sha256")} for name, record in stamp["outputs"].items()}
-            return {"inputs": dict(stamp["inputs"]), "outputs": outputs}, []
+            # The first stamps had no checksum.
+            if stamp.keys() == {"inputs", "outputs"} or text == _stamp_text(stamp["inputs"], stamp["outputs"]):
+                return {"inputs": dict(stamp["inputs"]), "outputs": outputs}, []
+            fault = f"{self.path} was changed since it was written"
         except (FileNotFoundError, NotADirectoryError):
             fault = "not run yet"
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -164,6 +171,11 @@ class Stamp:
             elif file.stat().st_size != record["size"] or file_sha256(file) != record["sha256"]:
                 changes.append(f"output {name}: changed since it was written")
         return changes
+
+
+def _stamp_text(inputs: object, outputs: object) -> str:
+    content = {"inputs": inputs, "outputs": outputs}
+    return json.dumps({**content, "sha256": fingerprint(content)}, indent=1, sort_keys=True) + "\n"
 
 
 def flat(value: object, prefix: str = "") -> dict[str, object]:

@@ -51,10 +51,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     setup = replace(setup, extras=extras, **{option: "_".join(tags)})
     folds = fold_names(args.datadir, args.folds)
     experiments = {fold: Experiment.of_fold(system, args.stage, fold, setup) for fold in folds}
+    command = shlex.join(["espnet-ser", "gradients", *(sys.argv[2:] if argv is None else argv)])
     with STOP.heard():
         for experiment in experiments.values():
             if not experiment.is_done():
-                experiment.run(experiment.check(ngpu=args.ngpu))
+                experiment.run(experiment.check(ngpu=args.ngpu), command)
     from espnet_ser.environment import describe_environment
     from espnet_ser.gradient_probe import GRADIENTS_FILE
     from espnet_ser.report.gradients import cosines_over_training, gradients_markdown, plot_gradients
@@ -65,7 +66,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{empty[0]}: trained, but {GRADIENTS_FILE} is missing or empty; remove the folder and run again")
     cosines = cosines_over_training(records)
     settings = {"folds": " ".join(folds), "every": f"{args.every} steps"} | describe_run(folders[folds[0]])
-    command = shlex.join(["espnet-ser", "gradients", *(sys.argv[2:] if argv is None else argv)])
     run = {"command": command, "settings": settings, "environment": describe_environment()}
     base = folders[folds[0]].parent
     with disk_errors_as_input_errors(base):

@@ -20,6 +20,7 @@ COMMANDS = {
     "table": "train and score the systems of a table, many jobs at a time",
     "report": "set a table's systems beside the paper's figures, in Markdown and HTML",
     "seeds": "runs of one system with several seeds beside each other",
+    "verify": "recompute scores and check every hash of what was made",
     "compare": "a paired test between two systems",
     "gradients": "how far the tasks' gradients agree, per layer, over training",
     "cache": "list or remove caches of what is frozen",

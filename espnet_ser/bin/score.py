@@ -21,9 +21,10 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Writes ``results.json``, ``run.json``, ``RESULTS.md``, ``report.html`` and ``figures/``, and prints the table."""
     args = get_parser().parse_args(argv)
-    from espnet_ser.environment import describe_environment
+    from espnet_ser import __version__
+    from espnet_ser.environment import describe_environment, host_name
     from espnet_ser.pooling import PooledFolds
-    from espnet_ser.recipe import TrainedFold, fold_names, system_folder
+    from espnet_ser.recipe import SCORED_FILE, TrainedFold, fold_names, system_folder
     from espnet_ser.report.system import SystemReport
     from espnet_ser.report.write import labelled_embeddings, write_system_report
     from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, locked
@@ -36,14 +37,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         pooled = PooledFolds.read(
             {name: TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag) for name in names}
         )
-        made_from = {"paper": dict(system.paper), "num_folds": num_folds, **pooled.identity()}
-        stamp = Stamp(base / ".scored.json")
+        made_from = {"system": system.name, "paper": dict(system.paper), "num_folds": num_folds, "espnet_ser": __version__}
+        made_from |= pooled.identity()
+        stamp = Stamp(base / SCORED_FILE)
         if stamp.difference(made_from) is not None:
             run = {
                 "command": args.command,
                 "settings": pooled.settings(),
                 "trained_with": pooled.trained_with(),
                 "scored_with": describe_environment(),
+                "scored_on": {"host": host_name()},
+                "trace": pooled.trace(),
+                "trained_by": pooled.trained_by(),
             }
             report = SystemReport.of(system, base, pooled.summarise(system.name, num_folds), run)
             lines = [line for fold_lines in pooled.headline_lines().values() for line in fold_lines]

@@ -22,9 +22,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     import json
 
+    from espnet_ser import __version__
     from espnet_ser.errors import InputError
     from espnet_ser.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
-    from espnet_ser.recipe import SELECTED_FILE, TrainedFold, fold_names, system_folder
+    from espnet_ser.recipe import SELECTED_FILE, SELECTION_FILE, TrainedFold, fold_names, system_folder
     from espnet_ser.selection import choose_epochs, selected_lines, selected_models
     from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, locked
     from espnet_ser.systems import load_system
@@ -44,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 continue
             folds[name] = fold
         stamps = {name: Stamp(fold.folder / SELECTED_FILE) for name, fold in folds.items()}
-        if all(stamp.difference({"folds": inputs}) is None for stamp in stamps.values()):
+        made_from = {"folds": inputs, "espnet_ser": __version__}
+        if all(stamp.difference(made_from) is None for stamp in stamps.values()):
             print("predictions up to date")
             return
         epochs = {name: read_epochs(fold.folder) for name, fold in folds.items()}
@@ -67,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     else:
                         path.unlink(missing_ok=True)
                 record = {"judges": judges[name], "models": selected_models(fold.folder, chosen)}
-                atomic_write(fold.folder / "selection.json", json.dumps(record, indent=1) + "\n")
-                stamps[name].write({"folds": inputs}, [*outputs, fold.folder / "selection.json"])
+                atomic_write(fold.folder / SELECTION_FILE, json.dumps(record, indent=1) + "\n")
+                stamps[name].write(made_from, [*outputs, fold.folder / SELECTION_FILE])
             shown = "; ".join(f"{s} " + ", ".join(f"{k} {v}" for k, v in chosen[s].items()) for s in SELECTIONS if s in chosen)
             print(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")

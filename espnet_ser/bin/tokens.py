@@ -26,6 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Writes ``dump/fold<k>/tokens_<type>/`` for each fold."""
     args = get_parser().parse_args(argv)
+    from espnet_ser import __version__
     from espnet_ser.data.datadir import read_datadir
     from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, save_tokenizer
     from espnet_ser.errors import InputError
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for fold in fold_names(args.datadir, args.folds):
         texts = sorted({example.text for example in read_datadir(args.datadir / f"fold{fold}" / "train")} - {""})
         folder = token_folder(args.dumpdir, fold, args.token_type, args.nbpe)
-        inputs = {"texts": texts, "token_type": args.token_type, "nbpe": args.nbpe if args.token_type == "bpe" else None}
+        num_bpe = args.nbpe if args.token_type == "bpe" else None
+        inputs = {"texts": texts, "token_type": args.token_type, "nbpe": num_bpe, "espnet_ser": __version__}
         stamp = Stamp(folder / TOKENS_STAMP)
         if stamp.difference(inputs) is None:
             print(f"fold {fold}: token list up to date")

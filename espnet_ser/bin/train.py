@@ -1,6 +1,8 @@
 """Stages 3 and 4: finetune one fold's stage-1 model, or its SER model."""
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
@@ -28,11 +30,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     Asked to end by SIGTERM or SIGINT, it saves itself and exits with :data:`espnet_ser.stopping.REQUEUE_CODE`.
     """
     with STOP.heard():
-        train(get_parser().parse_args(argv))
+        command = shlex.join(["espnet-ser", "train", *(sys.argv[2:] if argv is None else argv)])
+        train(get_parser().parse_args(argv), command)
 
 
-def train(args: argparse.Namespace) -> None:
-    """One training."""
+def train(args: argparse.Namespace, command: str) -> None:
+    """One training, and the command to record beside it."""
     from espnet_ser.errors import InputError
     from espnet_ser.experiment import Experiment
     from espnet_ser.recipe import fold_names
@@ -47,5 +50,5 @@ def train(args: argparse.Namespace) -> None:
     if experiment.is_done():
         print(f"{experiment.folder}: up to date")
         return
-    experiment.run(experiment.check(ngpu=args.ngpu))
+    experiment.run(experiment.check(ngpu=args.ngpu), command)
     print(f"{experiment.folder}: finished")

@@ -73,7 +73,7 @@ def _replace_contents(datadir: Path, examples: Sequence[Example], folds_by: str,
     """Builds everything beside, then swaps it in: at once where all in ``datadir`` is ours, else folder by folder."""
     if datadir.exists() and not datadir.is_dir():
         raise InputError(f"{datadir}: not a folder; name another with --datadir")
-    present = list(datadir.iterdir()) if datadir.exists() else []
+    present = sorted(datadir.iterdir()) if datadir.exists() else []
     ours = [path for path in present if _OURS.fullmatch(path.name)]
     for path in sorted(path for folder in ours for path in folder.rglob("*") if path.is_file()):
         if path.name not in FILES and path.name != "fold.json":
@@ -92,7 +92,7 @@ def _replace_contents(datadir: Path, examples: Sequence[Example], folds_by: str,
         for path in ours:
             if path.is_dir() and not (building / path.name).exists():
                 shutil.rmtree(path)
-        for path in sorted(building.iterdir(), key=lambda path: path.name == STAMP_NAME):
+        for path in sorted(building.iterdir(), key=lambda path: (path.name == STAMP_NAME, path.name)):
             if path.is_dir():
                 replace_folder(path, datadir / path.name)
             else:

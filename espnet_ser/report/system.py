@@ -25,8 +25,8 @@ class SystemReport:
         from_stage1: Tasks that only its stage 1 trains: their scores are told by that model.
         layers: Transformer layers trained, where it is one of Table 1's with a pretrained encoder; None for the others.
         results: The content of ``results.json``; None where the system has not been scored.
-        run: The content of ``run.json``: ``command``, ``settings``, ``trained_with``, ``scored_with``; empty where there is no
-            such file.
+        run: The content of ``run.json``: ``command``, ``settings``, ``trained_with``, ``scored_with`` and so on; empty where
+            there is no such file.
     """
 
     name: str
@@ -80,4 +80,5 @@ def run_facts(run: Mapping) -> dict[str, object]:
         for key, label in _ENVIRONMENTS.items()
         if run.get(key)
     }
-    return {"command": run.get("command") or "not recorded", **run.get("settings", {}), **environments}
+    corpus = {"corpus": f"sha256 {run['trace']['corpus']}"} if run.get("trace") else {}
+    return {"command": run.get("command") or "not recorded", **run.get("settings", {}), **corpus, **environments}

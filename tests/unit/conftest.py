@@ -1,7 +1,10 @@
 """Recipes on tiny data, as fixtures."""
 
+import platform
+
 import pytest
 from tiny_recipe import Recipe
+from whole_recipe import WholeRecipe
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +15,17 @@ def trained(tmp_path_factory):
     recipe.train("ser")
     recipe.select()
     return recipe
+
+
+@pytest.fixture(scope="session")
+def scored(tmp_path_factory):
+    """All six stages of a tiny release, one of its folds, in a folder ``run``. Who changes anything puts it back."""
+    whole = WholeRecipe(tmp_path_factory.mktemp("scored") / "run")
+    whole.configure("ser", max_epoch=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platform, "node", lambda: "the-host-of-the-training")
+        whole.run()
+    return whole
 
 
 @pytest.fixture

@@ -152,3 +152,28 @@ def test_a_full_disk_is_the_users_and_other_errors_are_ours():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(FileNotFoundError), disk_errors_as_input_errors("/data"):
         raise FileNotFoundError
+
+
+@given(st.data())
+def test_a_stamp_with_any_flipped_bit_is_none(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("stamp")
+    (folder / "a.txt").write_text("a")
+    stamp = Stamp(folder / ".stamp.json")
+    stamp.write({"seed": 1, "optim": {"lr": 0.1}, "name": "\u00e9"}, [folder / "a.txt"])
+    assert stamp.changed_outputs() == []
+    content = bytearray(stamp.path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    stamp.path.write_bytes(bytes(content))
+    assert stamp.changed_outputs() != []
+    assert stamp.difference({"seed": 1, "optim": {"lr": 0.1}, "name": "\u00e9"}) is not None
+    assert stamp.inputs() == {}
+
+
+def test_a_stamp_without_a_checksum_still_counts(stamped):
+    """The first ones had none."""
+    stamp = json.loads(stamped.path.read_text())
+    del stamp["sha256"]
+    stamped.path.write_text(json.dumps(stamp))
+    assert stamped.difference(INPUTS) is None
+    stamped.path.write_text(json.dumps({**stamp, "sha257": ""}))
+    assert stamped.difference(INPUTS) == [f"{stamped.path} was changed since it was written"]
