@@ -10,7 +10,6 @@ from typing import NoReturn
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.experiment import Setup
 
-
 MOST = 2**31 - 1
 """The largest number that an option takes which has no limit of its own."""
 

@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, fold in folds.items():
             utts = [[line["utt"] for line in at_epoch] for at_epoch in epochs[name]]
             if any(set(at_epoch) != {example.utt for example in fold.test} for at_epoch in utts):
-                raise InputError(f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4")
+                raise InputError(
+                    f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4"
+                )
         judges, chosen_by_fold = choose_epochs(epochs)
         for name, chosen in chosen_by_fold.items():
             fold, outputs = folds[name], []

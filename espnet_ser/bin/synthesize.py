@@ -27,7 +27,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--num_utts", type=int, default=480, metavar="N", help="labelled utterances, 20 to 10039 (10039: IEMOCAP's counts)"
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another release")
-    parser.add_argument("--nj", type=whole_number(1), default=2, metavar="N", help="processes that speak; the result does not depend on it")
+    parser.add_argument(
+        "--nj", type=whole_number(1), default=2, metavar="N", help="processes that speak; the result does not depend on it"
+    )
     parser.add_argument(
         "--audio",
         choices=("speech", "noise"),

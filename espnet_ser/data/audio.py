@@ -128,7 +128,7 @@ def _open_sound(path: Path | str) -> Iterator[soundfile.SoundFile]:
                     raise _not_audio(path)
                 if not MIN_RATE <= rate <= MAX_RATE:
                     raise InputError(
-                        f"{path}: a sample rate of {rate} Hz, where {MIN_RATE} to {MAX_RATE} is possible; convert the file again"
+                        f"{path}: a sample rate of {rate} Hz, where {MIN_RATE} to {MAX_RATE} is possible; convert it again"
                     )
                 if sound.frames != _UNKNOWN_FRAMES and sound.frames > MAX_DURATION_S * rate:
                     raise _too_long(path, f"{sound.frames / rate:.0f} s by its header")
@@ -163,7 +163,9 @@ def _read_mono(sound: soundfile.SoundFile, path: Path | str) -> np.ndarray:
         raise _truncated(path, f"{sound.frames} samples", num_frames)
     if num_wrong:
         count = num_frames * sound.channels
-        raise InputError(f"{path}: {num_wrong} of its {count} samples are NaN or infinite, or as good as that; make the file again")
+        raise InputError(
+            f"{path}: {num_wrong} of its {count} samples are NaN or infinite, or as good as that; make the file again"
+        )
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 

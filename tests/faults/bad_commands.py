@@ -39,7 +39,8 @@ def cached(*more):
 CASES = {
     f"{command}: an unknown option": (words(command, "--no_such_option", "1"), "--no_such_option")
     for command in COMMANDS
-    if command not in ("table", "train", "select", "score", "seeds", "gradients", "synthesize", "prepare", "compare", "cache", "progress")
+    if command
+    not in ("table", "train", "select", "score", "seeds", "gradients", "synthesize", "prepare", "compare", "cache", "progress")
 }
 CASES |= {
     "no command": (words(), "the following arguments are required: command"),
@@ -94,7 +95,10 @@ CASES |= {
     "score: before stage 1": (words("score", "--system", "stl", "--conf", CONF), "has no folds: run stage 1"),
     "table: neither a table nor systems": (on_data("table", "--ssl", "x"), "which systems? Give --table"),
     "table: table 7": (on_data("table", "--ssl", "x", "--table", "7"), "unknown table '7'"),
-    "table: a row of another table": (on_data("table", "--ssl", "x", "--table", "3", "--systems", "stl_n4"), "table 3: unknown"),
+    "table: a row of another table": (
+        on_data("table", "--ssl", "x", "--table", "3", "--systems", "stl_n4"),
+        "table 3: unknown",
+    ),
     "table: 0 jobs": (on_data("table", "--ssl", "x", "--table", "1", "--nj", "0"), "--nj"),
     "table: an unknown job runner": (on_data("table", "--ssl", "x", "--table", "1", "--train_cmd", "q.pl"), "no such command"),
     "report: an unknown table": (words("report", "--table", "9", "--conf", CONF), "unknown value '9'"),
@@ -105,7 +109,10 @@ CASES |= {
     "seeds: words": (words("seeds", "--system", "stl", "--conf", CONF, "--seeds", "one two"), "whole numbers"),
     "compare: one system": (words("compare", "stl"), "the following arguments are required: B"),
     "compare: systems that are not there": (words("compare", "a", "b", "--expdir", Path("exp")), "a: no such folder, nor one"),
-    "compare: an empty name": (words("compare", "", "b", "--expdir", Path("exp")), "an empty name; give a system's experiment folder"),
+    "compare: an empty name": (
+        words("compare", "", "b", "--expdir", Path("exp")),
+        "an empty name; give a system's experiment folder",
+    ),
     "compare: 0 draws": (words("compare", "a", "b", "--draws", "0"), "--draws must be 1 to 1000000, not 0"),
     "compare: a billion draws": (words("compare", "a", "b", "--draws", "1000000000"), "--draws must be 1 to 1000000"),
     "compare: infinitely many draws": (words("compare", "a", "b", "--draws", "inf"), "invalid int value: 'inf'"),
@@ -115,14 +122,20 @@ CASES |= {
         on_data("gradients", "--ssl", "x", "--system", "stl"),
         "there are no gradients to compare",
     ),
-    "gradients: every 0 steps": (on_data("gradients", "--ssl", "x", "--system", "mtl_asr", "--every", "0"), "--every must be 1"),
+    "gradients: every 0 steps": (
+        on_data("gradients", "--ssl", "x", "--system", "mtl_asr", "--every", "0"),
+        "--every must be 1",
+    ),
     "cache: no action": (words("cache"), "the following arguments are required: action"),
     "cache: an unknown action": (words("cache", "remove"), "unknown value 'remove'"),
     "cache: remove, but which?": (words("cache", "rm"), "rm: which?"),
     "cache: remove what is not there": (cached("rm", "cnn-2"), "unknown cache 'cnn-2' (did you mean 'cnn-1'?)"),
     "cache: remove what is outside": (cached("rm", "../cache"), "unknown cache '../cache'"),
     "cache: list, with a name": (words("cache", "ls", "cnn-1"), "ls takes no names"),
-    "systems: the first stage of none": (words("systems", "--conf", CONF, "--print", "stage1"), "--print stage1 needs --system"),
+    "systems: the first stage of none": (
+        words("systems", "--conf", CONF, "--print", "stage1"),
+        "--print stage1 needs --system",
+    ),
     "progress: of nothing": (words("progress"), "the following arguments are required: folders"),
     "progress: every NaN seconds": (words("progress", "x", "--every", "nan"), "--every must be 0 or more seconds, not nan"),
     "progress: every -1 seconds": (words("progress", "x", "--every", "-1"), "--every must be 0 or more seconds, not -1.0"),
@@ -130,6 +143,9 @@ CASES |= {
     "synthesize: an empty name": (words("synthesize", "--output", ""), "--output: an empty name"),
     "synthesize: 5 utterances": (words("synthesize", "--output", Path("x"), "--num_utts", "5"), "20 to 10039"),
     "synthesize: a billion utterances": (words("synthesize", "--output", Path("x"), "--num_utts", str(10**9)), "20 to 10039"),
-    "synthesize: -2 processes": (words("synthesize", "--output", Path("x"), "--nj", "-2"), "--nj: must be a whole number from 1"),
+    "synthesize: -2 processes": (
+        words("synthesize", "--output", Path("x"), "--nj", "-2"),
+        "--nj: must be a whole number from 1",
+    ),
     "synthesize: where something else is": (taken, "exists and is not a synthetic release"),
 }

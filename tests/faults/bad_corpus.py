@@ -95,7 +95,10 @@ CASES = {
     ),
     "labels: an id twice": (label_file(lambda path: edit(path, F001, F000)), f"duplicate id {F000}, already labelled in line"),
     "labels: a label that nobody knows": (label_file(lambda path: edit(path, "\tneu\t", "\tneo\t")), "did you mean 'neu'"),
-    "labels: of another dialog": (label_file(lambda path: edit(path, F000, "Ses01F_impro02_F000")), "does not belong to dialog"),
+    "labels: of another dialog": (
+        label_file(lambda path: edit(path, F000, "Ses01F_impro02_F000")),
+        "does not belong to dialog",
+    ),
     "labels: NaN for a time": (label_file(lambda path: edit(path, "[6.5000", "[nan")), ":3: malformed label line"),
     "labels: a time of 400 digits": (
         label_file(lambda path: edit(path, "[6.5000", "[" + "9" * 400)),
@@ -124,7 +127,10 @@ CASES = {
         transcript_file(lambda path: edit(path, f"{F000} [", "Ses01F_impro01_F009 [")),
         f"no transcript for {F000}",
     ),
-    "transcripts: malformed": (transcript_file(lambda path: edit(path, "006.5000-007", "six-007")), "malformed transcript line"),
+    "transcripts: malformed": (
+        transcript_file(lambda path: edit(path, "006.5000-007", "six-007")),
+        "malformed transcript line",
+    ),
     "transcripts: an id twice": (transcript_file(lambda path: edit(path, f"{F001} [", f"{F000} [")), f"duplicate id {F000}"),
     "transcripts: a pipe in place of the file": (
         transcript_file(in_place_of(os.mkfifo)),

@@ -180,8 +180,14 @@ CASES |= {
         encoder(lambda folder: cut(folder / "preprocessor_config.json")),
         "preprocessor_config.json: not a transformers configuration",
     ),
-    "encoder: no weights": (encoder(lambda folder: (folder / "model.safetensors").unlink()), "cannot load the encoder's weights"),
-    "encoder: half the weights": (encoder(lambda folder: cut(folder / "model.safetensors")), "cannot load the encoder's weights"),
+    "encoder: no weights": (
+        encoder(lambda folder: (folder / "model.safetensors").unlink()),
+        "cannot load the encoder's weights",
+    ),
+    "encoder: half the weights": (
+        encoder(lambda folder: cut(folder / "model.safetensors")),
+        "cannot load the encoder's weights",
+    ),
     "encoder: an empty file of weights": (
         encoder(lambda folder: put(folder / "model.safetensors", "")),
         "cannot load the encoder's weights",

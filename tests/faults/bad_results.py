@@ -93,7 +93,10 @@ def deep(path: Path):
 
 CASES = {
     "model: missing": (after("select", lambda fold: (fold / "latest.pth").unlink()), "latest.pth is missing: run stage 4"),
-    "model: cut short": (after("select", lambda fold: cut(fold / "latest.pth")), "output latest.pth: changed since it was written"),
+    "model: cut short": (
+        after("select", lambda fold: cut(fold / "latest.pth")),
+        "output latest.pth: changed since it was written",
+    ),
     "model: of other frozen weights": (after("select", lambda fold: put(fold / "frozen.pth", "")), "run stage 4 again"),
     "model: no configuration": (after("select", lambda fold: (fold / "config.yaml").unlink()), "config.yaml is missing"),
     "model: a record that is binary": (after("select", lambda fold: put(fold / "done.json", b"\xff\0")), "is not a stamp"),
@@ -146,7 +149,10 @@ CASES = {
     "compare: no predictions": (compared(os.unlink), "predictions_cross.jsonl of folds 1 2 3"),
     "compare: an empty file": (compared(lambda path: put(path, "")), "is empty: remove it and run stage 5 again"),
     "compare: binary": (compared(lambda path: put(path, bytes(range(256)))), "predictions_cross.jsonl: damaged"),
-    "compare: a line cut short": (compared(lambda path: cut(path, 100)), "not a prediction; remove the file and run stage 5 again"),
+    "compare: a line cut short": (
+        compared(lambda path: cut(path, 100)),
+        "not a prediction; remove the file and run stage 5 again",
+    ),
     "compare: a line of 100000 brackets": (compared(deep), "line 1: not a prediction"),
     "compare: an utterance twice": (compared(twice), "is there twice, first in line 1"),
     "compare: an utterance that the other lacks": (prediction(utt="Ses09_F-0"), "utterances in A that are not in B: 1"),

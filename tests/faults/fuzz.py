@@ -60,7 +60,7 @@ def read_audio(path: Path) -> None:
     except InputError as error:
         assert_line(error)
         return
-    assert x.dtype == np.float32 and x.ndim == 1, (x.dtype, x.shape)
+    assert (x.dtype, x.ndim) == (np.float32, 1), (x.dtype, x.shape)
     assert 0 < len(x) <= MAX_DURATION_S * SAMPLE_RATE + 1, len(x)
     assert np.isfinite(x).all(), "not finite"
     assert info is not None, "read, though it was found to be bad"
@@ -87,16 +87,29 @@ def read_transcript_file(path: Path) -> None:
 
 
 def assert_line(error: InputError) -> None:
-    assert "\n" not in str(error) and len(str(error)) < 1000, str(error)
+    assert "\n" not in str(error), str(error)
+    assert len(str(error)) < 1000, str(error)
 
 
 def seeds() -> list[tuple[str, bytes, Reader]]:
     """Sound files: name, content and who reads it."""
     rng = np.random.default_rng(0)
     tone = 0.3 * np.sin(np.arange(4000) / 7) + 0.05 * rng.standard_normal(4000)
-    found: list[tuple[str, bytes, Reader]] = [(f"{DIALOG}.txt", LABELS, read_label_file), (f"{DIALOG}.txt", TRANSCRIPTS, read_transcript_file)]
-    kinds = [("WAV", s) for s in ("PCM_16", "PCM_24", "PCM_U8", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610")]
-    kinds += [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III"), ("AIFF", "PCM_16"), ("AU", "PCM_16")]
+    found: list[tuple[str, bytes, Reader]] = [
+        (f"{DIALOG}.txt", LABELS, read_label_file),
+        (f"{DIALOG}.txt", TRANSCRIPTS, read_transcript_file),
+    ]
+    kinds = [
+        ("WAV", s) for s in ("PCM_16", "PCM_24", "PCM_U8", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610")
+    ]
+    kinds += [
+        ("FLAC", "PCM_16"),
+        ("OGG", "VORBIS"),
+        ("OGG", "OPUS"),
+        ("MP3", "MPEG_LAYER_III"),
+        ("AIFF", "PCM_16"),
+        ("AU", "PCM_16"),
+    ]
     kinds += [("CAF", "PCM_16"), ("W64", "PCM_16"), ("RF64", "PCM_16"), ("WAVEX", "PCM_16")]
     for kind, subtype in kinds:
         for channels in (1, 2):

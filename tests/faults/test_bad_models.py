@@ -94,10 +94,16 @@ CASES = {
     ),
     "no weights": (lambda folder: (folder / "latest.pth").unlink(), "latest.pth is missing"),
     "no frozen weights": (lambda folder: (folder / "frozen.pth").unlink(), "frozen.pth is missing"),
-    "an empty file of weights": (lambda folder: put(folder / "latest.pth", ""), "latest.pth: damaged, or not a file of weights"),
+    "an empty file of weights": (
+        lambda folder: put(folder / "latest.pth", ""),
+        "latest.pth: damaged, or not a file of weights",
+    ),
     "half the weights": (lambda folder: cut(folder / "latest.pth"), "latest.pth: damaged, or not a file of weights"),
     "text for weights": (lambda folder: put(folder / "latest.pth", "weights"), "latest.pth: damaged, or not a file of weights"),
-    "objects for weights": (lambda folder: put(folder / "latest.pth", pickle.dumps(print)), "latest.pth: damaged, or not a file"),
+    "objects for weights": (
+        lambda folder: put(folder / "latest.pth", pickle.dumps(print)),
+        "latest.pth: damaged, or not a file",
+    ),
     "a list for weights": (weights(lambda state: list(state.values())), "latest.pth: not a file of weights"),
     "a head's weights missing": (weights(lacking), "parameters are missing: heads.asr"),
     "weights that nothing knows": (weights(lambda state: state | {"x": torch.zeros(1)}), "knows nothing of: x"),

@@ -16,7 +16,11 @@ CASES = {
     "run.sh: a value missing": ("iemocap/run.sh", ["--stage"], "option --stage needs a value"),
     "run.sh: a value forgotten": ("iemocap/run.sh", ["--nj", "--stage", "2"], "needs a value, but the option --stage follows"),
     "run.sh: an option with =": ("iemocap/run.sh", ["--nj=3"], "options are written '--nj VALUE'"),
-    "run.sh: a word that is no option": ("iemocap/run.sh", ["two\nlines"], "no positional arguments are taken, got: $'two\\nlines'"),
+    "run.sh: a word that is no option": (
+        "iemocap/run.sh",
+        ["two\nlines"],
+        "no positional arguments are taken, got: $'two\\nlines'",
+    ),
     "run.sh: an empty stage": ("iemocap/run.sh", ["--stage", ""], "--stage takes a whole number, not ''"),
     "run.sh: a stage in words": ("iemocap/run.sh", ["--stage", "one"], "--stage takes a whole number, not 'one'"),
     "run.sh: stage NaN": ("iemocap/run.sh", ["--stage", "nan"], "--stage takes a whole number, not 'nan'"),
@@ -40,7 +44,11 @@ CASES = {
     "run_table.sh: a table within a value": ("iemocap/run_table.sh", ["--tag", "x --table 3"], "which table? Give --table"),
     "run_table.sh: table 4": ("iemocap/run_table.sh", ["--table", "4"], "--table takes 1, 2, 3 or all, not '4'"),
     "mini run.sh: utterances in words": ("mini_iemocap/run.sh", ["--num_utts", "many"], "takes a whole number, not 'many'"),
-    "mini run.sh: a number that climbs": ("mini_iemocap/run.sh", ["--num_utts", "../../9"], "takes a whole number, not '../../9'"),
+    "mini run.sh: a number that climbs": (
+        "mini_iemocap/run.sh",
+        ["--num_utts", "../../9"],
+        "takes a whole number, not '../../9'",
+    ),
 }
 
 
@@ -51,7 +59,9 @@ def recipe(tmp_path_factory):
     for name in OF_THE_RECIPE:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "exp", "data", "dump"))
+            shutil.copytree(
+                source, target / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "exp", "data", "dump")
+            )
         else:
             shutil.copy(source, target / name)
     return target

@@ -13,7 +13,19 @@ from room import Room
 from espnet_ser.data.audio import load_audio, probe_audio
 from espnet_ser.data.datadir import read_datadir
 
-NAMES = ["a b", "it's", 'quo"te', "$(touch harm)", "`touch harm`", "; touch harm", "-rf", "*", "caf\u00e9 \u4f60\u597d", "a\\nb", "tab\t"]
+NAMES = [
+    "a b",
+    "it's",
+    'quo"te',
+    "$(touch harm)",
+    "`touch harm`",
+    "; touch harm",
+    "-rf",
+    "*",
+    "caf\u00e9 \u4f60\u597d",
+    "a\\nb",
+    "tab\t",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,7 +69,17 @@ def flac_by_a_wrong_name(path):
 
 @pytest.mark.parametrize(
     "make",
-    [clipped, of_eight_channels, of("PCM_24"), of("PCM_32"), of("PCM_U8"), of("DOUBLE"), of("ALAW"), of("ULAW"), flac_by_a_wrong_name],
+    [
+        clipped,
+        of_eight_channels,
+        of("PCM_24"),
+        of("PCM_32"),
+        of("PCM_U8"),
+        of("DOUBLE"),
+        of("ALAW"),
+        of("ULAW"),
+        flac_by_a_wrong_name,
+    ],
     ids=["clipped", "8 channels", "24 bits", "32 bits", "8 bits", "float64", "A-law", "mu-law", "FLAC called .wav"],
 )
 def test_audio_of_any_sound_kind_is_read(tmp_path, monkeypatch, capsys, make):

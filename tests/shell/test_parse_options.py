@@ -108,7 +108,25 @@ def test_help_is_printed_and_ends_the_script(script, option):
 VALUE = st.lists(
     st.one_of(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
-        st.sampled_from(["$(touch ran)", "`touch ran`", "${nj}", "$nj", "'", '"', "\\", "--", "-n", "\n", "*", "~", "!!", ";", "a[$(touch ran)]"]),
+        st.sampled_from(
+            [
+                "$(touch ran)",
+                "`touch ran`",
+                "${nj}",
+                "$nj",
+                "'",
+                '"',
+                "\\",
+                "--",
+                "-n",
+                "\n",
+                "*",
+                "~",
+                "!!",
+                ";",
+                "a[$(touch ran)]",
+            ]
+        ),
     ),
     max_size=4,
 ).map("".join)

@@ -219,13 +219,17 @@ def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path_factory, name, dat
     write_datadir(folder, four())
     content = (folder / name).read_bytes()
     place = data.draw(st.integers(0, len(content)))
-    noise = data.draw(st.one_of(st.binary(max_size=8), st.sampled_from([b" ", b"\t", b"\n", b"\r\n", b"\xa0", b"\0", "\u2028".encode()])))
+    noise = data.draw(
+        st.one_of(st.binary(max_size=8), st.sampled_from([b" ", b"\t", b"\n", b"\r\n", b"\xa0", b"\0", "\u2028".encode()]))
+    )
     (folder / name).write_bytes(content[:place] + noise + content[place + data.draw(st.integers(0, 4)) :])
+    refusal = ""
     try:
         examples = read_datadir(folder)
     except InputError as error:
-        assert str(error).startswith(f"{folder}/")
-    else:
-        assert len(examples) == 4
-        for example in examples:
-            assert example.text == " ".join(example.text.split())
+        refusal = str(error)
+        examples = four()
+    assert not refusal or refusal.startswith(f"{folder}/")
+    assert len(examples) == 4
+    for example in examples:
+        assert example.text == " ".join(example.text.split())
