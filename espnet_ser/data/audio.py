@@ -124,9 +124,11 @@ def _open_sound(path: Path | str) -> Iterator[soundfile.SoundFile]:
             file.seek(0)
             with _ForwardSoundFile(file.fileno(), closefd=False) as sound:
                 rate = sound.samplerate
+                if sound.frames < 0:
+                    raise _not_audio(path)
                 if not MIN_RATE <= rate <= MAX_RATE:
                     raise InputError(
-                        f"{path}: a sample rate of {rate} Hz, where {MIN_RATE} to {MAX_RATE} is possible; convert the file again"
+                        f"{path}: a sample rate of {rate} Hz, where {MIN_RATE} to {MAX_RATE} is possible; convert it again"
                     )
                 if sound.frames != _UNKNOWN_FRAMES and sound.frames > MAX_DURATION_S * rate:
                     raise _too_long(path, f"{sound.frames / rate:.0f} s by its header")
@@ -151,7 +153,8 @@ def _read_mono(sound: soundfile.SoundFile, path: Path | str) -> np.ndarray:
         num_wrong += block.size - int((np.abs(block) <= _MAX_AMPLITUDE).sum())
         if num_frames > MAX_DURATION_S * sound.samplerate:
             raise _too_long(path, "longer than its header says")
-        parts.append(np.ascontiguousarray(block[:, 0]) if block.shape[1] == 1 else block.mean(axis=1))
+        if num_wrong == 0:  # sums of others overflow
+            parts.append(np.ascontiguousarray(block[:, 0]) if block.shape[1] == 1 else block.mean(axis=1))
         if len(block) < wanted:
             break
     if num_frames == 0:

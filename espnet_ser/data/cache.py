@@ -7,6 +7,7 @@ audio, so that every fold, stage and system that asks the same of the same speec
 new part.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -20,7 +21,7 @@ import numpy as np
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import atomic_path, atomic_write, file_sha256, remove_unfinished
+from espnet_ser.stamp import atomic_path, atomic_write, disk_errors_as_input_errors, file_sha256, remove_unfinished
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -79,12 +80,11 @@ class FrameCache:
             dim: Size of a frame.
 
         Raises:
-            InputError: When a value is too large for the precision, or not a number.
+            InputError: When a value is too large for the precision, or not a number; or the disk is full or closed to us.
         """
         if not self.missing(examples):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with disk_errors_as_input_errors(self.folder), self._alone():
             remove_unfinished(self.folder)
             self._read_parts()
             missing = self.missing(examples)
@@ -97,6 +97,7 @@ class FrameCache:
             name = f"part-{len(list(self.folder.glob('part-*.json'))):04d}"
             with atomic_path(self.folder / f"{name}.npy") as beside:
                 frames = np.lib.format.open_memmap(beside, mode="w+", dtype=self.dtype, shape=(start, dim))
+                _take_space(beside)
                 for example, values in compute(missing):
                     largest = float(np.abs(values).max())
                     if not largest <= (LARGEST_HALF if self.dtype == np.float16 else np.finfo(np.float32).max):
@@ -129,6 +130,7 @@ class FrameCache:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,6 +138,16 @@ class FrameCache:
                 print(f"{self.folder}: another job is filling this cache; waiting for it", flush=True)
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _take_space(path: Path) -> None:
+    """Has the disk set aside what a file is long: whoever writes to a map of it dies (SIGBUS) when the disk is full."""
+    with open(path, "r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that knows nothing of it
+                raise
 
 
 def audio_key(example: Example) -> str:

@@ -1,7 +1,13 @@
 """utils/parse_options.sh, sourced by a small recipe script under `set -euo pipefail`."""
 
-import pytest
+import subprocess
+from pathlib import Path
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+UTILS = Path(__file__).resolve().parents[2] / "utils"
 SCRIPT = """
 set -euo pipefail
 nj=4 stage=1 stop_stage=6 use_gpu=false tag= _private=1 TITLE=x
@@ -97,3 +103,54 @@ def test_only_plain_lower_case_variables_are_options(script, sh, option):
 def test_help_is_printed_and_ends_the_script(script, option):
     result = script("--nj", "2", option)
     assert (result.returncode, result.stdout, result.stderr) == (0, "Usage: script [--nj 4]\n", "")
+
+
+VALUE = st.lists(
+    st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
+        st.sampled_from(
+            [
+                "$(touch ran)",
+                "`touch ran`",
+                "${nj}",
+                "$nj",
+                "'",
+                '"',
+                "\\",
+                "--",
+                "-n",
+                "\n",
+                "*",
+                "~",
+                "!!",
+                ";",
+                "a[$(touch ran)]",
+            ]
+        ),
+    ),
+    max_size=4,
+).map("".join)
+
+LOOP = """
+set -euo pipefail
+while IFS= read -r -d '' value; do
+    (
+        tag=default nj=4
+        set -- --tag "${value}"
+        . "UTILS"/parse_options.sh
+        printf '%s\\0' "${tag}"
+    )
+done
+"""
+
+
+@settings(max_examples=4)
+@given(values=st.lists(VALUE.filter(lambda value: value not in ("--tag", "--nj", "--value")), min_size=60, max_size=60))
+def test_whatever_a_value_is_it_arrives_as_it_is_and_is_never_run(tmp_path_factory, values):
+    folder = tmp_path_factory.mktemp("values")
+    script = folder / "script.sh"
+    script.write_text(LOOP.replace("UTILS", str(UTILS)))
+    result = subprocess.run(["bash", script], input="\0".join([*values, ""]).encode(), cwd=folder, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.decode().split("\0")[:-1] == values
+    assert [path.name for path in folder.iterdir()] == ["script.sh"]

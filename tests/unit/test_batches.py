@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from espnet_ser.data.batches import length_batches
 
@@ -63,3 +65,24 @@ def test_a_batch_must_hold_something():
         length_batches([1], 0)
     with pytest.raises(ValueError, match="batch_bins must be at least 1, not 0"):
         length_batches([1], batch_bins=0)
+
+
+@given(
+    st.lists(st.integers(1, 10**6), max_size=80),
+    st.one_of(st.none(), st.integers(1, 40)),
+    st.one_of(st.none(), st.integers(1, 3 * 10**6)),
+    st.integers(1, 5),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_whatever_the_lengths_every_utterance_comes_once_and_limits_are_kept(lengths, size, bins, least, shuffle, seed):
+    batches = length_batches(lengths, size, bins, seed=seed, epoch=1, shuffle=shuffle, least=least)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[index] for index in batch)
+        # At least `least` in each, which outranks the limits; the last batch takes in what would be too few.
+        assert len(batch) >= min(least, len(lengths))
+        assert size is None or len(batch) <= max(size, least) + least - 1
+        assert bins is None or len(batch) * longest <= bins or len(batch) < 2 * least
+    if least == 1:
+        assert all(size is None or len(batch) <= size for batch in batches)

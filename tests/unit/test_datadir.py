@@ -184,3 +184,52 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path, examples, message)
     with pytest.raises(InputError, match=message):
         write_datadir(tmp_path / "data", examples)
     assert not (tmp_path / "data").exists()
+
+
+ANYTHING = st.text(st.characters(), max_size=6)
+
+
+@settings(max_examples=150)
+@given(
+    st.builds(
+        make_example,
+        name=st.one_of(st.just("a"), ANYTHING),
+        emotion=st.one_of(st.just("sad"), ANYTHING),
+        label=ANYTHING,
+        text=ANYTHING,
+        wav=ANYTHING.map(lambda name: Path(f"/x/{name}")),
+        num_samples=st.integers(-1, 10**10),
+    )
+)
+def test_whatever_an_example_holds_it_is_read_back_or_refused(tmp_path_factory, example):
+    folder = tmp_path_factory.mktemp("any") / "data"
+    try:
+        write_datadir(folder, [example])
+    except InputError:
+        assert not folder.exists()
+    else:
+        assert read_datadir(folder) == [example]
+        validate_datadir(folder)
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(["wav.scp", "utt2spk", "spk2utt", "spk2gender", "utt2emotion", "utt2num_samples", "text"]), st.data())
+def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path_factory, name, data):
+    folder = tmp_path_factory.mktemp("any") / "data"
+    write_datadir(folder, four())
+    content = (folder / name).read_bytes()
+    place = data.draw(st.integers(0, len(content)))
+    noise = data.draw(
+        st.one_of(st.binary(max_size=8), st.sampled_from([b" ", b"\t", b"\n", b"\r\n", b"\xa0", b"\0", "\u2028".encode()]))
+    )
+    (folder / name).write_bytes(content[:place] + noise + content[place + data.draw(st.integers(0, 4)) :])
+    refusal = ""
+    try:
+        examples = read_datadir(folder)
+    except InputError as error:
+        refusal = str(error)
+        examples = four()
+    assert not refusal or refusal.startswith(f"{folder}/")
+    assert len(examples) == 4
+    for example in examples:
+        assert example.text == " ".join(example.text.split())

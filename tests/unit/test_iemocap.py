@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from release_maker import edit, make_release, tone, write_wav
 
-from espnet_ser.corpus.iemocap import LABELS, read_labels, read_release
+from espnet_ser.corpus.iemocap import LABELS, read_labels, read_release, read_transcripts
 from espnet_ser.errors import CorpusError
 from espnet_ser.stamp import file_sha256
 
@@ -255,3 +255,42 @@ def test_a_label_line_that_lost_its_bracket_is_malformed_and_not_passed_by(relea
 def test_audio_of_a_dialog_without_a_label_file_is_a_problem(release):
     release.labels("Ses04F_impro01").unlink()
     assert "Ses04F_impro01.txt: missing; the audio of this dialog has no labels" in only_problem_of(release)
+
+
+@given(st.lists(st.one_of(st.binary(max_size=20), st.just(b"Ses01F_impro01_F000 [1.0-2.0]: Yes.")), max_size=4))
+def test_any_bytes_for_transcripts_give_words_or_problems_never_a_crash(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("transcripts") / "Ses01F_impro01.txt"
+    path.write_bytes(b"\n".join(lines))
+    problems = []
+    words = read_transcripts(path, ["Ses01F_impro01_F000"], problems)
+    assert words.keys() <= {"Ses01F_impro01_F000"}
+    assert words or problems
+    assert all(problem.startswith(f"{path}:") for problem in problems)
+
+
+WORDS = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=30)
+
+
+@given(st.lists(st.tuples(st.sampled_from("FM"), TIME, TIME, WORDS), max_size=5))
+def test_written_transcripts_are_read_back(tmp_path_factory, turns):
+    path = tmp_path_factory.mktemp("transcripts") / "Ses01F_impro05a.txt"
+    expected = {f"Ses01F_impro05a_{letter}{i:03d}": words.strip() for i, (letter, *_, words) in enumerate(turns)}
+    times = [f"[{start:08.4f}-{end:08.4f}]" for _, start, end, _ in turns]
+    lines = [f"{utt} {time}: {words}" for (utt, words), time in zip(expected.items(), times, strict=True)]
+    path.write_text("\n".join([*lines, "M: and a remark"]), encoding="utf-8")
+    problems = []
+    assert read_transcripts(path, expected, problems) == expected
+    assert problems == []
+
+
+@given(st.text(max_size=60))
+def test_any_text_in_a_release_is_read_or_is_one_problem_a_line(tmp_path_factory, text):
+    release = make_release(tmp_path_factory.mktemp("r") / "release", dialogs=("F_impro01",), turns=1, oddities=False)
+    edit(release.transcripts(), "Excuse me.", text.encode("utf-8", errors="surrogatepass"))
+    problems = []
+    try:
+        first = read_release(release.root, nj=1)[0]
+    except CorpusError as error:
+        problems = error.problems
+    assert all(problem.isprintable() for problem in problems)
+    assert problems or first.transcript == text.strip() or len(text.splitlines()) > 1

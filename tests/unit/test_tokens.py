@@ -53,3 +53,46 @@ def test_missing_token_list_names_the_stage_that_makes_it(tmp_path):
 def test_collapse_merges_repeats_and_drops_blanks():
     assert collapse([0, 0, 5, 5, 0, 5, 6, 6, 0]) == [5, 5, 6]
     assert collapse([]) == []
+
+
+WORD = st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=6)
+
+
+@given(st.lists(WORD, min_size=1, max_size=5).map(" ".join))
+def test_any_characters_round_trip_through_a_saved_list(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("tokens")
+    save_tokenizer(folder, CharTokenizer.make_tokens([text]))
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.tokens == CharTokenizer.make_tokens([text])
+    assert tokenizer.ids_to_text(tokenizer.text_to_ids(text)) == text
+
+
+LETTERS = sorted({letter for text in TEXTS for letter in text} - {" "})
+BPE = BPETokenizer(*BPETokenizer.train(TEXTS, 25))
+
+
+@given(st.lists(st.text(LETTERS, min_size=1, max_size=8), max_size=6).map(" ".join))
+def test_whatever_is_spelt_with_known_letters_round_trips_through_bpe(text):
+    ids = BPE.text_to_ids(text)
+    assert all(1 < i < len(BPE.tokens) for i in ids)
+    assert BPE.ids_to_text(ids) == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "<blank>\n<unk>\n", "<unk>\n<blank>\n<space>\n", "<blank>\n<unk>\n<space>\nA\nA\n", "<blank>\n<unk>\n<space>\n\nA\n"],
+    ids=["empty", "no space", "in another order", "a token twice", "an empty line"],
+)
+def test_a_damaged_token_list_is_refused(tmp_path, content):
+    (tmp_path / "tokens.txt").write_text(content)
+    with pytest.raises(InputError, match="a token list begins with <blank> <unk> <space> and has each token once; run stage 2"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_token_list_or_a_model_that_is_binary_is_refused(tmp_path):
+    (tmp_path / "tokens.txt").write_bytes(b"<blank>\n<unk>\n\xff\n")
+    with pytest.raises(InputError, match=r"tokens\.txt: not UTF-8; run stage 2"):
+        load_tokenizer(tmp_path)
+    save_tokenizer(tmp_path, ["<blank>", "<unk>", "A"], bpe_model=b"\xff" * 40)
+    with pytest.raises(InputError, match=r"bpe\.model: not a SentencePiece model"):
+        load_tokenizer(tmp_path)
