@@ -7,6 +7,7 @@ Layout: ``Session<n>/dialog/EmoEvaluation/<dialog>.txt`` (labels), ``Session<n>/
 import re
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -281,8 +282,11 @@ def scan_audio(paths: list[Path], nj: int) -> list[AudioInfo | str]:
     bar = partial(tqdm, total=len(paths), desc="audio", unit="file", disable=None)
     if nj <= 1 or len(paths) < 100:
         return list(bar(map(_probe, paths)))
-    with ProcessPoolExecutor(nj, mp_context=get_context("spawn")) as pool:
-        return list(bar(pool.map(_probe, paths, chunksize=32)))
+    try:
+        with ProcessPoolExecutor(nj, mp_context=get_context("spawn")) as pool:
+            return list(bar(pool.map(_probe, paths, chunksize=32)))
+    except BrokenProcessPool as error:
+        raise InputError("a process that read audio was killed, for want of memory perhaps; run again with --nj 1") from error
 
 
 def _probe(path: Path) -> AudioInfo | str:

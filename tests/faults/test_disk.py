@@ -5,13 +5,17 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from disk_stages import STAGES, Prepare, Report, Seeds
+from disk_stages import STAGES, Prepare, Report, Score, Seeds, Select
 from harness import assert_one_line, exit_of, shown_line, snapshot
 from room import Room
+
+from espnet_ser.bin.main import main
+from espnet_ser.stamp import locked
 
 ROOT = Path(__file__).parents[2]
 WRITTEN_BESIDE = re.compile(r"\.(building|drawing|old)$|/\.[^/]+\.\d+\.[0-9a-f]{8}(\.|$)|/\.release\.")
@@ -243,3 +247,20 @@ def test_the_small_disk_does_fill_up(small):
     fill(small)
     with pytest.raises(OSError, match="No space left on device"):
         (small / "more").write_bytes(b"x")
+
+
+@pytest.mark.table("disk")
+@pytest.mark.parametrize("stage", [Select, Score], ids=lambda stage: f"{name_of(stage)}, another run in the same folder")
+def test_a_run_waits_for_the_one_that_has_the_folder(stage, tmp_path, record_property):
+    made = stage(tmp_path, tmp_path)
+    run = threading.Thread(target=main, args=([str(word) for word in made.argv],))
+    before = snapshot(made.output)
+    with locked(made.output / "stl"):
+        run.start()
+        run.join(2)
+        assert run.is_alive(), "did not wait"
+        assert snapshot(made.output) == before
+    run.join(60)
+    assert not run.is_alive()
+    assert snapshot(made.output) != before
+    record_property("shown", "waits, then goes on")

@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -6,8 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from release_maker import edit, make_release, tone, write_wav
 
+from espnet_ser.corpus import iemocap
 from espnet_ser.corpus.iemocap import LABELS, read_labels, read_release, read_transcripts
-from espnet_ser.errors import CorpusError
+from espnet_ser.errors import CorpusError, InputError
 from espnet_ser.stamp import file_sha256
 
 RAVDESS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ravdess_release"
@@ -294,3 +296,13 @@ def test_any_text_in_a_release_is_read_or_is_one_problem_a_line(tmp_path_factory
         problems = error.problems
     assert all(problem.isprintable() for problem in problems)
     assert problems or first.transcript == text.strip() or len(text.splitlines()) > 1
+
+
+def killed(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_reading_process_that_is_killed_is_one_line(monkeypatch):
+    monkeypatch.setattr(iemocap, "_probe", killed)
+    with pytest.raises(InputError, match="a process that read audio was killed"):
+        iemocap.scan_audio([Path("a.wav")] * 100, nj=2)
