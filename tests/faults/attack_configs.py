@@ -39,17 +39,17 @@ def change_encoder(ground: Ground, **changes):
     return ground.model
 
 
-@CONFIGS.add("config.yaml: a tag that makes a file", load_yaml_unsafely)
+@CONFIGS.add("config.yaml: a tag that makes a file", "tags are not taken", load_yaml_unsafely)
 def _(ground):
     return add_to_config(ground, f"seed: !!python/object/apply:os.mknod [{ground.harm}]\n")
 
 
-@CONFIGS.add("config.yaml: a tag that imports a module")
+@CONFIGS.add("config.yaml: a tag that imports a module", "tags are not taken")
 def _(ground):
     return add_to_config(ground, "seed: !!python/module:antigravity\n")
 
 
-@CONFIGS.add("config.yaml: a few lines that stand for millions", spells_out_to_far_more)
+@CONFIGS.add("config.yaml: a few lines that stand for millions", "anchors and aliases", spells_out_to_far_more)
 def _(ground):
     (ground.model / "config.yaml").unlink()
     lines = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol]"]
@@ -57,88 +57,88 @@ def _(ground):
     return add_to_config(ground, "\n".join(lines) + "\n")
 
 
-@CONFIGS.add("config.yaml: a hundred thousand brackets")
+@CONFIGS.add("config.yaml: a hundred thousand brackets", "nested deeper than")
 def _(ground):
     return add_to_config(ground, "seed: " + "[" * 100_000)
 
 
-@CONFIGS.add("config.yaml: megabytes of it")
+@CONFIGS.add("config.yaml: megabytes of it", "larger than 2,097,152 bytes")
 def _(ground):
     return add_to_config(ground, f"seed: '{'x' * (3 << 20)}'\n")
 
 
-@CONFIGS.add("config.yaml: a number of a million digits")
+@CONFIGS.add("config.yaml: a number of a million digits", "a number of 1000001 characters")
 def _(ground):
     return add_to_config(ground, "seed: 1" + ":1" * 500_000 + "\n")
 
 
-@CONFIGS.add("config.yaml: a setting that is given twice")
+@CONFIGS.add("config.yaml: a setting that is given twice", "stands twice")
 def _(ground):
     return add_to_config(ground, "encoder: cnn_lstm\n")
 
 
-@CONFIGS.add("config.yaml: a dotted path where a class is chosen")
+@CONFIGS.add("config.yaml: a dotted path where a class is chosen", "encoder must be one of ssl, cnn_lstm")
 def _(ground):
     change_config(ground.model, encoder="os.system")
     return ground.model
 
 
-@CONFIGS.add("config.yaml: a task that is a path")
+@CONFIGS.add("config.yaml: a task that is a path", "tasks must be a list")
 def _(ground):
     change_config(ground.model, tasks=["../../harm"])
     return ground.model
 
 
-@CONFIGS.add("config.yaml: no encoder of its own, but one elsewhere on the disk")
+@CONFIGS.add("config.yaml: no encoder of its own, but one elsewhere on the disk", "encoder_config must be a mapping")
 def _(ground):
     change_config(ground.model, encoder_config=None, ssl=str(save_encoder(ground.root / "encoder")))
     return ground.model
 
 
-@CONFIGS.add("config.yaml: tokens elsewhere on the disk")
+@CONFIGS.add("config.yaml: tokens elsewhere on the disk", "model/tokens/tokens.txt is missing")
 def _(ground):
     (ground.model / "tokens").rename(ground.root / "tokens")
     change_config(ground.model, token_dir=str(ground.root / "tokens"))
     return ground.model
 
 
-@CONFIGS.add("config.yaml: a thousand million layers")
+@CONFIGS.add("config.yaml: a thousand million layers", "num_hidden_layers must be")
 def _(ground):
     return change_encoder(ground, num_hidden_layers=10**9)
 
 
-@CONFIGS.add("config.yaml: a model of 10^13 parameters")
+@CONFIGS.add("config.yaml: a model of 10^13 parameters", "hidden_size must be")
 def _(ground):
     return change_encoder(ground, hidden_size=10**6, num_attention_heads=1)
 
 
-@CONFIGS.add("config.yaml: a model of 10^11 parameters, each setting permitted")
+@CONFIGS.add("config.yaml: a model of 10^11 parameters, each setting permitted", "parameters are missing")
 def _(ground):
     return change_encoder(ground, hidden_size=8192, num_hidden_layers=96, intermediate_size=65536, conv_dim=[8192] * 7)
 
 
-@CONFIGS.add("config.yaml: thousands of classes")
+@CONFIGS.add("config.yaml: thousands of classes", "emotion must be a list of 1 to 1000")
 def _(ground):
     change_config(ground.model, labels={"emotion": [str(number) for number in range(2000)]})
     return ground.model
 
 
-@CONFIGS.add("config.yaml: strides of zero")
+@CONFIGS.add("config.yaml: strides of zero", "conv_stride must be")
 def _(ground):
     return change_encoder(ground, conv_stride=[0] * 7)
 
 
-@CONFIGS.add("config.yaml: code of the encoder's own (auto_map)")
+@CONFIGS.add("config.yaml: code of the encoder's own (auto_map)", "auto_map names code to run")
 def _(ground):
     return change_encoder(ground, auto_map={"AutoModel": "evil.Model"})
 
 
-@CONFIGS.add("config.yaml: an attention kernel from the hub")
+@CONFIGS.add("config.yaml: an attention kernel from the hub", "names code to fetch")
 def _(ground):
     return change_encoder(ground, _attn_implementation="stranger/kernel")
 
 
-@CONFIGS.add("tokens: a SentencePiece model of random bytes")
+@CONFIGS.add("tokens: a SentencePiece model of random bytes", "not a SentencePiece model")
 def _(ground):
     generator = torch.Generator().manual_seed(0)
     content = torch.randint(0, 256, (1000,), generator=generator, dtype=torch.uint8).numpy().tobytes()
@@ -146,7 +146,7 @@ def _(ground):
     return ground.model
 
 
-@CONFIGS.add("tokens: other tokens than the model was trained with")
+@CONFIGS.add("tokens: other tokens than the model was trained with", "is not the token_list")
 def _(ground):
     (ground.model / "tokens" / "tokens.txt").write_text("<blank>\n<unk>\n<space>\nB\nA\n")
     return ground.model
@@ -170,7 +170,7 @@ def load_pickle(ground: Ground, source) -> bool:
     return ground.harm.exists()
 
 
-@CONFIGS.add("encoder: a pickle that makes a file", load_pickle, load_encoder)
+@CONFIGS.add("encoder: a pickle that makes a file", "it names posix.mknod", load_pickle, load_encoder)
 def _(ground):
     from attack_weights import Bomb
 
@@ -185,7 +185,9 @@ def reads_files_elsewhere(ground: Ground, source) -> bool:
     return Wav2Vec2Model.from_pretrained(source) is not None
 
 
-@CONFIGS.add("encoder: an index that names files elsewhere on the disk", reads_files_elsewhere, load_encoder)
+@CONFIGS.add(
+    "encoder: an index that names files elsewhere on the disk", "they are in several files", reads_files_elsewhere, load_encoder
+)
 def _(ground):
     folder = encoder_with(ground)
     (folder / "model.safetensors").rename(ground.root / "secret.safetensors")
@@ -195,14 +197,14 @@ def _(ground):
     return folder
 
 
-@CONFIGS.add("encoder: a header that asks for a terabyte", load=load_encoder)
+@CONFIGS.add("encoder: a header that asks for a terabyte", "a header of 1,099,511,627,776 bytes", load=load_encoder)
 def _(ground):
     folder = encoder_with(ground)
     (folder / "model.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + b"{}")
     return folder
 
 
-@CONFIGS.add("encoder: a tensor that lies past the end of the file", load=load_encoder)
+@CONFIGS.add("encoder: a tensor that lies past the end of the file", "not fully covered", load=load_encoder)
 def _(ground):
     folder = encoder_with(ground)
     header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 4 << 40]}}).encode()
@@ -210,31 +212,31 @@ def _(ground):
     return folder
 
 
-@CONFIGS.add("encoder: an adapter that names another model", load=load_encoder)
+@CONFIGS.add("encoder: an adapter that names another model", "they want an adapter", load=load_encoder)
 def _(ground):
     folder = encoder_with(ground)
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "stranger/model"}')
     return folder
 
 
-@CONFIGS.add("encoder: code of its own (auto_map)", load=load_encoder)
+@CONFIGS.add("encoder: code of its own (auto_map)", "auto_map names code to run", load=load_encoder)
 def _(ground):
     folder = encoder_with(ground, auto_map={"AutoModel": "modeling_evil.Evil"})
     (folder / "modeling_evil.py").write_text(f"open({str(ground.harm)!r}, 'w')\n")
     return folder
 
 
-@CONFIGS.add("encoder: quantised weights, which want another library", load=load_encoder)
+@CONFIGS.add("encoder: quantised weights, which want another library", "quantization_config asks", load=load_encoder)
 def _(ground):
     return encoder_with(ground, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
 
 
-@CONFIGS.add("encoder: another file of weights", load=load_encoder)
+@CONFIGS.add("encoder: another file of weights", "transformers_weights names", load=load_encoder)
 def _(ground):
     return encoder_with(ground, transformers_weights="../secret.safetensors")
 
 
-@CONFIGS.add("encoder: config.json of a hundred thousand brackets", load=load_encoder)
+@CONFIGS.add("encoder: config.json of a hundred thousand brackets", "recursion depth", load=load_encoder)
 def _(ground):
     folder = encoder_with(ground)
     (folder / "config.json").write_text("[" * 100_000)

@@ -70,94 +70,100 @@ def takes_far_more(ground: Ground, source) -> bool:
     return sum(tensor.numel() * 4 for tensor in weights.values()) > 300 * path.stat().st_size
 
 
-@WEIGHTS.add("weights: a pickle that makes a file", load_anything)
+@WEIGHTS.add(
+    "weights: a pickle that makes a file", "not a file of weights, or one in the format of PyTorch before 1.6", load_anything
+)
 def _(ground):
     torch.save({"a": Bomb(ground.harm)}, ground.model / "1epoch.pth", _use_new_zipfile_serialization=False)
     return ground.model
 
 
-@WEIGHTS.add("weights: a pickle that makes a file, inside a zip", load_anything)
+@WEIGHTS.add("weights: a pickle that makes a file, inside a zip", "it names posix.mknod", load_anything)
 def _(ground):
     torch.save({"a": Bomb(ground.harm)}, ground.model / "1epoch.pth")
     return ground.model
 
 
-@WEIGHTS.add("weights: a pickle that makes a file, inside an archive of the model", lambda g, s: load_anything(g, g.model))
+@WEIGHTS.add(
+    "weights: a pickle that makes a file, inside an archive of the model",
+    "it names posix.mknod",
+    lambda g, s: load_anything(g, g.model),
+)
 def _(ground):
     torch.save({"a": Bomb(ground.harm)}, ground.model / "1epoch.pth")
     return ground.zip()
 
 
-@WEIGHTS.add("weights: compressed zeros", takes_far_more)
+@WEIGHTS.add("weights: compressed zeros", "is compressed or encrypted", takes_far_more)
 def _(ground):
     write_weights(ground.model / "1epoch.pth", {"a": Stored(1 << 22, (1 << 22,))}, bytes(4 << 22), compression=8)
     return ground.model
 
 
-@WEIGHTS.add("weights: a tensor that repeats a single value", takes_far_more)
+@WEIGHTS.add("weights: a tensor that repeats a single value", "with 1 values", takes_far_more)
 def _(ground):
     torch.save({"a": torch.ones(1).expand(1 << 30)}, ground.model / "1epoch.pth")
     return ground.model
 
 
-@WEIGHTS.add("weights: many tensors made of the same values", takes_far_more)
+@WEIGHTS.add("weights: many tensors made of the same values", "are made of the same", takes_far_more)
 def _(ground):
     values = torch.ones(100_000)
     torch.save({f"a{number}": values for number in range(1000)}, ground.model / "1epoch.pth")
     return ground.model
 
 
-@WEIGHTS.add("weights: more values announced than there are")
+@WEIGHTS.add("weights: more values announced than there are", "announced in record '0'")
 def _(ground):
     write_weights(ground.model / "1epoch.pth", {"a": Stored(10**12, (10**12,))})
     return ground.model
 
 
-@WEIGHTS.add("weights: a tensor that reaches past its values, into other memory")
+@WEIGHTS.add("weights: a tensor that reaches past its values, into other memory", "a tensor of shape [2] with 1 values")
 def _(ground):
     write_weights(ground.model / "1epoch.pth", {"a": Stored(1, (1, 1), (1, 1)), "b": Stored(1, (2,), (1000,))})
     return ground.model
 
 
-@WEIGHTS.add("weights: a pickle that claims two thousand million objects")
+@WEIGHTS.add("weights: a pickle that claims two thousand million objects", "parameters are missing")
 def _(ground):
     write_weights(ground.model / "1epoch.pth", b"\x80\x02}r\xff\xff\xff\x7f.")
     return ground.model
 
 
-@WEIGHTS.add("weights: a pickle that changes what it is read with")
+@WEIGHTS.add("weights: a pickle that changes what it is read with", "it names pickle.Unpickler")
 def _(ground):
     state = b"(cpickle\nUnpickler\nX\x04\x00\x00\x00load(K\x01tu}b."
     write_weights(ground.model / "1epoch.pth", b"\x80\x02" + state)
     return ground.model
 
 
-@WEIGHTS.add("weights: a quantised tensor")
+@WEIGHTS.add("weights: a quantised tensor", "_rebuild_qtensor")
 def _(ground):
     torch.save({"a": torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8)}, ground.model / "1epoch.pth")
     return ground.model
 
 
-@WEIGHTS.add("weights: a sparse tensor")
+@WEIGHTS.add("weights: a sparse tensor", "_rebuild_sparse_tensor")
 def _(ground):
     torch.save({"a": torch.ones(2, 2).to_sparse()}, ground.model / "1epoch.pth")
     return ground.model
 
 
-@WEIGHTS.add("weights: a program for torch's own interpreter (TorchScript)")
+@WEIGHTS.add("weights: a program for torch's own interpreter (TorchScript)", "/code/__torch__")
 def _(ground):
     torch.jit.script(torch.nn.Linear(1, 1)).save(str(ground.model / "1epoch.pth"))
     return ground.model
 
 
-@WEIGHTS.add("weights: names that would rewrite the terminal")
+@WEIGHTS.add("weights: names that would rewrite the terminal", "knows nothing of: \\x1b[2J\\n")
 def _(ground):
     weights = torch.load(ground.model / "1epoch.pth", weights_only=True)
     torch.save({**weights, "\x1b[2J\nespnet-ser: all is well": torch.ones(1)}, ground.model / "1epoch.pth")
     return ground.model
 
 
-@WEIGHTS.add("weights: whole numbers for fractions")
+@WEIGHTS.add("weights: whole numbers for fractions", "values of type torch.int64")
 def _(ground):
     weights = torch.load(ground.model / "1epoch.pth", weights_only=True)
     torch.save({name: tensor.long() for name, tensor in weights.items()}, ground.model / "1epoch.pth")

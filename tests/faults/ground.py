@@ -67,12 +67,14 @@ class Attack:
 
     Attributes:
         name: A row's name.
+        because: What the line says, so that it is refused for what is wrong with it.
         prepare: Makes it on a ground; returns what the user is led to load.
         naive: Loads it as code that trusts it would; returns whether that did harm.
         load: Loads it as this package does.
     """
 
     name: str
+    because: str
     prepare: Callable[[Ground], Path]
     naive: Callable[[Ground, Path], bool] | None = None
     load: Callable[[Path], object] = load_model
@@ -81,11 +83,11 @@ class Attack:
 class Attacks(list):
     """A list that the functions which prepare attacks are added to."""
 
-    def add(self, name: str, naive: Callable | None = None, load: Callable = load_model) -> Callable:
+    def add(self, name: str, because: str, naive: Callable | None = None, load: Callable = load_model) -> Callable:
         """Decorates a function that prepares an attack."""
 
         def note(prepare: Callable[[Ground], Path]) -> Callable:
-            self.append(Attack(name, prepare, naive, load))
+            self.append(Attack(name, because, prepare, naive, load))
             return prepare
 
         return note

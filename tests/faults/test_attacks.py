@@ -48,6 +48,7 @@ def test_attack(attack, ground, tmp_path, monkeypatch, record_property):
         attack.load(source)
     line = str(error.value)
     record_property("shown", line.replace(str(ground.root), "..."))
+    assert attack.because in line
     assert line.isprintable()
     assert len(line) < 1200
     assert ground.everything() == before
