@@ -86,7 +86,7 @@ TRAINING = {
     "what the recipe sets": ({"output_dir": "elsewhere"}, "--output_dir is set by the recipe"),
     "an unknown setting of the encoder": ({"encoder_conf": {"hidden_dropuot": 0.1}}, "did you mean 'hidden_dropout'"),
     "settings of the encoder as a list": ({"encoder_conf": ["hidden_dropout"]}, "encoder_conf takes a mapping"),
-    "an encoder's size in words": ({"encoder_conf": {"hidden_size": "large"}}, "does not make a model"),
+    "an encoder's size in words": ({"encoder_conf": {"hidden_size": "large"}}, "hidden_size must be a whole number"),
 }
 
 FURTHER_OPTIONS = {

@@ -170,12 +170,12 @@ CASES |= {
         "a list, not a mapping",
     ),
     "encoder: of another kind": (encoder_setting(model_type="bert"), "encoders of type 'bert' are not supported"),
-    "encoder: without layers": (encoder_setting(num_hidden_layers=0), "num_hidden_layers must be 1 to 1000, not 0"),
+    "encoder: without layers": (encoder_setting(num_hidden_layers=0), "num_hidden_layers must be 1 to 128, not 0"),
     "encoder: a billion layers": (
         encoder_setting(num_hidden_layers=10**9),
-        "num_hidden_layers must be 1 to 1000, not 1000000000",
+        "num_hidden_layers must be 1 to 128, not 1000000000",
     ),
-    "encoder: a size in words": (encoder_setting(hidden_size="large"), "does not make a model"),
+    "encoder: a size in words": (encoder_setting(hidden_size="large"), "hidden_size must be a whole number"),
     "encoder: a preprocessor's configuration cut short": (
         encoder(lambda folder: cut(folder / "preprocessor_config.json")),
         "preprocessor_config.json: not a transformers configuration",
@@ -186,11 +186,11 @@ CASES |= {
     ),
     "encoder: half the weights": (
         encoder(lambda folder: cut(folder / "model.safetensors")),
-        "cannot load the encoder's weights",
+        "model.safetensors: damaged, or not a file of weights",
     ),
     "encoder: an empty file of weights": (
         encoder(lambda folder: put(folder / "model.safetensors", "")),
-        "cannot load the encoder's weights",
+        "model.safetensors: damaged, or not a file of weights",
     ),
     "encoder: a weight of another shape": (encoder(misshapen), "encoder.layers.0.attention.k_proj.weight"),
     "encoder: a weight missing": (encoder(lacking), "encoder.layers.3.attention.k_proj.weight"),

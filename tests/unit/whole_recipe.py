@@ -12,7 +12,7 @@ from tiny_recipe import CONF, SYSTEM, run
 
 from espnet_ser.systems import load_system
 
-LABELS = ("neu", "hap", "sad", "ang", "fru", "xxx")
+LABELS = ("neu", "hap", "sad", "ang", "fru", "neu", "hap", "sad", "ang", "xxx")
 
 STAMPS = {
     1: "data/.prepare.json",
@@ -28,13 +28,13 @@ STAMPS = {
 class WholeRecipe:
     """A release, an encoder, configurations, and what the stages make of them.
 
-    Each session has six utterances, one of each of the four classes among them. Everything lies below ``root``, so that a copy
+    Each speaker has five utterances, one of each of the four classes among them. Everything lies below ``root``, so that a copy
     that is put back in its place is up to date.
     """
 
     def __init__(self, root, backwards=False):
         self.root, self.system = root, SYSTEM
-        self.release = make_release(root / "corpus", dialogs=("F_impro01",), turns=3, oddities=False, labels=LABELS)
+        self.release = make_release(root / "corpus", dialogs=("F_impro01",), turns=5, oddities=False, labels=LABELS)
         wavs = sorted((root / "corpus").rglob("*.wav"))
         self.sound = {wav: self.noise(number) for number, wav in enumerate(wavs)}
         for wav in reversed(wavs) if backwards else wavs:
