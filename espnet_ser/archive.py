@@ -115,11 +115,8 @@ def _opened(archive: Path) -> Iterator[tuple[Iterable[_Entry], Callable[[_Entry]
     except InputError:
         raise
     except OSError as error:
-        if error.errno is None:  # gzip's own
-            raise InputError(f"{archive}: damaged ({_first_line(error)}); download it again") from error
-        if error.filename is not None and Path(error.filename) == archive:
-            raise InputError(f"{archive}: cannot be read: {error.strerror}; check the path") from error
-        raise
+        reason = error.strerror or _first_line(error)
+        raise InputError(f"{archive}: damaged, or cannot be read ({reason}); check the path, or download it again") from error
     except Exception as error:
         raise InputError(f"{archive}: damaged, or made to do harm ({_first_line(error)}); download it again") from error
 

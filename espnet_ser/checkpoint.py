@@ -131,12 +131,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         # Mapped, not read: a value takes memory when it is used, and none is decompressed.
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # whatever a reader says of a file made to confuse it
-        raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)})") from error
+        raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)}); get it again") from error
     loaded = dict(dict.items(weights)) if isinstance(weights, dict) else {}
     if stored.keys() != loaded.keys() or any(
         not isinstance(tensor, Tensor) or (tuple(tensor.shape), tensor.dtype) != stored[name] for name, tensor in loaded.items()
     ):
-        raise InputError(f"{path}: not a file of weights")
+        raise InputError(f"{path}: not a file of weights; get it again")
     return loaded
 
 

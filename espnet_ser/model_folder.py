@@ -91,6 +91,6 @@ def _named_file(folder: Path, meta: Mapping[str, object], group: str, ending: st
     path = PurePosixPath(names[0])
     # ESPnet packs a file from elsewhere under its absolute path, and zip and tar leave out the slash that it begins with.
     inside = folder / (path.relative_to("/") if path.is_absolute() else path)
-    if ".." in path.parts or not inside.is_file() or not inside.resolve().is_relative_to(folder.resolve()):
+    if not inside.is_file() or not inside.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{source}: {META_FILE} names {names[0][:200]!r}, which is not in it; pack the model again")
     return inside

@@ -86,7 +86,7 @@ def tensors_in_torch_file(path: Path) -> dict[str, StoredTensor]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from error
     except Exception as error:  # whatever a reader says of a file made to confuse it
-        raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)})") from error
+        raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)}); get it again") from error
 
 
 def is_in_former_format(path: Path) -> bool:
@@ -114,7 +114,7 @@ def tensors_in_safetensors(path: Path) -> dict[str, StoredTensor]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or first_line(error)}; check the path") from error
     except Exception as error:
-        raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)})") from error
+        raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)}); get it again") from error
 
 
 def first_line(error: Exception) -> str:

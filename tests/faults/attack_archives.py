@@ -114,7 +114,16 @@ def _(ground):
     return path
 
 
-@ARCHIVES.add("zip: an encrypted entry", "is encrypted")
+@ARCHIVES.add("zip: entries that begin before the file does", "damaged, or cannot be read (Invalid argument)")
+def _(ground):
+    path = ground.zip()
+    content = path.read_bytes()
+    begin = int.from_bytes(content[-6:-2], "little")  # of the directory, from which the places of entries are counted
+    path.write_bytes(content[:-6] + (begin + 1000).to_bytes(4, "little") + content[-2:])
+    return path
+
+
+@ARCHIVES.add("zip: an encrypted entry", "entry 'secret' is encrypted; do without")
 def _(ground):
     path = ground.zip(("secret", bytes(10)))
     rewrite_directory(path, flag_bits=1)
@@ -159,7 +168,8 @@ def _(ground):
 @ARCHIVES.add("zip: meta.yaml names weights outside the archive", "which is not in it")
 def _(ground):
     (ground.model / "config.yaml").rename(ground.model / "tokens" / "config.yaml")
-    secret = os.path.relpath(ground.model / "latest.pth", ground.root / "x")
+    unpacked = ground.root.parent / "temporary" / "any" / "model"
+    secret = os.path.relpath(ground.model / "latest.pth", unpacked)
     meta = f"yaml_files: {{train_config: tokens/config.yaml}}\nfiles: {{model_file: {secret}}}\n"
     return ground.zip(("meta.yaml", meta.encode()))
 
