@@ -26,6 +26,7 @@ class Trainer:
         options = {
             **job["model"],
             "config": job["training"],
+            "output_dir": job["folder"],
             "ssl": job["encoder"],
             "seed": job["seed"],
             "batch_size": job["batch_size"],

@@ -9,7 +9,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from subprocess import DEVNULL, run
 
-from corpus import make_examples, write_audio
+from corpus import LABELS, make_examples, write_audio
 
 from espnet_ser.data.datadir import write_datadir
 from espnet_ser.stamp import atomic_write
@@ -44,7 +44,9 @@ def main() -> None:
 
 def write_fold(folder: Path) -> None:
     """A fold as recipe stage 1 leaves it, of a few utterances."""
-    examples = [replace(example, sha256="") for example in make_examples(folder / "wav", NUM_UTTS)]
+    examples = make_examples(folder / "wav", NUM_UTTS)
+    emotions = [emotion for emotion in LABELS["emotion"] for _ in "fm"]  # each of a woman and of a man
+    examples = [replace(example, sha256="", emotion=e) for example, e in zip(examples, emotions, strict=True)]
     write_audio(examples)
     women, men = ([example for example in examples if example.gender == gender] for gender in "fm")
     write_datadir(folder / "train", women)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from release_maker import make_release
-from tiny import examples_of, save_encoder, tiny_wav2vec2
+from tiny import examples_of, tiny_wav2vec2
 from tiny_recipe import run
 from whole_recipe import WholeRecipe
 
@@ -19,7 +19,6 @@ from espnet_ser.checkpoint import read_trained_weights
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.tokens import load_tokenizer
-from espnet_ser.encoder_folder import encoder_identity
 from espnet_ser.features import fill_cache
 from espnet_ser.inference import load_model, predict
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
@@ -186,13 +185,3 @@ def test_audio_counts_where_a_data_directory_does_not_know_its_content(tmp_path,
     content[-1] ^= 1
     examples[0].wav.write_bytes(bytes(content))
     assert identity(examples) != before
-
-
-def test_weights_in_several_files_are_part_of_an_encoder(tmp_path):
-    folder = save_encoder(tmp_path / "encoder")
-    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
-    (folder / "model.safetensors.index.json").write_text("{}")
-    before = encoder_identity(folder)
-    assert set(before) == {path.name for path in folder.iterdir()}
-    (folder / "model-00001-of-00002.safetensors").write_bytes(b"other")
-    assert encoder_identity(folder) != before

@@ -133,7 +133,7 @@ def test_forged_predictions_are_found_whatever_their_stamp_says(scored, capsys):
     ("edit", "told"),
     [
         (lambda results: results["summary"]["cross"]["ua"].update(mean=99.9), "summary.cross.ua.mean is 99.9, the predictions"),
-        (lambda results: results["folds"]["1"].update(n=5), "folds.1.n is 5, the predictions give 4"),
+        (lambda results: results["folds"]["1"].update(n=5), "folds.1.n is 5, the predictions give 8"),
         (lambda results: results["trace"].update(corpus="0" * 64), "trace.corpus is 000"),
         (lambda results: results.update(best=True), "best is True, the predictions give nothing"),
         (lambda results: results["folds"].update({"7": results["folds"]["1"]}), "without fold 7"),
