@@ -1,5 +1,7 @@
 """Signals that ask a training to end: it saves where it is, and says by its exit status that it wants to be started again."""
 
+import math
+import os
 import signal
 import sys
 import threading
@@ -13,9 +15,53 @@ REQUEUE_CODE = 85
 Slurm requeues a job that ends with a status of its ``RequeueExit``, which a site sets; job scripts look for this one.
 """
 
-
 SAME_S = 2.0
 """Signals that follow one another so soon are one request: cluster, job runner and recipe may each send one."""
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What a cluster, a job runner or a person sends to end a process."""
+
+
+def ignore_ending_signals() -> None:
+    """For a process that is ending: the next signal of the same request must not change its exit status."""
+    for signum in ENDING_SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
+@contextmanager
+def unwound_by_signals() -> Iterator[None]:
+    """While the body runs, a signal raises SystemExit, so that neither processes nor half-written files stay behind.
+
+    A process that was forked meanwhile ends at once: what it leaves is its parent's to clean up.
+    """
+    pid, asked_s = os.getpid(), -math.inf
+
+    def end(signum: int, _frame: object) -> None:
+        nonlocal asked_s
+        if os.getpid() != pid:
+            os._exit(128 + signum)
+        if time.monotonic() - asked_s >= SAME_S:  # else of the same request, which is under way
+            asked_s = time.monotonic()
+            raise SystemExit(128 + signum)
+
+    def unraised(ignored: "sys.UnraisableHookArgs") -> None:
+        if isinstance(ignored.exc_value, SystemExit):  # raised where Python drops it: within a callback, an import's lock
+            os._exit(ignored.exc_value.code)
+        sys.__unraisablehook__(ignored)
+
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    heard = [signum for signum in ENDING_SIGNALS if is_main and signal.getsignal(signum) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, end) for signum in heard}
+    hook_before, sys.unraisablehook = sys.unraisablehook, unraised
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook_before
+        if asked_s > 0:
+            ignore_ending_signals()
+        else:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
 
 
 class StopRequest:
@@ -31,13 +77,14 @@ class StopRequest:
         """While the body runs, a signal ends the process with :data:`REQUEUE_CODE` at once, or as :meth:`deferred` says."""
         self._signum = None
         is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
-        signums = (signal.SIGTERM, signal.SIGINT) if is_main else ()
+        signums = ENDING_SIGNALS if is_main else ()
         before = {signum: signal.signal(signum, self._hear) for signum in signums}
         try:
             yield
         finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
+            if not self.asked:  # else the process is ending
+                for signum, handler in before.items():
+                    signal.signal(signum, handler)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -62,6 +109,7 @@ class StopRequest:
         Raises:
             SystemExit: With :data:`REQUEUE_CODE`.
         """
+        ignore_ending_signals()
         name = signal.Signals(self._signum).name
         print(f"{name}: {saved}; the same command goes on from there", file=sys.stderr, flush=True)
         raise SystemExit(REQUEUE_CODE)

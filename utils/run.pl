@@ -146,6 +146,9 @@ class Pool:
         while not self.killed and any(job.kill(0) for job in self.ending):
             time.sleep(0.02)
         signal.alarm(0)
+        if self.stopped_by is not None:  # another signal of the same request must not change the exit status
+            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(signum, signal.SIG_IGN)
 
     def reap(self) -> None:
         """Wait for any job to end."""

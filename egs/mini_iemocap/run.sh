@@ -28,7 +28,19 @@ nj=$(nproc --all)
 
 release=${here}/release/${num_utts}
 mkdir -p "${release%/*}"
-python3 -m espnet_ser synthesize --output "${release}" --num_utts "${num_utts}" --nj "${nj}"
+python3 -m espnet_ser synthesize --output "${release}" --num_utts "${num_utts}" --nj "${nj}" &
+speaking=$!
+# Ended with the recipe: it would go on writing into the release of the next run.
+ended() {
+    kill "${speaking}" 2>/dev/null || true
+    wait "${speaking}" || true
+    exit "$1"
+}
+trap 'ended 129' HUP
+trap 'ended 130' INT
+trap 'ended 143' TERM
+wait "${speaking}"
+trap - HUP INT TERM
 
 exec "${recipe}" \
     --iemocap "${release}" --datadir "${here}/data" --dumpdir "${here}/dump" --expdir "${here}/exp" \

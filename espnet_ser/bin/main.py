@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from espnet_ser import __version__
 from espnet_ser.errors import CorpusError, InputError, one_line, unknown_name
+from espnet_ser.stopping import unwound_by_signals
 
 COMMANDS = {
     "synthesize": "speak a small release with espeak-ng, laid out as IEMOCAP",
@@ -49,6 +50,7 @@ def _wrong_use(message: str) -> NoReturn:
     raise InputError(f"{message} (--help lists the commands)")
 
 
+@unwound_by_signals()
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs a subcommand; exits with 1 and one line on standard error when the user has something to mend."""
     if hasattr(sys.stdout, "reconfigure"):
@@ -65,8 +67,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         # From a process that reads audio, the error comes with that process's traceback before it.
         message = str(error).rpartition("espnet_ser.errors.InputError: ")[2].rstrip()
         sys.exit(f"{name}: error: {message if isinstance(error, CorpusError) else one_line(message)}")
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:  # `espnet-ser systems | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

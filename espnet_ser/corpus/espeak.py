@@ -2,7 +2,7 @@
 
 The library comes in the ``espeakng-loader`` wheel and is called through ctypes: no root, no download. Its synthesiser keeps
 state from one utterance to the next, and no seed or re-initialisation clears it, so an utterance's bytes would depend on what
-the process had spoken before. Hence this process loads the library but never speaks: each request is spoken by a worker
+the process had spoken before. Hence this process loads the library but never speaks: each request is spoken by a process
 forked for it alone.
 """
 
@@ -13,9 +13,13 @@ import os
 import re
 import signal
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +36,6 @@ _RATE, _PITCH, _RANGE, _WORD_GAP = 1, 3, 4, 7
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 _MARGIN_S = 0.06
 _REFERENCE_DB = -30.0
-_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True)
@@ -127,16 +130,49 @@ def speak_many(requests: Iterable[SpeechRequest], nj: int = 1) -> Iterator[np.nd
 
 
 def _spoken(requests: list[SpeechRequest], nj: int) -> Iterator[np.ndarray]:
-    if not requests:
-        return
-    # maxtasksperchild=1 with chunksize=1: a worker speaks once, from the state in which the library was loaded. Ctrl-C is
-    # this process's to handle; a worker that was killed would be waited for without end, hence the timeout.
-    ignore_interrupt = (signal.SIGINT, signal.SIG_IGN)
-    num_workers = min(nj, len(requests))
-    with multiprocessing.get_context("fork").Pool(num_workers, signal.signal, ignore_interrupt, maxtasksperchild=1) as pool:
-        results = pool.imap(_speak_in_fresh_process, requests, chunksize=1)
+    waiting, speaking = iter(requests), deque()
+    try:
         for _ in requests:
-            yield results.next(timeout=_TIMEOUT_S)
+            speaking.extend(_Speaking(each) for each in islice(waiting, nj - len(speaking)))
+            yield speaking.popleft().samples()
+    finally:
+        for each in speaking:
+            each.process.kill()
+
+
+class _Speaking:
+    """A request in a process of its own, forked from the state in which the library was loaded."""
+
+    def __init__(self, request: SpeechRequest):
+        self._request = request
+        context = multiprocessing.get_context("fork")
+        self._reader, writer = context.Pipe(duplex=False)
+        self.process = context.Process(target=self._speak, args=(writer,), daemon=True)
+        self.process.start()
+        writer.close()
+
+    def _speak(self, writer: Connection) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+        self._reader.close()  # else the end of the parent would not be seen
+        with suppress(BrokenPipeError):
+            try:
+                writer.send(_speak(self._request))
+            except InputError as error:
+                writer.send(error)
+
+    def samples(self) -> np.ndarray:
+        """Waits for the result."""
+        try:
+            result = self._reader.recv()
+        except EOFError:
+            self.process.join()
+            code = self.process.exitcode
+            raise InputError(f"espeak-ng died (status {code}) while it spoke {self._request.text!r}; try again") from None
+        self._reader.close()
+        self.process.join()
+        if isinstance(result, InputError):
+            raise result
+        return result
 
 
 def check_voice(voice: str) -> None:
@@ -194,8 +230,8 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def _speak_in_fresh_process(request: SpeechRequest) -> np.ndarray:
-    """Speak in a worker that has not spoken yet."""
+def _speak(request: SpeechRequest) -> np.ndarray:
+    """Speak, in a process that has not spoken yet."""
     library = _library()
     library.espeak_ng_SetRandSeed(ctypes.c_long(request.seed % 2**31))
     prosody = request.prosody

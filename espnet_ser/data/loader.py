@@ -1,6 +1,5 @@
 """From a data directory to padded batches of tensors."""
 
-import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.stopping import ignore_ending_signals
 
 Labels = Mapping[str, Sequence[str]]
 """Utterance task -> its class names; a class index is a place in them."""
@@ -192,5 +192,4 @@ def without_first(loader: DataLoader, num_batches: int) -> DataLoader:
 
 def leave_signals_to_parent(_worker: int) -> None:
     """In a process that reads audio: a signal to all of a job's processes is for the one that trains to answer."""
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, signal.SIG_IGN)
+    ignore_ending_signals()

@@ -48,6 +48,19 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("chain", chains, ids=[f"chain {number}" for number in range(1, len(chains) + 1)])
 
 
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
+def test_speaking_ends_with_the_recipe(tmp_path, how):
+    recipe = copy_of_repository(tmp_path) / "egs" / "mini_iemocap"
+    run = MiniRun(recipe, tmp_path / "log.txt")
+    while not any((recipe / "release").rglob("*.wav")):
+        assert run.process.poll() is None, run.said()
+        time.sleep(0.02)
+    assert run.ask(getattr(signal, how)) == 128 + getattr(signal, how)
+    assert run.processes() == []
+    run.close()
+    assert "Traceback" not in run.said()
+
+
 @pytest.mark.table("kills")
 def test_a_run_that_was_killed_ends_as_an_unbroken_one(chain, unbroken, request, record_property):
     recipe, expected, durations_s = unbroken

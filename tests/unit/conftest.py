@@ -1,10 +1,22 @@
 """Recipes on tiny data, as fixtures."""
 
 import platform
+import signal
 
 import pytest
 from tiny_recipe import Recipe
 from whole_recipe import WholeRecipe
+
+from espnet_ser.stopping import ENDING_SIGNALS
+
+
+@pytest.fixture(autouse=True)
+def _signals():
+    """A process that is ending ignores signals; the tests' own goes on."""
+    before = {signum: signal.getsignal(signum) for signum in ENDING_SIGNALS}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture(scope="session")

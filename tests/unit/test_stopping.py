@@ -151,6 +151,43 @@ with STOP.heard():
     assert done.stderr == "SIGINT: what was finished before is saved; the same command goes on from there\n"
 
 
+@pytest.mark.parametrize(
+    "command", ["with STOP.heard(): os.kill(os.getpid(), signal.SIGTERM); time.sleep(20)", "main(['synthesize'])"]
+)
+def test_the_next_signal_of_a_request_does_not_change_the_status_of_a_process_that_ends(command):
+    program = f"""
+import atexit, os, signal, sys, time, types
+from espnet_ser.bin.main import main
+from espnet_ser.stopping import STOP
+
+def command(_arguments):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(20)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.modules["espnet_ser.bin.synthesize"] = types.SimpleNamespace(main=command)
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+{command}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (REQUEUE_CODE if "heard" in command else 128 + signal.SIGTERM)
+
+
+def test_a_signal_within_a_callback_is_not_lost():
+    program = """
+import ctypes, os, signal, time
+from espnet_ser.stopping import unwound_by_signals
+with unwound_by_signals():
+    ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))()
+    time.sleep(20)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGTERM
+
+
 def test_signals_that_come_together_are_one_request_and_a_later_one_insists(monkeypatch):
     now_s = [100.0]
     monkeypatch.setattr("espnet_ser.stopping.time.monotonic", lambda: now_s[0])

@@ -1,6 +1,7 @@
 import collections
 import hashlib
 import json
+import os
 import re
 import wave
 
@@ -12,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from espnet_ser.bin import synthesize
-from espnet_ser.corpus import synthetic
+from espnet_ser.corpus import espeak, synthetic
 from espnet_ser.corpus.espeak import Prosody, SpeechRequest, check_voice, speak, speak_many
 from espnet_ser.corpus.synthetic import SPEAKER_VOICES, synthesize_release
 from espnet_ser.corpus.synthetic_plan import plan_release
@@ -393,3 +394,9 @@ def test_help_shows_an_example(capsys):
     with pytest.raises(SystemExit):
         synthesize.main(["--help"])
     assert "espnet-ser synthesize --output release" in capsys.readouterr().out
+
+
+def test_a_process_that_dies_while_it_speaks_is_one_line(monkeypatch):
+    monkeypatch.setattr(espeak, "_speak", lambda request: os._exit(3))
+    with pytest.raises(InputError, match=r"espeak-ng died \(status 3\) while it spoke 'good'"):
+        list(speak_many([SpeechRequest("good", "en-us", Prosody(), 0)], nj=1))
