@@ -158,6 +158,11 @@ finish() { # waits for the job started last
     return "${status}"
 }
 
+run() {
+    start "$@"
+    finish
+}
+
 # Every fold of one training, as an array of jobs, while the epochs that finish are shown.
 #   train_folds stage1|ser FOLDER
 train_folds() {
@@ -199,34 +204,33 @@ train_and_score() {
 
     if stage_on 5; then
         log "stage 5: predictions for the held-out utterances, by each way of choosing the epoch"
-        "${ser[@]}" select "${which[@]}" "${where[@]}"
+        run "${ser[@]}" select "${which[@]}" "${where[@]}"
     fi
 
     if stage_on 6; then
         log "stage 6: scores, tables and figures"
-        "${ser[@]}" score "${which[@]}" "${where[@]}" --command "${recorded}"
+        run "${ser[@]}" score "${which[@]}" "${where[@]}" --command "${recorded}"
     fi
 }
 
 if stage_on 1; then
     log "stage 1: data directories and folds from ${iemocap}"
-    "${ser[@]}" prepare --iemocap "${iemocap}" --datadir "${datadir}" --folds_by "${folds_by}" \
+    run "${ser[@]}" prepare --iemocap "${iemocap}" --datadir "${datadir}" --folds_by "${folds_by}" \
         --check_counts "${check_counts}" --nj "${nj}"
 fi
 
 if stage_on 2; then
     log "stage 2: token lists, from each fold's training text"
-    "${ser[@]}" tokens --datadir "${datadir}" --dumpdir "${dumpdir}" --folds "${folds}" --token_type "${token_type}" \
+    run "${ser[@]}" tokens --datadir "${datadir}" --dumpdir "${dumpdir}" --folds "${folds}" --token_type "${token_type}" \
         --nbpe "${nbpe}" --ssl "${ssl}"
 fi
 
 if [[ -n ${table}${systems} ]]; then
     if stage_on 3; then
         log "stages 3 to 6 of ${systems:-every system of table ${table}}: logs in ${expdir}/*/log"
-        start "${ser[@]}" table --table="${table}" --systems="${systems}" --tag="${tag}" --stage1_tag="${stage1_tag}" \
+        run "${ser[@]}" table --table="${table}" --systems="${systems}" --tag="${tag}" --stage1_tag="${stage1_tag}" \
             "${where[@]}" "${with[@]}" --seed "${seed}" --nj "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
             --train_cmd "${cuda_cmd[*]}" --command "${recorded}"
-        finish
     fi
 elif [[ -n ${seeds} ]]; then
     base_tag=${tag} base_stage1_tag=${stage1_tag}
@@ -237,7 +241,7 @@ elif [[ -n ${seeds} ]]; then
         train_and_score
     done
     if stage_on 6; then
-        "${ser[@]}" seeds --system "${system}" --tag="${base_tag}" --conf "${conf}" --folds "${folds}" --expdir "${expdir}" \
+        run "${ser[@]}" seeds --system "${system}" --tag="${base_tag}" --conf "${conf}" --folds "${folds}" --expdir "${expdir}" \
             --seeds "${seeds}" --command "${recorded}"
     fi
 else

@@ -82,7 +82,6 @@ TRAINING = {
     "frozen parameters that are a number": ({"freeze_param": 3}, "freeze_param takes a list, not 3"),
     "frozen parameters that are not there": ({"freeze_param": ["encodr"]}, "no parameter is called so"),
     "an unknown type of numbers": ({"train_dtype": "float99"}, "unknown train_dtype 'float99'"),
-    "a negative jitter": ({"batch_jitter": -1}, "--batch_jitter must be 0 or more"),
     "what the recipe sets": ({"output_dir": "elsewhere"}, "--output_dir is set by the recipe"),
     "an unknown setting of the encoder": ({"encoder_conf": {"hidden_dropuot": 0.1}}, "did you mean 'hidden_dropout'"),
     "settings of the encoder as a list": ({"encoder_conf": ["hidden_dropout"]}, "encoder_conf takes a mapping"),

@@ -58,6 +58,13 @@ class MiniRun:
                 continue
         return found
 
+    def leftovers(self, within_s: float = 2.0) -> list[str]:
+        """The command lines of those that do not end soon (a pool's own helper outlives it by some milliseconds)."""
+        end_s = time.monotonic() + within_s
+        while self.processes() and time.monotonic() < end_s:
+            time.sleep(0.02)
+        return [_command_line(pid) for pid in self.processes()]
+
     def kill_all(self) -> None:
         """Ends every process of it at one moment, as a loss of power would."""
         for signum in (signal.SIGSTOP, signal.SIGKILL):  # first nobody sees anybody else's end
@@ -88,6 +95,13 @@ def _send(pid: int, signum: int) -> None:
 def _state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:
         return ""
 

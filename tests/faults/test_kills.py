@@ -56,7 +56,7 @@ def test_speaking_ends_with_the_recipe(tmp_path, how):
         assert run.process.poll() is None, run.said()
         time.sleep(0.02)
     assert run.ask(getattr(signal, how)) == 128 + getattr(signal, how)
-    assert run.processes() == []
+    assert run.leftovers() == []
     run.close()
     assert "Traceback" not in run.said()
 
@@ -81,7 +81,7 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(chain, unbroken, request,
             else:
                 code = run.ask(getattr(signal, how))
                 assert code in (85, 128 + getattr(signal, how), 0), run.said()
-                assert run.processes() == []
+                assert run.leftovers() == []
                 said = f", exit {code}"
         else:
             said = ", which had ended"
