@@ -1,4 +1,4 @@
-"""The encoder's bare forward pass: waveforms in memory, batches of like length, nothing read and nothing decided."""
+"""The encoder's bare forward pass: waveforms in memory, sorted batches, nothing read and nothing decided."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import Wav2Vec2Model
 
 from espnet_ser.data.audio import load_audio
-from espnet_ser.data.batches import length_batches
+from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.datadir import Example
 from espnet_ser.inference import BATCH_SAMPLES
 
@@ -21,7 +21,7 @@ class Trainer:
         self.device, self.bf16 = job["device"], job["dtype"] == "bf16"
         self.examples = examples
         num_samples = [example.num_samples for example in examples]
-        self.batches = length_batches(num_samples, None, BATCH_SAMPLES, shuffle=False)
+        self.batches = compose_batches(num_samples, None, BATCH_SAMPLES, shuffle=False)
         self.wav2vec2 = Wav2Vec2Model.from_pretrained(job["encoder"]).to(self.device).eval()
         self.waveforms: dict[int, Tensor] = {}
 

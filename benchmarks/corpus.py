@@ -75,33 +75,35 @@ def random_batches(num_utts: int, batch_size: int, seed: int = 0) -> list[list[i
     return [order[start : start + batch_size] for start in range(0, num_utts, batch_size)]
 
 
-def padded_s(batch: Sequence[int], examples: Sequence[Example]) -> float:
-    """Seconds of a batch, padded to its longest utterance."""
-    return len(batch) * max(examples[index].num_samples for index in batch) / SAMPLE_RATE
+def computed_s(batch: Sequence[int], examples: Sequence[Example], pads: bool = True) -> float:
+    """Seconds of audio that are computed for a batch: padded to its longest utterance where the trainer pads."""
+    lengths = [examples[index].num_samples for index in batch]
+    return (len(lengths) * max(lengths) if pads else sum(lengths)) / SAMPLE_RATE
 
 
-def padding_ratio(batches: Iterable[Sequence[int]], examples: Sequence[Example]) -> float:
+def padding_ratio(batches: Iterable[Sequence[int]], examples: Sequence[Example], pads: bool = True) -> float:
     """Seconds that are computed over seconds of audio."""
     batches = list(batches)
     audio_s = total_s(examples[index] for batch in batches for index in batch)
-    return sum(padded_s(batch, examples) for batch in batches) / audio_s
+    return sum(computed_s(batch, examples, pads) for batch in batches) / audio_s
 
 
-def representative(batches: Sequence[Sequence[int]], examples: Sequence[Example], steps: int) -> list[list[int]]:
+def representative(
+    batches: Sequence[Sequence[int]], examples: Sequence[Example], steps: int, pads: bool = True
+) -> list[list[int]]:
     """A few batches that stand for an epoch; all of them for ``steps`` 0.
 
-    The epoch's full batches, sorted by padded length, are cut into as many strata as there are to be steps. Of each the batch
-    whose padded length is nearest to the stratum's mean is taken, so that the time of the few is to that of all as their
-    numbers are. The longest comes first: what does not fit into memory shows at once. (Batches composed of a small corpus
-    would not do: the fewer utterances there are, the less alike are the lengths in a batch of like lengths.)
+    The epoch's full batches, sorted by computed length, are cut into as many strata as there are to be steps. Of each the batch
+    whose computed length is nearest to the stratum's mean is taken, so that the time of the few is to that of all as their
+    numbers are. The longest comes first: what does not fit into memory shows at once.
     """
     full = max(len(batch) for batch in batches)
-    ordered = sorted((batch for batch in batches if len(batch) == full), key=lambda batch: -padded_s(batch, examples))
+    ordered = sorted((batch for batch in batches if len(batch) == full), key=lambda batch: -computed_s(batch, examples, pads))
     if steps == 0 or steps >= len(ordered):
         return [list(batch) for batch in ordered]
     chosen = []
     for stratum in np.array_split(np.arange(len(ordered)), steps):
-        lengths = [padded_s(ordered[index], examples) for index in stratum]
+        lengths = [computed_s(ordered[index], examples, pads) for index in stratum]
         nearest = int(np.argmin(np.abs(np.array(lengths) - np.mean(lengths))))
         chosen.append(list(ordered[stratum[nearest]]))
     return chosen

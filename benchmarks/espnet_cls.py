@@ -18,7 +18,7 @@ from espnet_epoch import EspnetEpoch, command_of
 from rows import Row
 from torch.utils.data import DataLoader, Dataset
 
-from espnet_ser.data.batches import length_batches
+from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.datadir import Example
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
@@ -78,7 +78,7 @@ class Trainer:
         self.epoch = EspnetEpoch(CLSTask.trainer, model, CLSTask.build_optimizers(args, model), args)
         self.collate, self.num_workers = CLSTask.build_collate_fn(args, train=True), settings["num_workers"]
         self.dataset = Speech(examples)
-        self.batches = length_batches([example.num_samples for example in examples], job["batch_size"], shuffle=False)
+        self.batches = compose_batches([example.num_samples for example in examples], job["batch_size"], shuffle=False)
 
     def prepare(self, wanted: Sequence[int]) -> None:
         """Nothing is prepared: all is computed in each epoch."""

@@ -6,7 +6,7 @@ import ours
 import torch
 from rows import Row
 
-from espnet_ser.data.batches import length_batches
+from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.datadir import Example
 from espnet_ser.inference import BATCH_SAMPLES, predict
 
@@ -17,7 +17,7 @@ class Trainer(ours.Trainer):
     def __init__(self, job: dict, row: Row, examples: Sequence[Example]):
         super().__init__(job, row, examples)
         self.bf16 = job["dtype"] == "bf16"
-        self.batches = length_batches([example.num_samples for example in examples], None, BATCH_SAMPLES, shuffle=False)
+        self.batches = compose_batches([example.num_samples for example in examples], None, BATCH_SAMPLES, shuffle=False)
         self.model.eval()
 
     def train(self, batches: Sequence[Sequence[int]]) -> None:

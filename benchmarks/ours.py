@@ -19,6 +19,8 @@ from espnet_ser.tasks.ser import SERTask
 class Trainer:
     """Trains on given batches; its epoch is ``batches``, those of :class:`espnet_ser.data.loader.BatchFactory`."""
 
+    pads = False
+
     def __init__(self, job: dict, row: Row, examples: Sequence[Example]):
         self.job, self.row = job, row
         self.on_gpu = job["device"] == "cuda"
@@ -39,7 +41,7 @@ class Trainer:
         self.model = SERTask.build_model(args).to(job["device"])
         self.epoch = EspnetEpoch(SERTask.trainer, self.model, SERTask.build_optimizers(args, self.model), args)
         self.dataset = UtteranceDataset(examples, args.labels, tokenizer if "asr" in args.tasks else None)
-        factory = BatchFactory(self.dataset, args.batch_size, seed=args.seed, jitter=args.batch_jitter)
+        factory = BatchFactory(self.dataset, args.batch_size, seed=args.seed)
         self.batches = list(factory.build_iter(epoch=1).batch_sampler)
 
     def prepare(self, wanted: Sequence[int]) -> None:

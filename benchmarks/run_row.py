@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from corpus import make_examples, padded_s, padding_ratio, representative, total_s, write_audio
+from corpus import computed_s, make_examples, padding_ratio, representative, total_s, write_audio
 from floor import cnn_flops, filling_flops, floor_flops
 from rows import ROWS, SYSTEMS, Row
 
@@ -53,8 +53,9 @@ def measure(job: dict) -> None:
     job["training"] = str(REPOSITORY / "conf" / f"train_{'stage1' if row.stage == 'stage1' else 'ser'}.yaml")
 
     trainer = importlib.import_module(row.kind).Trainer(job, row, examples)
-    steps = representative(trainer.batches, examples, job["steps"])
-    largest = max(trainer.batches, key=lambda batch: padded_s(batch, examples))
+    pads = getattr(trainer, "pads", True)
+    steps = representative(trainer.batches, examples, job["steps"], pads)
+    largest = max(trainer.batches, key=lambda batch: computed_s(batch, examples, pads))
     wanted = sorted({index for batch in [*steps, *([largest] if job["memory"] == "epoch" else [])] for index in batch})
     write_audio(examples[index] for index in wanted)
     trainer.prepare(wanted)
@@ -73,10 +74,10 @@ def measure(job: dict) -> None:
         "audio_s": passes * total_s(timed),
         "seconds": seconds,
         "flops": passes * sum(flops_of(job, row, example.num_samples) for example in timed),
-        "padding_of_steps": padding_ratio(steps, examples),
-        "padding_of_epoch": padding_ratio(trainer.batches, examples),
-        "longest_step_s": padded_s(steps[0], examples),
-        "longest_batch_s": padded_s(largest, examples),
+        "padding_of_steps": padding_ratio(steps, examples, pads),
+        "padding_of_epoch": padding_ratio(trainer.batches, examples, pads),
+        "longest_step_s": computed_s(steps[0], examples, pads),
+        "longest_batch_s": computed_s(largest, examples, pads),
         "loaded_gb": loaded_gb,
         "versions": {package: version(package) for package in PACKAGES.get(row.kind, ())},
         "steps_gb": peak_memory_gb(job["device"]),

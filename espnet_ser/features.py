@@ -10,8 +10,11 @@ import torch
 from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.loader import BatchFactory, UtteranceDataset
-from espnet_ser.models.wav2vec2 import PART_SAMPLES, Wav2Vec2Encoder
+from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.stamp import fingerprint
+
+BATCH_SAMPLES = 60 * 16000
+"""Samples that go through the encoder at a time on a GPU."""
 
 CACHE_CHOICES = ("auto", "none", "cnn", "prefix")
 
@@ -62,7 +65,7 @@ def fill_cache(
 
         by_utt = {example.utt: example for example in missing}
         # On the CPU one by one: in company, the last bits of an utterance's frames depend on who else was missing.
-        size = {"batch_bins": PART_SAMPLES} if device != "cpu" else {"batch_size": 1}
+        size = {"batch_bins": BATCH_SAMPLES} if device != "cpu" else {"batch_size": 1}
         batches = BatchFactory(UtteranceDataset(missing, {}), **size, shuffle=False).build_iter(epoch=0)
         encoder.to(device).eval()  # a model that has just been built is in training mode, all of it
         for utts, batch in tqdm(batches, desc=f"cache {cache.folder.name}", unit="batch", mininterval=5):

@@ -20,7 +20,7 @@ from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE, TOKENS_FOLDER
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
 BATCH_SAMPLES = 60 * SAMPLE_RATE
-"""Samples in a batch of utterances that are predicted, padding included."""
+"""Samples in a batch of utterances that are predicted."""
 
 _PLACES = ("ssl", "stage1_dir", "cache_dir", "cache_folder")
 """Where things lay when the model was trained: nothing is looked for there when it is loaded."""
@@ -148,7 +148,7 @@ def predict(
         examples: The utterances.
         labels: Class names of each utterance task.
         tokenizer: For the transcript.
-        batch_bins: Samples in a batch, padding included; no effect on the result.
+        batch_bins: Samples in a batch; no effect on the result.
         device: Where the model is.
         progress: Title of a progress bar, or None for none.
 

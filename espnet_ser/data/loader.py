@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from espnet_ser.data.audio import load_audio
-from espnet_ser.data.batches import length_batches
+from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.tokens import Tokenizer
@@ -125,9 +125,8 @@ class BatchFactory(AbsIterFactory):
     Args:
         dataset: The utterances.
         batch_size: The most utterances in a batch, over all ranks together; None for any number.
-        batch_bins: The most samples in a batch, padding included, over all ranks together; None for any number.
+        batch_bins: The most samples in a batch, over all ranks together; None for any number.
         seed: Decides, with the epoch, how batches are composed.
-        jitter: See :func:`espnet_ser.data.batches.length_batches`.
         shuffle: False for evaluation.
         rank: This process, 0 to ``world_size`` - 1.
         world_size: Number of processes that share each batch.
@@ -141,7 +140,6 @@ class BatchFactory(AbsIterFactory):
         batch_size: int | None = None,
         batch_bins: int | None = None,
         seed: int = 0,
-        jitter: float = 0.03,
         shuffle: bool = True,
         rank: int = 0,
         world_size: int = 1,
@@ -150,19 +148,18 @@ class BatchFactory(AbsIterFactory):
     ):
         self.dataset = dataset
         self.batch_size, self.batch_bins = batch_size, batch_bins
-        self.seed, self.jitter, self.shuffle = seed, jitter, shuffle
+        self.seed, self.shuffle = seed, shuffle
         self.rank, self.world_size = rank, world_size
         self.num_workers, self.pin_memory = num_workers, pin_memory
 
     def build_iter(self, epoch: int, shuffle: bool | None = None) -> DataLoader:
         """The batches of one epoch (counted from 1), each ``(utterance ids, tensors)``."""
-        batches = length_batches(
+        batches = compose_batches(
             [example.num_samples for example in self.dataset.examples],
             self.batch_size,
             self.batch_bins,
             seed=self.seed,
             epoch=epoch,
-            jitter=self.jitter,
             shuffle=self.shuffle if shuffle is None else shuffle,
             least=self.world_size,
         )

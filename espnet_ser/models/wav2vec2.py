@@ -1,24 +1,22 @@
-"""The wav2vec 2.0 encoder: a frozen prefix, a trainable suffix, and results that padding never changes.
+"""The wav2vec 2.0 encoder: a frozen prefix, a trainable suffix, and no padding in between.
 
 The weights live in a transformers model, under its own parameter names, so that they load from and export to it unchanged.
 What is ours is the path through them: batches of unequal lengths give each utterance what it gets alone (transformers'
-group norm averages over the padding), and what is frozen is left out of the backward pass, of dropout and of masking.
+group norm averages over the padding) and cost no more than it does alone, and what is frozen is left out of the backward pass,
+of dropout and of masking.
 """
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
+
+from espnet_ser.models.packing import PACKED_ATTENTION, Packing
 
 SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert")
 
 CUTS = ("cnn", "prefix", "pooled")
 """Where the frozen part of an encoder may end: see :meth:`Wav2Vec2Encoder.outputs_at`."""
-
-PART_SAMPLES = 60 * 16000
-"""Samples, padding included, that go through the CNN at a time: its first layers take 3 MB for a second of audio."""
 
 _CNN_SETTINGS = (
     "model_type",
@@ -88,9 +86,9 @@ class Wav2Vec2Encoder(nn.Module):
         tap_layer: A layer (0 to L) whose output is returned beside the last one's (the gender skip branch, Sec. 2.3), or None.
         normalize_waveform: Whether the encoder wants zero mean and unit variance per utterance.
         frozen_dropout: Keep dropout and masking in frozen layers alive while training, as most implementations do.
-        keep_frames: Frames of a batch, padding included, up to which trained layers keep what the backward pass needs. A longer
-            batch goes through them in parts that long, and each part is computed again in the backward pass: the same result
-            (dropout, drawn part by part, apart) in much less memory and a third more time. None keeps all.
+        keep_frames: Frames of a batch up to which trained layers keep what the backward pass needs. A longer batch goes through
+            them in parts that long, utterance by utterance, and each part is computed again in the backward pass: the same
+            result (dropout, drawn part by part, apart) in much less memory and a third more time. None keeps all.
 
     Raises:
         ValueError: For an architecture or a number of layers that is not supported.
@@ -116,6 +114,7 @@ class Wav2Vec2Encoder(nn.Module):
             raise ValueError(f"trainable_layers must be 0 to {num_layers} for this encoder, not {num_trainable_layers}")
         if tap_layer is not None and not 0 <= tap_layer <= num_layers:
             raise ValueError(f"skip_layer must be 0 to {num_layers} for this encoder, not {tap_layer}")
+        wav2vec2.set_attn_implementation(PACKED_ATTENTION)
         self.wav2vec2 = wav2vec2
         self.num_layers = num_layers
         self.dim = config.hidden_size
@@ -179,23 +178,26 @@ class Wav2Vec2Encoder(nn.Module):
         hidden, num_frames = self.convolve(speech, num_samples)
         if cut == "cnn":
             return hidden, num_frames
-        hidden, _ = self._frozen_layers(hidden, num_frames)
+        packing = Packing(tuple(num_frames.tolist()))
+        hidden, _ = self._frozen_layers(packing.pack(hidden), packing)
         if cut == "prefix":
-            return hidden, num_frames
-        hidden, _ = self._trained_layers(hidden, None, num_frames)
-        return masked_mean(hidden, num_frames)[:, None], torch.ones_like(num_frames)
+            return packing.unpack(hidden), num_frames
+        hidden, _ = self._trained_layers(hidden, None, packing)
+        return masked_mean(packing.unpack(hidden), num_frames)[:, None], torch.ones_like(num_frames)
 
     def forward_from(self, cut: str, hidden: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Goes on from what :meth:`outputs_at` gave for the same cut; returns what :meth:`forward` does."""
         assert hidden.ndim == 3, hidden.shape
         if cut == "pooled":
             return hidden, None, num_frames
+        packing = Packing(tuple(num_frames.tolist()))
+        hidden = packing.pack(hidden)
         tap = hidden if cut == "prefix" and self.tap_layer == self.num_frozen_layers else None
         if cut == "cnn" and self.num_frozen_layers > 0:
             with torch.no_grad():
-                hidden, tap = self._frozen_layers(hidden, num_frames)
-        hidden, tap = self._trained_layers(hidden, tap, num_frames)
-        return hidden, tap, num_frames
+                hidden, tap = self._frozen_layers(hidden, packing)
+        hidden, tap = self._trained_layers(hidden, tap, packing)
+        return packing.unpack(hidden), None if tap is None else packing.unpack(tap), num_frames
 
     def possible_cuts(self) -> list[str]:
         """Where a cache may cut this encoder, the earliest first; nowhere where frozen layers are not constant."""
@@ -220,19 +222,19 @@ class Wav2Vec2Encoder(nn.Module):
         frozen.discard("masked_spec_embed")  # nothing is masked below layer m
         return settings, {name: tensor for name, tensor in self.wav2vec2.state_dict().items() if name in frozen}
 
-    def _frozen_layers(self, features: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor | None]:
-        """From the CNN's features to layer m (m > 0), and the tapped layer where it lies below."""
-        hidden = self._embed(features, num_frames)
+    def _frozen_layers(self, features: Tensor, packing: Packing) -> tuple[Tensor, Tensor | None]:
+        """From the CNN's features to layer m (m > 0), and the tapped layer where it lies below; packed, like what follows."""
+        hidden = self._embed(features, packing)
         tap = hidden if self.tap_layer == 0 else None
-        return self._run_layers(hidden, tap, num_frames, 0, self.num_frozen_layers)
+        return self._run_layers(hidden, tap, packing, 0, self.num_frozen_layers)
 
-    def _trained_layers(self, hidden: Tensor, tap: Tensor | None, num_frames: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _trained_layers(self, hidden: Tensor, tap: Tensor | None, packing: Packing) -> tuple[Tensor, Tensor | None]:
         """Layers m + 1 to L, and with m = 0 all but the CNN."""
         if self.num_frozen_layers == 0:
-            hidden = self._embed(hidden, num_frames)
+            hidden = self._embed(hidden, packing)
             if self.tap_layer == 0:
                 tap = hidden
-        hidden, tap = self._run_layers(hidden, tap, num_frames, self.num_frozen_layers, self.num_layers)
+        hidden, tap = self._run_layers(hidden, tap, packing, self.num_frozen_layers, self.num_layers)
         if self.wav2vec2.config.do_stable_layer_norm:
             hidden = self.wav2vec2.encoder.layer_norm(hidden)
             if self.tap_layer == self.num_layers:
@@ -257,74 +259,46 @@ class Wav2Vec2Encoder(nn.Module):
         """The CNN alone: [batch, samples] -> [batch, frames, conv_dim] and the numbers of frames [batch]."""
         if int(self.num_frames(num_samples).min()) < 1:
             raise ValueError(f"an utterance of {int(num_samples.min())} samples is too short to give one frame")
-        num_parts = min(len(speech), math.ceil(speech.numel() / PART_SAMPLES))
-        parts = zip(speech.chunk(num_parts), num_samples.chunk(num_parts), strict=True)
-        return torch.cat([self._convolve_part(*part) for part in parts]), self.num_frames(num_samples)
+        # One by one: transformers' group norm would average over the padding, and the first layers take 3 MB for a second.
+        extract = self.wav2vec2.feature_extractor
+        features = [extract(each[None, :length])[0].T for each, length in zip(speech, num_samples.tolist(), strict=True)]
+        return pad_sequence(features, batch_first=True), self.num_frames(num_samples)
 
-    def _convolve_part(self, speech: Tensor, num_samples: Tensor) -> Tensor:
-        config = self.wav2vec2.config
-        hidden, lengths = speech[:, None], num_samples  # [batch, 1, samples]
-        for layer, kernel, stride in zip(
-            self.wav2vec2.feature_extractor.conv_layers, config.conv_kernel, config.conv_stride, strict=True
-        ):
-            lengths = convolved_length(lengths, kernel, stride)
-            if isinstance(getattr(layer, "layer_norm", None), nn.GroupNorm):
-                hidden = layer.activation(masked_group_norm(layer.conv(hidden), lengths, layer.layer_norm))
-            else:
-                hidden = layer(hidden)
-        return hidden.transpose(1, 2)  # [batch, frames, conv_dim]
-
-    def _embed(self, features: Tensor, num_frames: Tensor) -> Tensor:
+    def _embed(self, features: Tensor, packing: Packing) -> Tensor:
         """Feature projection, time masking while training, positional convolution: the input of layer 1."""
         model = self.wav2vec2
-        mask = valid_mask(num_frames, features.shape[1])
         hidden = model.feature_projection(features)
         hidden = hidden[0] if isinstance(hidden, tuple) else hidden
         masks_now = model.training and self._masks_time() and (self.num_frozen_layers == 0 or self.frozen_dropout)
-        if masks_now and features.shape[1] > model.config.mask_time_length:
-            hidden = model._mask_hidden_states(hidden.clone(), attention_mask=mask.long())
-        hidden = hidden.masked_fill(~mask[..., None], 0.0)
-        hidden = hidden + model.encoder.pos_conv_embed(hidden)
+        if masks_now and max(packing.lengths) > model.config.mask_time_length:
+            mask = valid_mask(torch.tensor(packing.lengths, device=hidden.device), max(packing.lengths))
+            hidden = packing.pack(model._mask_hidden_states(packing.unpack(hidden), attention_mask=mask.long()))
+        gap = model.config.num_conv_pos_embeddings // 2
+        hidden = hidden + packing.without_gaps(model.encoder.pos_conv_embed(packing.spaced(hidden, gap)), gap)
         if not model.config.do_stable_layer_norm:
             hidden = model.encoder.layer_norm(hidden)
         return model.encoder.dropout(hidden)
 
     def _run_layers(
-        self, hidden: Tensor, tap: Tensor | None, num_frames: Tensor, start: int, stop: int
+        self, hidden: Tensor, tap: Tensor | None, packing: Packing, start: int, stop: int
     ) -> tuple[Tensor, Tensor | None]:
-        mask = valid_mask(num_frames, hidden.shape[1])
-        # No mask where nothing is padded: attention then takes its fastest kernel.
-        attention_mask = None if bool(mask.all()) else mask[:, None, None, :].expand(-1, 1, hidden.shape[1], -1)
         layer_drop = self.wav2vec2.config.layerdrop
         for index in range(start, stop):
             layer = self.wav2vec2.encoder.layers[index]
             if not (layer.training and layer_drop > 0 and float(torch.rand([])) < layer_drop):
-                hidden = self._run_layer(layer, hidden, attention_mask)
+                hidden = self._run_layer(layer, hidden, packing)
             if self.tap_layer == index + 1:
                 tap = hidden
         return hidden, tap
 
-    def _run_layer(self, layer: nn.Module, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-        def run(hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-            output = layer(hidden, attention_mask=attention_mask)
+    def _run_layer(self, layer: nn.Module, hidden: Tensor, packing: Packing) -> Tensor:
+        def run(hidden: Tensor, packing: Packing) -> Tensor:
+            output = layer(hidden, attention_mask=packing)
             return output[0] if isinstance(output, tuple) else output
 
-        num_frames = hidden.shape[0] * hidden.shape[1]
-        if self.keep_frames is None or num_frames <= self.keep_frames or not torch.is_grad_enabled():
-            return run(hidden, attention_mask)
-        num_parts = min(len(hidden), math.ceil(num_frames / self.keep_frames))
-        parts = hidden.chunk(num_parts)
-        masks = [None] * len(parts) if attention_mask is None else attention_mask.chunk(num_parts)
-        return torch.cat([checkpoint(run, *part, use_reentrant=False) for part in zip(parts, masks, strict=True)])
-
-
-def masked_group_norm(hidden: Tensor, lengths: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """Group norm over each utterance's valid frames alone; padding becomes zero: [batch, channels, frames].
-
-    ``torch.nn.GroupNorm`` counts the padding as signal, so that an utterance's features depend on its neighbours in the batch.
-    """
-    normed = torch.zeros_like(hidden)
-    for index, length in enumerate(lengths.tolist()):
-        valid = hidden[index : index + 1, :, :length]
-        normed[index : index + 1, :, :length] = F.group_norm(valid, norm.num_groups, norm.weight, norm.bias, norm.eps)
-    return normed
+        if self.keep_frames is None or hidden.shape[1] <= self.keep_frames or not torch.is_grad_enabled():
+            return run(hidden, packing)
+        packings = list(packing.parts(self.keep_frames))
+        parts = hidden.split([sum(part.lengths) for part in packings], dim=1)
+        again = [checkpoint(run, part, where, use_reentrant=False) for part, where in zip(parts, packings, strict=True)]
+        return torch.cat(again, dim=1)

@@ -1,7 +1,6 @@
 """ESPnet's options, read and tried out before a training touches anything: every mistake is one line."""
 
 import inspect
-import math
 import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -91,8 +90,6 @@ def try_options(args: Namespace) -> None:
     for name in ("dropout", "aux_weight"):
         if not 0.0 <= getattr(args, name) <= 1.0:
             raise InputError(f"--{name} must be 0 to 1, not {getattr(args, name)}")
-    if not 0 <= args.batch_jitter < math.inf:
-        raise InputError(f"--batch_jitter must be 0 or more, not {args.batch_jitter}")
     for name in ("reversal_scale", "grad_clip", "grad_clip_type"):
         if not getattr(args, name) > 0:
             raise InputError(f"--{name} must be above 0, not {getattr(args, name)}")

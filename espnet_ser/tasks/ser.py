@@ -61,9 +61,6 @@ class SERTask(AbsTask):
         group.add_argument("--valid_dir", type=str_or_none, help="data directory of the held-out utterances")
         group.add_argument("--fold_by", default="session", choices=("session", "speaker"), help="what a fold holds out")
         group.add_argument("--token_dir", type=str_or_none, help="folder with the fold's token list (asr)")
-        group.add_argument(
-            "--batch_jitter", type=float, default=0.03, help="noise on the log lengths that batches are sorted by"
-        )
 
         group = parser.add_argument_group("Model")
         group.add_argument("--tasks", nargs="+", default=["emotion"], help=f"what is trained: some of {', '.join(TASKS)}")
@@ -105,7 +102,7 @@ class SERTask(AbsTask):
             "--recompute_above",
             type=float_or_none,
             default=120.0,
-            help="seconds of audio in a batch, padding included, above which trained layers are computed again in the backward "
+            help="seconds of audio in a batch above which trained layers are computed again in the backward "
             "pass, a part of the batch at a time, instead of kept: less memory, more time; none: never",
         )
         group.add_argument("--compile", type=str2bool, default=False, help="compile the Transformer layers (torch.compile)")
@@ -308,7 +305,6 @@ class SERTask(AbsTask):
             UtteranceDataset(examples, args.labels, cls.build_tokenizer(args), read),
             **batch_limits(args, mode),
             seed=args.seed,
-            jitter=args.batch_jitter,
             shuffle=mode == "train",
             rank=distributed_option.dist_rank if distributed else 0,
             world_size=distributed_option.dist_world_size if distributed else 1,
@@ -342,7 +338,7 @@ def batch_limits(args: Namespace, mode: str) -> dict[str, int]:
     """How large batches are, as ESPnet's options say it: ``batch_size`` utterances, or ``batch_bins`` samples.
 
     Args:
-        args: ``batch_type`` is ``folded``, for a number of utterances, or ``numel``, for one of samples, padding included.
+        args: ``batch_type`` is ``folded``, for a number of utterances, or ``numel``, for one of samples.
         mode: ``valid`` may have limits of its own.
 
     Raises:

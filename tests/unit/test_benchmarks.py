@@ -16,14 +16,13 @@ sys.path.insert(0, str(BENCHMARKS))
 
 import speed  # noqa: E402
 import startup  # noqa: E402
-from corpus import make_examples, padding_ratio, random_batches, representative, sample_durations  # noqa: E402
+from corpus import computed_s, make_examples, padding_ratio, random_batches, representative, sample_durations  # noqa: E402
 from floor import cnn_flops, floor_flops  # noqa: E402
 from process import run_job  # noqa: E402
 from rows import GOALS, ROWS  # noqa: E402
 from run_row import measure  # noqa: E402
 from table import report_markdown  # noqa: E402
 
-from espnet_ser.data.batches import length_batches  # noqa: E402
 from espnet_ser.errors import InputError  # noqa: E402
 
 
@@ -39,12 +38,17 @@ def test_lengths_are_those_of_iemocap():
 
 def test_few_batches_stand_for_the_epoch(tmp_path):
     examples = make_examples(tmp_path, 2000)
-    for batches in (random_batches(2000, 16), length_batches([example.num_samples for example in examples], 16)):
-        chosen = representative(batches, examples, 10)
+    batches = random_batches(2000, 16)
+    for pads in (True, False):
+        chosen = representative(batches, examples, 10, pads)
         assert len(chosen) == 10
         assert all(batch in batches for batch in chosen)
-        assert padding_ratio(chosen, examples) == pytest.approx(padding_ratio(batches, examples), rel=0.1)
-        assert chosen[0] == max(chosen, key=lambda batch: max(examples[index].num_samples for index in batch))
+        assert padding_ratio(chosen, examples, pads) == pytest.approx(padding_ratio(batches, examples, pads), rel=0.1)
+        total_s, whole_s = (
+            sum(examples[i].num_samples for batch in some for i in batch) / n for some, n in ((chosen, 160), (batches, 2000))
+        )
+        assert total_s == pytest.approx(whole_s, rel=0.05)
+        assert chosen[0] == max(chosen, key=lambda batch: computed_s(batch, examples, pads))
     assert len(representative(batches, examples, 0)) == 125
 
 

@@ -213,7 +213,9 @@ def test_what_is_computed_again_gives_the_gradients_of_what_is_kept(lengths, num
     again.wav2vec2.encoder.layers[-1].register_forward_pre_hook(lambda layer, inputs: calls.append(inputs[0].shape))
     hidden, gradients = gradients_of(kept, speech, lengths)
     hidden_again, gradients_again = gradients_of(again, speech, lengths)
-    assert calls == [(2, 24, 32), (2, 24, 32), (1, 24, 32)] + [(1, 24, 32), (2, 24, 32), (2, 24, 32)]
+    frames = kept.num_frames(lengths).tolist()
+    parts = [sum(frames[:2]), sum(frames[2:4]), frames[4]]
+    assert calls == [(1, part, 32) for part in parts + parts[::-1]]  # forwards, and from the end on backwards
     torch.testing.assert_close(hidden_again, hidden)
     assert gradients.keys() == gradients_again.keys() != set()
     for name, gradient in gradients.items():
@@ -237,16 +239,13 @@ def test_nothing_is_computed_again_where_nothing_is_trained():
     assert not hidden.requires_grad
 
 
-def test_the_cnn_takes_a_large_batch_in_parts(monkeypatch):
-    encoder = Wav2Vec2Encoder(tiny_wav2vec2(**GROUP_NORM), 6).eval()
-    speech, lengths = torch.randn(5, 8000), torch.tensor([8000, 5000, 3000, 8000, 6000])
-    whole = encoder.outputs_at("cnn", speech, lengths)
-    monkeypatch.setattr("espnet_ser.models.wav2vec2.PART_SAMPLES", 16000)
-    widths = []
-    encoder.wav2vec2.feature_extractor.conv_layers[0].conv.register_forward_hook(lambda m, i, o: widths.append(len(o)))
-    parts = encoder.outputs_at("cnn", speech, lengths)
-    assert widths == [2, 2, 1]
-    torch.testing.assert_close(parts, whole)
+def test_padding_costs_nothing():
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 4).train()
+    seen = []
+    for module in (encoder.wav2vec2.feature_projection.projection, *encoder.wav2vec2.encoder.layers):
+        module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape[:-1].numel()))
+    _, _, num_frames = encoder(*padded(waveforms()))
+    assert seen == [num_frames.sum()] * 7
 
 
 def test_half_precision_stays_near_single():

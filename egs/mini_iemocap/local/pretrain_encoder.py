@@ -25,7 +25,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from espnet_ser.corpus.espeak import Prosody, SpeechRequest, speak_many
 from espnet_ser.corpus.synthetic import SPEAKER_VOICES
 from espnet_ser.corpus.transcript import normalise
-from espnet_ser.data.batches import length_batches
+from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.tokens import CharTokenizer, collapse
 from espnet_ser.models.losses import ctc_loss
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, masked_mean, valid_mask
@@ -106,6 +106,13 @@ def spectrum(speech: torch.Tensor) -> torch.Tensor:
     return torch.cat([((mel + 1e-6).log() + 6) / 3, ((low + 1e-5).log() + 3) / 4], dim=1).transpose(1, 2)
 
 
+def batches_of_like_length(lengths: list[int], size: int, rng: np.random.Generator) -> list[list[int]]:
+    """An epoch's batches: utterances sorted by length, about."""
+    order = np.argsort(-(np.log(lengths) + rng.normal(0.0, 0.1, len(lengths)))).tolist()
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    return [batches[index] for index in rng.permutation(len(batches))]
+
+
 def save_half(model: Wav2Vec2Model, folder: Path) -> None:
     """Saves the model's weights in half precision, under 3 MB; they are loaded and trained in single precision."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +146,7 @@ def main() -> None:
     lengths = [len(waveform) for waveform in waveforms]
     train, held_out = list(range(args.num_utts)), list(range(args.num_utts, len(texts)))
     epochs = [
-        length_batches([lengths[i] for i in train], 24, seed=args.seed, epoch=epoch, jitter=0.1)
+        batches_of_like_length([lengths[i] for i in train], 24, np.random.default_rng([args.seed, epoch]))
         for epoch in range(1, args.epochs + 1)
     ]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.5e-3, total_steps=sum(map(len, epochs)), pct_start=0.15)
@@ -168,7 +175,7 @@ def main() -> None:
             totals += [loss_ctc.item(), loss_spectrum.item(), loss_voice.item()]
         hyps = {}
         with torch.no_grad():
-            for batch in length_batches([lengths[i] for i in held_out], 24, shuffle=False):
+            for batch in compose_batches([lengths[i] for i in held_out], 24, shuffle=False):
                 batch = [held_out[i] for i in batch]
                 logits, _, _, num_frames, _ = outputs(batch)
                 for i, path, frames in zip(batch, logits.argmax(-1).tolist(), num_frames.tolist(), strict=True):
