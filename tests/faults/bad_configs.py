@@ -83,6 +83,7 @@ TRAINING = {
     "frozen parameters that are not there": ({"freeze_param": ["encodr"]}, "no parameter is called so"),
     "an unknown type of numbers": ({"train_dtype": "float99"}, "unknown train_dtype 'float99'"),
     "what the recipe sets": ({"output_dir": "elsewhere"}, "--output_dir is set by the recipe"),
+    "what trains nothing": ({"no_forward_run": True}, "--no_forward_run is set by the recipe"),
     "an unknown setting of the encoder": ({"encoder_conf": {"hidden_dropuot": 0.1}}, "did you mean 'hidden_dropout'"),
     "settings of the encoder as a list": ({"encoder_conf": ["hidden_dropout"]}, "encoder_conf takes a mapping"),
     "an encoder's size in words": ({"encoder_conf": {"hidden_size": "large"}}, "hidden_size must be a whole number"),
