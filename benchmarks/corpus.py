@@ -93,9 +93,9 @@ def representative(
 ) -> list[list[int]]:
     """A few batches that stand for an epoch; all of them for ``steps`` 0.
 
-    The epoch's full batches (all but a rest at its end), sorted by computed length, are cut into as many strata as there are to be steps. Of each the batch
-    whose computed length is nearest to the stratum's mean is taken, so that the time of the few is to that of all as their
-    numbers are. The longest comes first: what does not fit into memory shows at once.
+    The epoch's full batches (all but a rest at its end), sorted by computed length, are cut into as many strata as there are to
+    be steps. Of each the batch whose computed length is nearest to the stratum's mean is taken, so that the time of the few is
+    to that of all as their numbers are. The longest comes first: what does not fit into memory shows at once.
     """
     full = batches[:-1] if len(batches[-1]) < len(batches[0]) else batches
     ordered = sorted(full, key=lambda batch: -computed_s(batch, examples, pads))

@@ -15,9 +15,9 @@ from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
 from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
 from espnet_ser.tasks.ser import SERTask
 
-NOT_TRAINING = {"dry_run", "no_forward_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
+NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
 NOT_TRAINING |= {"encoder_config", "trained_on", "normalize_waveform", "resume", "use_adapter"}
-NOT_TRAINING |= {"best_model_criterion", "cache_cut", "cache_folder"}
+NOT_TRAINING |= {"no_forward_run", "best_model_criterion", "cache_cut", "cache_folder"}
 
 
 MOST = 2**63 - 1
