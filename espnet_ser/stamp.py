@@ -122,7 +122,10 @@ class Stamp:
         """
         files: list[Path] = []
         for output in map(Path, outputs):
-            files += [p for p in output.rglob("*") if p.is_file()] if output.is_dir() else [output]
+            if output.is_dir():
+                files += [path for path in output.rglob("*") if path.is_file() and not _is_unfinished(path)]
+            else:
+                files.append(output)
         records = {
             os.path.relpath(file, self.path.parent): {"size": file.stat().st_size, "sha256": file_sha256(file)}
             for file in sorted(files)
@@ -220,8 +223,12 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 def remove_unfinished(folder: Path | str) -> None:
     """Removes what killed processes were writing to, by :func:`atomic_path`'s names; for one who has the folder alone."""
     for path in Path(folder).iterdir():
-        if re.fullmatch(r"\..+\.[0-9]+\.[0-9a-f]{8}(\.[^.]+)?", path.name) and path.is_file():
+        if _is_unfinished(path) and path.is_file():
             path.unlink()
+
+
+def _is_unfinished(path: Path) -> bool:
+    return re.fullmatch(r"\..+\.[0-9]+\.[0-9a-f]{8}(\.[^.]+)?", path.name) is not None
 
 
 def atomic_write(path: Path | str, content: str | bytes) -> None:

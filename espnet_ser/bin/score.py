@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.recipe import SCORED_FILE, TrainedFold, fold_names, system_folder
     from espnet_ser.report.system import SystemReport
     from espnet_ser.report.write import labelled_embeddings, write_system_report
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, locked
+    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, locked, remove_unfinished
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)
@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 name: labelled_embeddings(path, pooled.folds[name].test) for name, path in pooled.embeddings_paths().items()
             }
             with disk_errors_as_input_errors(base):
+                remove_unfinished(base)
                 stamp.write(made_from, write_system_report(report, lines, pooled.histories(), labelled))
     print((base / "RESULTS.md").read_text(encoding="utf-8").partition("\n- ")[0])
     print(f"{base}/RESULTS.md, report.html, results.json and figures/ are up to date")

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
     from espnet_ser.recipe import SELECTED_FILE, SELECTION_FILE, TrainedFold, fold_names, system_folder
     from espnet_ser.selection import choose_epochs, selected_lines, selected_models
-    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, locked
+    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, locked, remove_unfinished
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)
@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             fold, outputs = folds[name], []
             stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
             with disk_errors_as_input_errors(fold.folder):
+                remove_unfinished(fold.folder)
                 for selection in SELECTIONS:
                     path = predictions_path(fold.folder, selection)
                     if selection in chosen:

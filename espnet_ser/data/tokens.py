@@ -10,7 +10,7 @@ from pathlib import Path
 
 from espnet_ser.bounded import read_small_file
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import atomic_write
+from espnet_ser.stamp import atomic_write, remove_unfinished
 
 BLANK, UNKNOWN, SPACE = "<blank>", "<unk>", "<space>"
 SENTENCEPIECE_SPACE = "\u2581"
@@ -134,6 +134,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None = None) -> None:
     """Writes what :func:`load_tokenizer` reads, each file whole."""
     folder.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(folder)
     atomic_write(folder / "tokens.txt", "".join(f"{token}\n" for token in tokens))
     if bpe_model is not None:
         atomic_write(folder / "bpe.model", bpe_model)

@@ -177,3 +177,13 @@ def test_a_stamp_without_a_checksum_still_counts(stamped):
     assert stamped.difference(INPUTS) is None
     stamped.path.write_text(json.dumps({**stamp, "sha257": ""}))
     assert stamped.difference(INPUTS) == [f"{stamped.path} was changed since it was written"]
+
+
+def test_what_another_process_was_writing_when_it_was_killed_is_no_output(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.txt").write_text("a")
+    (folder / ".b.4321.0123abcd.txt").write_text("half")
+    stamp = Stamp(tmp_path / "done.json")
+    stamp.write({}, [folder])
+    assert list(stamp.output_sha256()) == ["out/a.txt"]

@@ -96,3 +96,9 @@ def test_a_token_list_or_a_model_that_is_binary_is_refused(tmp_path):
     save_tokenizer(tmp_path, ["<blank>", "<unk>", "A"], bpe_model=b"\xff" * 40)
     with pytest.raises(InputError, match=r"bpe\.model: not a SentencePiece model"):
         load_tokenizer(tmp_path)
+
+
+def test_what_a_killed_run_was_writing_is_no_part_of_a_token_list(tmp_path):
+    (tmp_path / ".tokens.4321.0123abcd.txt").write_text("half a li")
+    save_tokenizer(tmp_path, CharTokenizer.make_tokens(["A"]))
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens.txt"]
