@@ -10,7 +10,6 @@ import json
 import os
 import random
 import shutil
-import tempfile
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from espnet_ser.corpus.espeak import SAMPLE_RATE, Prosody, SpeechRequest, speak_
 from espnet_ser.corpus.synthetic_files import APPLE_DOUBLE, Span, evaluation_text, rater_files, transcription_text
 from espnet_ser.corpus.synthetic_plan import Dialog, Turn, plan_release
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import disk_errors_as_input_errors
+from espnet_ser.stamp import disk_errors_as_input_errors, locked
 
 # Reserved for the corpus: an encoder pretrained on these voices would have met the test speakers.
 SPEAKER_VOICES = {
@@ -95,29 +94,28 @@ def synthesize_release(output: str | Path, num_utts: int = 480, seed: int = 0, n
     sounds = _noises(turns, seed) if audio == "noise" else _sounds(turns, seed, nj)
 
     with disk_errors_as_input_errors(output.parent), _building_beside(output) as building:
+        if _already_made(output, stamp):
+            return False  # by another process, in the meantime
         with tqdm(total=len(turns), desc="speaking", unit="utt", mininterval=2, disable=None) as progress:
             for dialog in dialogs:
                 _write_dialog(building, dialog, sounds, progress)
         (building / STAMP_NAME).write_text(json.dumps(stamp) + "\n")
-        building.chmod(0o755)  # mkdtemp's are their owner's alone
-        try:
-            building.rename(output)
-        except OSError:
-            if not _already_made(output, stamp):
-                raise
-            return False  # another process has made it in the meantime
+        building.rename(output)
     return True
 
 
 @contextmanager
 def _building_beside(output: Path) -> Iterator[Path]:
-    """A folder to build in, gone at the end unless it was renamed."""
+    """A folder to build in, for one process at a time; gone at the end unless it was renamed."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        yield building
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    building = output.with_name(f".{output.name}.building")
+    with locked(output.parent):
+        shutil.rmtree(building, ignore_errors=True)  # a killed run's
+        building.mkdir()
+        try:
+            yield building
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
 
 
 def _already_made(output: Path, stamp: dict) -> bool:

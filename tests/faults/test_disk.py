@@ -18,7 +18,7 @@ from espnet_ser.bin.main import main
 from espnet_ser.stamp import locked
 
 ROOT = Path(__file__).parents[2]
-WRITTEN_BESIDE = re.compile(r"\.(building|drawing|old)$|/\.[^/]+\.\d+\.[0-9a-f]{8}(\.|$)|/\.release\.")
+WRITTEN_BESIDE = re.compile(r"\.(building|drawing|old)$|/\.[^/]+\.\d+\.[0-9a-f]{8}(\.|$)")
 """Names that things have before they are renamed."""
 
 
