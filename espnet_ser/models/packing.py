@@ -67,24 +67,26 @@ class Packing:
 
 @torch.compiler.disable
 def packed_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Packing | Tensor | None, **options: object
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: object
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it, over a :class:`Packing` in the place of the mask; with a mask, transformers' own.
+    """Attention as transformers calls it, with a batch's lengths in the place of the mask; with a mask, transformers' own.
 
     Args:
         module: The attention layer.
         query: [1, heads, all frames, dim of a head], like ``key`` and ``value``.
         key: See ``query``.
         value: See ``query``.
-        attention_mask: Where the utterances lie.
+        attention_mask: Frames of each utterance, [batch], on the CPU. Being a tensor, it lets compiled layers serve batches
+            of all sizes.
         **options: Of transformers: ``dropout`` and ``scaling`` count here.
 
     Returns:
         [1, all frames, heads, dim of a head], and None for the weights, which are not kept.
     """
-    if not isinstance(attention_mask, Packing):
+    if attention_mask is None or attention_mask.ndim != 1:
         return sdpa_attention_forward(module, query, key, value, attention_mask, is_causal=False, **options)
-    utterances = zip(*(tensor.split(attention_mask.lengths, dim=2) for tensor in (query, key, value)), strict=True)
+    lengths = attention_mask.tolist()
+    utterances = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
     dropout, scaling = options.get("dropout", 0.0), options.get("scaling")
     attended = [F.scaled_dot_product_attention(*each, dropout_p=dropout, scale=scaling) for each in utterances]
     return torch.cat(attended, dim=2).transpose(1, 2), None

@@ -293,7 +293,7 @@ class Wav2Vec2Encoder(nn.Module):
 
     def _run_layer(self, layer: nn.Module, hidden: Tensor, packing: Packing) -> Tensor:
         def run(hidden: Tensor, packing: Packing) -> Tensor:
-            output = layer(hidden, attention_mask=packing)
+            output = layer(hidden, attention_mask=torch.tensor(packing.lengths))
             return output[0] if isinstance(output, tuple) else output
 
         if self.keep_frames is None or hidden.shape[1] <= self.keep_frames or not torch.is_grad_enabled():
