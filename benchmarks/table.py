@@ -99,7 +99,8 @@ def _goal_lines(rows: Mapping) -> Iterable[str]:
             yield f"{STAGES[stage]}: {faster:.1f} times the plain loop's utterances per second (aim: {goal:g}), {memory}"
     ours, bare, goal = INFERENCE_GOAL
     if "seconds" in rows.get(ours, {}) and "seconds" in rows.get(bare, {}):
-        slower = rate_of(rows[bare]) / rate_of(rows[ours])
+        real_time = {name: rows[name]["seconds"] / rows[name]["audio_s"] for name in (ours, bare)}
+        slower = real_time[ours] / real_time[bare]
         yield f"{STAGES['inference']}: {slower:.2f} times the real-time factor of the encoder's forward pass (aim: {goal:g})"
     if rows:
         yield f"Of peak memory the aim is {MEMORY_GOAL:g}; what is loaded before training begins is part of it."

@@ -7,7 +7,9 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-VERSIONED = ("espnet-ser", "espnet", "torch", "transformers", "numpy", "soxr")
+from espnet_ser import __version__
+
+VERSIONED = ("espnet", "torch", "transformers", "numpy", "soxr")
 
 _PACKAGE = Path(__file__).parent
 
@@ -16,6 +18,7 @@ def describe_environment() -> dict[str, str]:
     """What the numbers were made with, name -> value, in the order in which to show it."""
     environment = {"date": date.today().isoformat(), "machine": f"{platform.system()} {platform.machine()}, {_processor()}"}
     environment["python"] = platform.python_version()
+    environment["espnet-ser"] = __version__
     for package in VERSIONED:
         try:
             environment[package] = version(package)
