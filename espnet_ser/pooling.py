@@ -122,7 +122,7 @@ class PooledFolds:
         settings = describe_run(first.folder)
         if first.stage1 is None:
             return settings
-        data = {"train": "four classes", "train_all": "all utterances"}
+        data = {"train": "utterances of the classes", "train_all": "all utterances"}
         name = _data_of(first.stage1)
         stage1 = {key: v for key, v in describe_run(first.stage1).items() if key in _ALWAYS_SHOWN or settings.get(key) != v}
         return {**settings, **{f"stage 1: {key}": value for key, value in {"data": data.get(name, name), **stage1}.items()}}

@@ -105,4 +105,6 @@ def _rounded(value: object) -> object:
         return round(value, 6)
     if isinstance(value, Mapping):
         return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
     return value

@@ -1,14 +1,15 @@
 """Utterance records -> the data directories that stage 1 leaves.
 
-``all`` holds every labelled utterance, ``four_class`` those of the four classes; ``fold<k>`` holds ``train`` and ``test`` (four
-classes), ``train_all`` (every utterance on the training side, for stage-1 finetuning on all of them) and ``fold.json``.
+``all`` holds every labelled utterance, ``four_class`` those of IEMOCAP's four classes; ``fold<k>`` holds ``train`` and ``test``
+(of the classes), ``train_all`` (every utterance on the training side, for stage-1 finetuning on all of them) and ``fold.json``.
 """
 
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from espnet_ser.corpus.folds import Fold, make_folds
@@ -20,26 +21,48 @@ from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, lo
 
 STAMP_NAME = ".prepare.json"
 
-_LAYOUT_VERSION = 1
+LAYOUT_VERSION = 1
+"""What a data directory is made with, so that one of another layout is made anew."""
+
 _OURS = re.compile(r"all|four_class|fold\d+|" + re.escape(STAMP_NAME))
 
 
 def prepare_datadirs(datadir: Path | str, utterances: Iterable[Utterance], folds_by: str = "session") -> list[str] | None:
-    """Makes ``datadir`` hold exactly what the utterances and the way to fold ask for; does nothing where it already does.
+    """Makes ``datadir`` hold exactly what IEMOCAP's utterances and the way to fold ask for; see :func:`make_datadirs`."""
+    examples = [to_example(utterance) for utterance in utterances]
+    asked = {"layout": LAYOUT_VERSION, "folds_by": folds_by}
+    return make_datadirs(datadir, examples, EMOTIONS, make_folds(examples, by=folds_by), asked, subset="four_class")
+
+
+def make_datadirs(
+    datadir: Path | str,
+    examples: Sequence[Example],
+    classes: Collection[str],
+    folds: Iterable[Fold[Example]],
+    asked: Mapping[str, object],
+    subset: str | None = None,
+) -> list[str] | None:
+    """Makes ``datadir`` hold exactly what these utterances and folds ask for; does nothing where it already does.
 
     A folder of ours is replaced as a whole; anything else in ``datadir`` stays.
+
+    Args:
+        datadir: Where to write.
+        examples: All utterances.
+        classes: The emotions that are to be told; other utterances are in ``all`` and ``train_all`` alone.
+        folds: Of all utterances.
+        asked: What the folds depend on beside the utterances.
+        subset: The folder for the utterances of the classes, if there is to be one.
 
     Returns:
         None if it was up to date; else what had changed.
 
     Raises:
-        InputError: The folds cannot be made, or the disk is full or closed to us; nothing is left half-written.
+        InputError: A fold has no utterance of the classes, or the disk is full or closed to us; nothing is left half-written.
     """
     datadir = Path(datadir).resolve()
-    examples = [to_example(utterance) for utterance in utterances]
     inputs = {
-        "layout": _LAYOUT_VERSION,
-        "folds_by": folds_by,
+        **asked,
         "num_utterances": len(examples),
         "records": fingerprint([[getattr(example, field) for field in Example.__slots__] for example in examples]),
     }
@@ -48,7 +71,7 @@ def prepare_datadirs(datadir: Path | str, utterances: Iterable[Utterance], folds
         with locked(datadir.parent):
             changes = Stamp(datadir / STAMP_NAME).difference(inputs)
             if changes:
-                _replace_contents(datadir, examples, folds_by, inputs)
+                _replace_contents(datadir, lambda folder: _write_all(folder, examples, classes, folds, subset), inputs)
     return changes
 
 
@@ -69,7 +92,7 @@ def to_example(utterance: Utterance) -> Example:
     )
 
 
-def _replace_contents(datadir: Path, examples: Sequence[Example], folds_by: str, inputs: dict) -> None:
+def _replace_contents(datadir: Path, write: Callable[[Path], None], inputs: dict) -> None:
     """Builds everything beside, then swaps it in: at once where all in ``datadir`` is ours, else folder by folder."""
     if datadir.exists() and not datadir.is_dir():
         raise InputError(f"{datadir}: not a folder; name another with --datadir")
@@ -83,7 +106,7 @@ def _replace_contents(datadir: Path, examples: Sequence[Example], folds_by: str,
     building = (datadir.parent if at_once else datadir) / f".{datadir.name}.building"
     shutil.rmtree(building, ignore_errors=True)  # a killed run's; we hold the lock
     try:
-        _write_all(building, examples, folds_by)
+        write(building)
         Stamp(building / STAMP_NAME).write(inputs, [building])
         if at_once:
             replace_folder(building, datadir)
@@ -101,20 +124,29 @@ def _replace_contents(datadir: Path, examples: Sequence[Example], folds_by: str,
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _write_all(folder: Path, examples: Sequence[Example], folds_by: str) -> None:
-    four_class = [example for example in examples if example.emotion in EMOTIONS]
-    if not four_class:
-        raise InputError(f"none of the {len(examples)} utterances is {', '.join(EMOTIONS)}: check the labels of the release")
+def _write_all(
+    folder: Path, examples: Sequence[Example], classes: Collection[str], folds: Iterable[Fold[Example]], subset: str | None
+) -> None:
+    of_classes = _of_classes(examples, classes)
+    if not of_classes:
+        raise InputError(f"none of the {len(examples)} utterances is {', '.join(classes)}: check the labels of the corpus")
     write_datadir(folder / "all", examples)
-    write_datadir(folder / "four_class", four_class)
-    for fold in make_folds(four_class, by=folds_by):
-        held_out = {getattr(example, folds_by) for example in fold.test}
-        write_datadir(folder / fold.name / "train", fold.train)
-        write_datadir(folder / fold.name / "test", fold.test)
-        train_all = [example for example in examples if getattr(example, folds_by) not in held_out]
-        write_datadir(folder / fold.name / "train_all", train_all)
-        record = json.dumps(describe_fold(fold), indent=1) + "\n"
+    if subset:
+        write_datadir(folder / subset, of_classes)
+    for fold in folds:
+        told = replace(fold, train=_of_classes(fold.train, classes), test=_of_classes(fold.test, classes))
+        for side, part in (("trains on", told.train), ("holds out", told.test)):
+            if not part:
+                raise InputError(f"{fold.name} {side} no utterance that is {', '.join(classes)}; take other folds (--folds_by)")
+        write_datadir(folder / fold.name / "train", told.train)
+        write_datadir(folder / fold.name / "test", told.test)
+        write_datadir(folder / fold.name / "train_all", fold.train)
+        record = json.dumps(describe_fold(told), indent=1) + "\n"
         (folder / fold.name / "fold.json").write_text(record, encoding="utf-8")
+
+
+def _of_classes(examples: Iterable[Example], classes: Collection[str]) -> tuple[Example, ...]:
+    return tuple(example for example in examples if example.emotion in classes)
 
 
 def describe_fold(fold: Fold[Example]) -> dict[str, object]:

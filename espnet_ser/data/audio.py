@@ -1,15 +1,19 @@
-"""Audio files as the encoder wants them: 16 kHz, mono, float32.
+"""Audio as the encoder wants it: 16 kHz, mono, float32.
 
-Whatever libsndfile reads is welcome; channels are averaged and other rates resampled. How many samples come out is known from
-the header alone (:func:`num_samples_at_16k`), so the lengths of plain WAV files need no decoding.
+Whatever libsndfile reads is welcome, from a file or from a stream, and arrays of samples; channels are averaged and other rates
+resampled. How many samples come out is known from the header alone (:func:`num_samples_at_16k`), so the lengths of plain WAV
+files need no decoding.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
+from numbers import Real
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -29,10 +33,16 @@ MIN_RATE, MAX_RATE = 1000, 1_000_000
 MAX_DURATION_S = 3600
 """No utterance lasts longer; what a damaged header promises often does."""
 
+MAX_CHANNELS = 64
+"""An array with more has some other axis where its channels should be."""
+
 _UNKNOWN_SIZE = 0xFFFFFFFF  # written by programs that stream to a pipe
+_UNKNOWN_IN_STREAM = 0x7FFF0000  # from here on in what comes through one: others write about half of that
 _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's word for it
 _MAX_CHUNKS = 10_000  # before the audio of a WAV; there are ten at most, and a file of zeros looks like millions
 _BLOCK_VALUES = 1 << 22
+_BLOCK_BYTES = 1 << 20
+_MAX_STREAM_BYTES = 1 << 32  # a WAV can be no larger
 _MAX_AMPLITUDE = 1e10  # above 32-bit integers held in floats, and far from where sums become infinite
 
 
@@ -75,11 +85,75 @@ def load_audio(path: Path | str) -> np.ndarray:
             :data:`MAX_DURATION_S`, or holds NaN or infinity.
     """
     with _open_sound(path) as sound:
-        rate = sound.samplerate
-        x = _read_mono(sound, path)  # [num_frames]
+        return _resampled(_read_mono(sound, path), sound.samplerate, path)
+
+
+def load_stream(stream: BinaryIO, name: str) -> np.ndarray:
+    """Reads audio from what cannot be searched, such as standard input, to its end; as :func:`load_audio` otherwise.
+
+    Args:
+        stream: The bytes of an audio file. They go through a temporary file.
+        name: Of the stream, for errors.
+
+    Raises:
+        InputError: As :func:`load_audio`, or there is more than fits a WAV.
+    """
+    with tempfile.TemporaryFile() as file:
+        while block := stream.read(_BLOCK_BYTES):
+            if file.tell() + len(block) > _MAX_STREAM_BYTES:
+                raise InputError(f"{name}: more than {_MAX_STREAM_BYTES >> 30} GiB; give it as files")
+            file.write(block)
+        file.flush()
+        with _checked_sound(file.raw, name, _UNKNOWN_IN_STREAM) as sound:
+            return _resampled(_read_mono(sound, name), sound.samplerate, name)
+
+
+def as_waveform(samples: np.ndarray, rate: float, name: str) -> np.ndarray:
+    """An array of samples as :func:`load_audio` would have read them from a file.
+
+    Args:
+        samples: [num_frames]; or [num_frames, channels] or [channels, num_frames], of which the longer axis is time. Real
+            numbers nominally within -1 to 1; or int16, int32 or uint8 as in a WAV.
+        rate: Their sample rate in Hz.
+        name: Of the array, for errors.
+
+    Returns:
+        float32 array of shape [num_samples], at 16 kHz.
+
+    Raises:
+        InputError: It is of another shape or type, empty, of an odd sample rate, longer than :data:`MAX_DURATION_S`, or holds
+            NaN or infinity.
+    """
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and min(samples.shape) > MAX_CHANNELS):
+        raise InputError(
+            f"{name}: an array of shape {list(samples.shape)}, where [samples] or [samples, channels] is audio (at most "
+            f"{MAX_CHANNELS} channels); give several waveforms as a list"
+        )
+    if not isinstance(rate, Real) or not MIN_RATE <= rate <= MAX_RATE or rate != int(rate):
+        raise InputError(f"{name}: a sample rate of {rate!r} Hz, where whole {MIN_RATE} to {MAX_RATE} are possible")
+    rate = int(rate)
+    if samples.size == 0:
+        raise _empty(name)
+    if max(samples.shape) > MAX_DURATION_S * rate:
+        raise _too_long(name, f"{max(samples.shape) / rate:.0f} s")
+    if samples.dtype == np.uint8:
+        samples = (samples.astype(np.float32) - 128) / 128
+    elif samples.dtype in (np.int16, np.int32):
+        samples = samples / -float(np.iinfo(samples.dtype).min)
+    elif samples.dtype.kind != "f":
+        raise InputError(f"{name}: an array of {samples.dtype}, where audio is floating point, int16, int32 or uint8")
+    _refuse_wrong_samples(int((~(np.abs(samples) <= _MAX_AMPLITUDE)).sum()), samples.size, name)
+    x = samples.astype(np.float32)
+    if x.ndim == 2:
+        x = x.mean(axis=0 if x.shape[0] < x.shape[1] else 1)
+    return _resampled(np.ascontiguousarray(x), rate, name)
+
+
+def _resampled(x: np.ndarray, rate: int, name: Path | str) -> np.ndarray:
+    """At 16 kHz: [num_frames] -> [num_samples]."""
     num_samples = num_samples_at_16k(len(x), rate)
     if num_samples == 0:
-        raise _empty(path)
+        raise _empty(name)
     if rate == SAMPLE_RATE:
         return x
     x = soxr.resample(x, rate, SAMPLE_RATE)[:num_samples]
@@ -115,28 +189,35 @@ class _ForwardSoundFile(soundfile.SoundFile):
 
 @contextmanager
 def _open_sound(path: Path | str) -> Iterator[soundfile.SoundFile]:
-    """The file as libsndfile sees it, what its header says found to be possible; errors of the body are told too."""
+    """A regular file as :func:`_checked_sound` has it."""
     try:
-        with open_regular(path) as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise _empty(path)
-            _check_complete(file, path)
-            file.seek(0)
-            with _ForwardSoundFile(file.fileno(), closefd=False) as sound:
-                rate = sound.samplerate
-                if sound.frames < 0:
-                    raise _not_audio(path)
-                if not MIN_RATE <= rate <= MAX_RATE:
-                    raise InputError(
-                        f"{path}: a sample rate of {rate} Hz, where {MIN_RATE} to {MAX_RATE} is possible; convert it again"
-                    )
-                if sound.frames != _UNKNOWN_FRAMES and sound.frames > MAX_DURATION_S * rate:
-                    raise _too_long(path, f"{sound.frames / rate:.0f} s by its header")
-                yield sound
+        with open_regular(path) as file, _checked_sound(file, path) as sound:
+            yield sound
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+@contextmanager
+def _checked_sound(file: FileIO, name: Path | str, unknown_from: int = _UNKNOWN_SIZE) -> Iterator[soundfile.SoundFile]:
+    """The file as libsndfile sees it, what its header says found to be possible; errors of the body are told too."""
+    if os.fstat(file.fileno()).st_size == 0:
+        raise _empty(name)
+    _check_complete(file, name, unknown_from)
+    file.seek(0)
+    try:
+        with _ForwardSoundFile(file.fileno(), closefd=False) as sound:
+            rate = sound.samplerate
+            if sound.frames < 0:
+                raise _not_audio(name)
+            if not MIN_RATE <= rate <= MAX_RATE:
+                raise InputError(
+                    f"{name}: a sample rate of {rate} Hz, where {MIN_RATE} to {MAX_RATE} is possible; convert it again"
+                )
+            if sound.frames != _UNKNOWN_FRAMES and sound.frames > MAX_DURATION_S * rate:
+                raise _too_long(name, f"{sound.frames / rate:.0f} s by its header")
+            yield sound
     except soundfile.SoundFileError as error:
-        raise _not_audio(path) from error
+        raise _not_audio(name) from error
 
 
 def _read_mono(sound: soundfile.SoundFile, path: Path | str) -> np.ndarray:
@@ -161,15 +242,16 @@ def _read_mono(sound: soundfile.SoundFile, path: Path | str) -> np.ndarray:
         raise _empty(path)
     if is_known and num_frames < sound.frames:
         raise _truncated(path, f"{sound.frames} samples", num_frames)
-    if num_wrong:
-        count = num_frames * sound.channels
-        raise InputError(
-            f"{path}: {num_wrong} of its {count} samples are NaN or infinite, or as good as that; make the file again"
-        )
+    _refuse_wrong_samples(num_wrong, num_frames * sound.channels, path)
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _check_complete(file: FileIO, path: Path | str) -> None:
+def _refuse_wrong_samples(num_wrong: int, count: int, name: Path | str) -> None:
+    if num_wrong:
+        raise InputError(f"{name}: {num_wrong} of its {count} samples are NaN or infinite, or as good as that; make it again")
+
+
+def _check_complete(file: FileIO, path: Path | str, unknown_from: int) -> None:
     """Refuses a WAV whose data chunk is longer than what is there; libsndfile would read it as a shorter file.
 
     The data chunk decides, not the RIFF size: some writers get the latter wrong by a few bytes, and no audio is lost by that.
@@ -188,7 +270,7 @@ def _check_complete(file: FileIO, path: Path | str) -> None:
         length = int.from_bytes(chunk[4:], "little")
         position += 8
         if chunk[:4] == b"data":
-            if length != _UNKNOWN_SIZE and position + length > size:
+            if length < unknown_from and position + length > size:
                 raise _truncated(path, f"{length} bytes of audio", size - position)
             return
         position += length + length % 2

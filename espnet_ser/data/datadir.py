@@ -22,10 +22,10 @@ class Example:
         utt: Utterance id, the speaker's id first: ``Ses01_F-Ses01F_impro01_F000``.
         speaker: Speaker id: ``Ses01_F``.
         session: ``'1'`` to ``'5'``.
-        gender: ``'f'`` or ``'m'``.
+        gender: ``'f'`` or ``'m'``; ``''`` where the corpus does not say.
         emotion: The class to be told: ``happy``, ``sad``, ``angry``, ``neutral``, or the raw label of anything else.
         label: The raw label, before classes were merged: ``hap``, ``exc``, ...
-        style: ``'improvised'`` or ``'scripted'``.
+        style: ``'improvised'`` or ``'scripted'``, or another corpus's word for a manner of speaking.
         text: Normalised transcript; empty where no word is spoken.
         wav: The audio file.
         num_samples: Its length at 16 kHz.
@@ -47,7 +47,7 @@ class Example:
     sha256: str
 
 
-# Field of Example -> its file. The required ones first; spk2utt and spk2gender are required besides.
+# Field of Example -> its file. The required ones first; spk2utt is required besides, and spk2gender beside utt2gender.
 _REQUIRED = {"wav": "wav.scp", "speaker": "utt2spk", "emotion": "utt2emotion", "num_samples": "utt2num_samples"}
 _OPTIONAL = {
     "text": "text",
@@ -59,6 +59,9 @@ _OPTIONAL = {
 }
 FILES = frozenset({*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender"})
 """The names of a data directory's files."""
+
+Table = dict[str, tuple[int, str]]
+"""A file's content: key -> (line number, value)."""
 
 _FREE_TEXT = ("text", "wav.scp")
 
@@ -86,14 +89,16 @@ def write_datadir(folder: Path | str, examples: Iterable[Example]) -> None:
     for example in examples:
         speaker_to_utts.setdefault(example.speaker, []).append(example.utt)
     _write_table(folder / "spk2utt", {speaker: " ".join(utts) for speaker, utts in speaker_to_utts.items()})
-    _write_table(folder / "spk2gender", {example.speaker: example.gender for example in examples})
+    (folder / "spk2gender").unlink(missing_ok=True)
+    if genders := {example.speaker: example.gender for example in examples if example.gender}:
+        _write_table(folder / "spk2gender", genders)
 
 
 def read_datadir(folder: Path | str) -> list[Example]:
     """Reads a data directory.
 
     Returns:
-        Its utterances, sorted by id. Without ``utt2gender`` the gender is that of ``spk2gender``.
+        Its utterances, sorted by id. Without ``utt2gender`` the gender is that of ``spk2gender``; without either, ``''``.
 
     Raises:
         InputError: A required file is missing, a line is malformed (the message names file and line), or the files
@@ -102,36 +107,57 @@ def read_datadir(folder: Path | str) -> list[Example]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such data directory; run stage 1 to make it")
-    tables = {field: _read_table(folder / name) for field, name in _REQUIRED.items()}
-    tables |= {field: _read_table(folder / name) for field, name in _OPTIONAL.items() if (folder / name).exists()}
+    tables = {field: read_table(folder / name) for field, name in _REQUIRED.items()}
+    tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if (folder / name).exists()}
     wav_scp = folder / "wav.scp"
     for field, table in tables.items():
         _check_same_keys(wav_scp, tables["wav"], folder / (_REQUIRED | _OPTIONAL)[field], table)
-    speaker_to_utts = _read_table(folder / "spk2utt")
-    speaker_to_gender = _read_table(folder / "spk2gender")
+    speaker_to_utts = read_table(folder / "spk2utt")
     speakers = {speaker: (number, "") for number, speaker in tables["speaker"].values()}
     _check_same_keys(folder / "utt2spk", speakers, folder / "spk2utt", speaker_to_utts)
-    _check_same_keys(folder / "utt2spk", speakers, folder / "spk2gender", speaker_to_gender)
     _check_inverse(folder, tables["speaker"], speaker_to_utts)
-    if "gender" not in tables:
-        tables["gender"] = {utt: speaker_to_gender[speaker] for utt, (_, speaker) in tables["speaker"].items()}
-    for name, table in (("spk2gender", speaker_to_gender), ("utt2gender", tables["gender"])):
-        for number, gender in table.values():
-            if gender not in ("f", "m"):
-                raise InputError(f"{folder / name}:{number}: gender {gender!r}, expected f or m")
+    if "gender" in tables or (folder / "spk2gender").exists():
+        speaker_to_gender = read_table(folder / "spk2gender")
+        _check_same_keys(folder / "utt2spk", speakers, folder / "spk2gender", speaker_to_gender)
+        of_speakers = {utt: speaker_to_gender[speaker] for utt, (_, speaker) in tables["speaker"].items()}
+        tables.setdefault("gender", of_speakers)
+        for name, table in (("spk2gender", speaker_to_gender), ("utt2gender", tables["gender"])):
+            check_genders(folder / name, table)
     examples = []
     for utt in sorted(tables["wav"]):
         values = {field: tables[field][utt][1] if field in tables else "" for field in _REQUIRED | _OPTIONAL}
-        number, path = tables["wav"][utt]
-        if path.rstrip().endswith("|"):
-            raise InputError(f"{wav_scp}:{number}: a command, not a path; decode the audio to files and list those")
-        if "\0" in path:
-            raise InputError(f"{wav_scp}:{number}: a NUL character in a path; run stage 1 again")
+        wav = audio_path(wav_scp, *tables["wav"][utt])
         number, count = tables["num_samples"][utt]
         if not re.fullmatch("[0-9]{1,9}", count, re.ASCII) or int(count) == 0:
             raise InputError(f"{folder / 'utt2num_samples'}:{number}: {count!r} is not a number of samples")
-        examples.append(Example(utt=utt, **values | {"wav": Path(path), "num_samples": int(count)}))
+        examples.append(Example(utt=utt, **values | {"wav": wav, "num_samples": int(count)}))
     return examples
+
+
+def read_wav_scp(path: Path | str) -> dict[str, Path]:
+    """Reads a ``wav.scp`` that stands alone, whatever it is called.
+
+    Returns:
+        Utterance id -> audio file, in the order of the list.
+
+    Raises:
+        InputError: It lists nothing, a line is malformed (the message names file and line), an id is there twice, or a command
+            stands where a path should.
+    """
+    path = Path(path)
+    table = read_table(path, "wav.scp")
+    if not table:
+        raise InputError(f"{path}: lists no audio; a line is an utterance id and a path")
+    return {utt: audio_path(path, number, value) for utt, (number, value) in table.items()}
+
+
+def audio_path(wav_scp: Path, number: int, path: str) -> Path:
+    """What a line of ``wav.scp`` names, which nobody runs."""
+    if path.rstrip().endswith("|"):
+        raise InputError(f"{wav_scp}:{number}: a command, not a path; decode the audio to files and list those")
+    if "\0" in path:
+        raise InputError(f"{wav_scp}:{number}: a NUL character in a path; make the list again")
+    return Path(path)
 
 
 def validate_datadir(folder: Path | str) -> None:
@@ -145,13 +171,13 @@ def validate_datadir(folder: Path | str) -> None:
         raise InputError(f"{folder}: no utterance; run stage 1 again")
     names = sorted(FILES)
     for path in (folder / name for name in names if (folder / name).exists()):
-        keys = list(_read_table(path))
+        keys = list(read_table(path))
         for number, (earlier, later) in enumerate(zip(keys, keys[1:], strict=False), start=2):
             if earlier > later:
                 raise InputError(f"{path}:{number}: {later!r} comes after {earlier!r}; sort with LC_ALL=C")
         if not path.read_bytes().endswith(b"\n"):
             raise InputError(f"{path}:{len(keys)}: the last line has no newline; run stage 1 again")
-    speakers = [speaker for _, speaker in _read_table(folder / "utt2spk").values()]
+    speakers = [speaker for _, speaker in read_table(folder / "utt2spk").values()]
     for number, (earlier, later) in enumerate(zip(speakers, speakers[1:], strict=False), start=2):
         if earlier > later:
             raise InputError(f"{folder / 'utt2spk'}:{number}: not sorted by speaker; begin utterance ids with the speaker's")
@@ -166,7 +192,7 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
             is_word = not any(character.isspace() for character in value) and _is_utf8(value)
             if not is_word or (not value and field in ("utt", "speaker", "emotion")):
                 raise InputError(f"{folder}: {field} {value!r} of utterance {example.utt!r} is not a single word; rename it")
-        if example.gender not in ("f", "m"):
+        if example.gender not in ("f", "m", ""):
             raise InputError(f"{folder}: gender {example.gender!r} of {example.utt}, expected f or m")
         path = str(example.wav)
         if path != path.strip() or len(path.splitlines()) != 1 or path.endswith("|") or not _is_path(path):
@@ -214,14 +240,34 @@ def _write_table(path: Path, values: dict[str, str]) -> None:
         file.writelines(lines)
 
 
-def _read_table(path: Path) -> dict[str, tuple[int, str]]:
-    """Key -> (line number, rest of the line), in the file's order."""
+def check_genders(path: Path, table: Table) -> None:
+    """Refuses a gender that is neither ``f`` nor ``m``.
+
+    Raises:
+        InputError: Names file and line.
+    """
+    for number, gender in table.values():
+        if gender not in ("f", "m"):
+            raise InputError(f"{path}:{number}: gender {gender!r}, expected f or m")
+
+
+def read_table(path: Path, name: str | None = None) -> Table:
+    """Key -> (line number, rest of the line), in the file's order.
+
+    Args:
+        path: The file.
+        name: Which of :data:`FILES` it is, where its own name does not say so.
+
+    Raises:
+        InputError: The file cannot be read, or a line is malformed; names file and line.
+    """
+    name = path.name if name is None else name
     try:
         content = read_regular(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; run stage 1 to make it") from error
-    errors = "surrogateescape" if path.name == "wav.scp" else "strict"
-    table: dict[str, tuple[int, str]] = {}
+    errors = "surrogateescape" if name == "wav.scp" else "strict"
+    table: Table = {}
     for number, raw in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], start=1):
         try:
             line = raw.decode("utf-8", errors=errors)
@@ -230,17 +276,17 @@ def _read_table(path: Path) -> dict[str, tuple[int, str]]:
         if line.endswith("\r"):
             raise InputError(f"{path}:{number}: ends in a carriage return; give the file Unix line ends")
         key, value = (re.split("[ \t]", line, maxsplit=1) + [""])[:2]
-        if not key or (not value and path.name != "text"):
+        if not key or (not value and name != "text"):
             raise InputError(f"{path}:{number}: malformed line {line!r}: expected a key and its value")
-        if path.name not in (*_FREE_TEXT, "spk2utt") and len(value.split()) != 1:
+        if name not in (*_FREE_TEXT, "spk2utt") and len(value.split()) != 1:
             raise InputError(f"{path}:{number}: malformed line {line!r}: expected one value")
         if key in table:
             raise InputError(f"{path}:{number}: {key!r} is there twice, first in line {table[key][0]}")
-        table[key] = (number, value if path.name == "wav.scp" else " ".join(value.split()))
+        table[key] = (number, value if name == "wav.scp" else " ".join(value.split()))
     return table
 
 
-def _check_same_keys(first: Path, first_table: dict, second: Path, second_table: dict) -> None:
+def _check_same_keys(first: Path, first_table: Table, second: Path, second_table: Table) -> None:
     for key, (number, _) in first_table.items():
         if key not in second_table:
             raise InputError(f"{second}: no line for {key!r}, which {first.name} has in line {number}; run stage 1 again")

@@ -18,7 +18,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's palette, which the colour-blind can tell apart."""
 
 PAPER_COLOUR = "#D55E00"
-_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 styled = plt.style.context(
     [
         "default",
@@ -152,17 +152,19 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
 
 @styled
 def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]], path: Path) -> None:
-    """Draws embeddings in two dimensions: a column per fold (each is another model), by emotion above, by gender below.
+    """Draws embeddings in two dimensions: a column per fold (each is another model), by emotion, and by gender below if known.
 
     Args:
-        folds: Fold -> embeddings float [num_utterances, dim], and each utterance's emotion and gender.
+        folds: Fold -> embeddings float [num_utterances, dim], and each utterance's emotion and gender (``''`` if unknown).
         path: The PNG.
     """
-    figure, grid = plt.subplots(2, len(folds), figsize=(max(2.4 * len(folds), 4), 5.2), squeeze=False)
     names = [sorted({label for fold in folds.values() for label in fold[kind]}) for kind in (1, 2)]
+    names = [known for known in names if known != [""]]
+    size = (max(2.4 * len(folds), 4), 2.6 * len(names))
+    figure, grid = plt.subplots(len(names), len(folds), figsize=size, squeeze=False)
     for column, (fold, (embeddings, *labels)) in enumerate(folds.items()):
         points = project(embeddings)
-        for axes, known, of_points in zip(grid[:, column], names, labels, strict=True):
+        for axes, known, of_points in zip(grid[:, column], names, labels, strict=False):
             for index, label in enumerate(known):
                 chosen = points[[of_point == label for of_point in of_points]]
                 style = {"marker": _MARKERS[index % len(_MARKERS)], "color": f"C{index % len(COLOURS)}", "label": label}
@@ -170,7 +172,7 @@ def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequenc
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(True)
         grid[0, column].set_title(f"fold {fold}")
-    for axes, kind in zip(grid[:, 0], ("emotion", "gender"), strict=True):
+    for axes, kind in zip(grid[:, 0], ("emotion", "gender"), strict=False):
         axes.set_ylabel(kind)
     for axes in grid[:, -1]:
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)

@@ -17,9 +17,11 @@ def refuse_missing_classes(labels: Labels, train: Sequence[Example], held_out: S
     """Stops where a class cannot be learnt, or its recall, which UA is a mean of, cannot be measured.
 
     Raises:
-        InputError: When no training utterance is of a class, or no held-out one is of an emotion.
+        InputError: When no training utterance is of a class, or no held-out one is of an emotion; or there is one class alone.
     """
     for task, classes in labels.items():
+        if len(classes) < 2:
+            raise InputError(f"every utterance of this fold has the {task} {classes[0]}: there is nothing to tell")
         for what, examples in (("training", train), ("held-out", held_out)):
             missing = sorted(set(classes) - {getattr(example, task) for example in examples})
             if missing and (what == "training" or task == MAIN_TASK):

@@ -26,6 +26,17 @@ def listing(name, change):
     return case
 
 
+def untold(system, *names):
+    """The case of a system that learns from files that are not there."""
+
+    def case(room):
+        for name in names:
+            (room.train / name).unlink()
+        return room.training(system=system)
+
+    return case
+
+
 def edited(name, old, new):
     return listing(name, lambda path: edit(path, old, new))
 
@@ -98,7 +109,9 @@ def fold_json(content):
 CASES = {f"data: {name} missing": (listing(name, os.unlink), f"{name}: No such file or directory") for name in REQUIRED}
 CASES |= {
     "data: no folds": (lambda room: ("tokens", "--datadir", room.root), "has no folds: run stage 1"),
-    "data: no transcripts": (listing("text", os.unlink), "holds no words to make tokens of"),
+    "data: no transcripts": (untold("mtl_asr", "text"), "nothing to learn asr from: text is missing"),
+    "data: no genders": (untold("mtl_gender", "utt2gender", "spk2gender"), "from: utt2gender or spk2gender is missing"),
+    "data: no styles": (untold("mtl_style", "utt2style"), "nothing to learn style from: utt2style is missing"),
     "data: an empty file": (listing("wav.scp", lambda path: put(path, "")), "is not in wav.scp; run stage 1 again"),
     "data: a folder for a file": (listing("utt2spk", in_place_of(os.mkdir)), "utt2spk: Is a directory"),
     "data: a pipe for a file": (listing("utt2spk", in_place_of(os.mkfifo)), "utt2spk: a pipe or a device, not a file"),

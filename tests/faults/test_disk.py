@@ -181,7 +181,7 @@ def test_the_cache_cannot_be_written(full, tmp_path, small, capsys, record_prope
 
 
 @pytest.mark.table("disk")
-@pytest.mark.parametrize("name", ["wav.scp", "text", "utt2spk"])
+@pytest.mark.parametrize("name", ["wav.scp", "utt2emotion", "utt2spk"])
 def test_a_file_of_a_data_directory_is_removed_between_stages(name, tmp_path, capsys, record_property):
     made = Prepare(tmp_path, tmp_path)
     succeeds(made.argv, capsys)
@@ -200,8 +200,8 @@ def test_audio_vanishes_while_a_release_is_read(tmp_path, capsys, monkeypatch, r
 
     made, check = Prepare(tmp_path, tmp_path), audio._check_complete
 
-    def check_and_remove(file, path):
-        check(file, path)
+    def check_and_remove(file, path, *more):
+        check(file, path, *more)
         path.unlink()
 
     monkeypatch.setattr(audio, "_check_complete", check_and_remove)

@@ -1,0 +1,63 @@
+"""Stage 1 for a corpus of one's own: a Kaldi data directory -> checked data directories and folds."""
+
+import argparse
+import re
+from pathlib import Path
+
+from espnet_ser.bin.parser import CommandParser, whole_number
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = CommandParser(
+        prog="espnet-ser folds",
+        description="Read and check a Kaldi data directory with utt2emotion and write all and fold<k> for the later stages.",
+        epilog="example: espnet-ser folds --data data/corpus --datadir data --folds_by 5",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="wav.scp, utt2spk, utt2emotion and more")
+    parser.add_argument("--datadir", type=Path, default=Path("data"), metavar="DIR", help="where to write (%(default)s)")
+    parser.add_argument(
+        "--folds_by",
+        type=folding,
+        default="session",
+        help="what each fold holds out: a session, a speaker, what utt2fold says, or with a number that many even groups of "
+        "sessions (%(default)s; without utt2session each speaker is a session)",
+    )
+    parser.add_argument("--classes", default="", help="emotions to be told, separated by spaces; default all that there are")
+    parser.add_argument("--nj", type=whole_number(1), default=2, help="processes that scan the audio (%(default)s)")
+    return parser
+
+
+def folding(text: str) -> str:
+    """The type of ``--folds_by``."""
+    if not re.fullmatch("session|speaker|utt2fold|[2-9]|[1-9][0-9]{1,4}", text):
+        raise argparse.ArgumentTypeError(f"takes session, speaker, utt2fold or a number of folds from 2, not {text[:20]!r}")
+    return text
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: Something in the corpus or on the disk is wrong.
+    """
+    args = get_parser().parse_args(argv)
+    from espnet_ser.corpus.datadirs import LAYOUT_VERSION, make_datadirs
+    from espnet_ser.corpus.kaldi import FOLDS_FILE, fold_corpus, fold_table, read_corpus, read_utt2fold
+
+    examples = read_corpus(args.data, nj=args.nj)
+    classes = args.classes.split() or sorted({example.emotion for example in examples})
+    utt2fold = read_utt2fold(args.data / FOLDS_FILE, examples) if args.folds_by == FOLDS_FILE else None
+    folds = fold_corpus(examples, classes, args.folds_by, utt2fold)
+    print(fold_table(folds, classes))
+    asked = {"layout": LAYOUT_VERSION, "folds_by": args.folds_by, "classes": sorted(classes), "utt2fold": utt2fold}
+    changes = make_datadirs(args.datadir, examples, classes, folds, asked)
+    if changes is None:
+        print(f"{args.datadir}: up to date")
+    else:
+        reason = "" if changes == ["not run yet"] else f" ({'; '.join(changes[:5])})"
+        print(f"{args.datadir}: written{reason}")
+
+
+if __name__ == "__main__":
+    main()

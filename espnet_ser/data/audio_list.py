@@ -1,0 +1,81 @@
+"""Which audio a command line names: files, folders, globs, lists in Kaldi's format, standard input."""
+
+import os
+from collections.abc import Iterable, Iterator
+from glob import glob
+from pathlib import Path
+from typing import NamedTuple
+
+from espnet_ser.data.datadir import read_wav_scp
+from espnet_ser.errors import InputError
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".sph")
+"""What is taken from a folder; a file that is named by itself may be called anything."""
+
+STANDARD_INPUT = "-"
+
+
+class NamedAudio(NamedTuple):
+    """Audio, and what it is called in what is written of it.
+
+    Attributes:
+        utt: Its key in ``wav.scp``; elsewhere its path, as it was given or found.
+        path: The file; None for standard input.
+    """
+
+    utt: str
+    path: Path | None
+
+
+def find_audio(names: Iterable[str]) -> list[NamedAudio]:
+    """What the words of a command line stand for, in their order.
+
+    Args:
+        names: Each a file; a folder, for the audio files below it; a pattern (``'a/**/*.wav'``), for the files that match it; a
+            list of utterance ids and paths (``*.scp``); or ``-``, once, for the bytes of an audio file on standard input. What
+            folders and patterns give is sorted; what is hidden there is left out.
+
+    Raises:
+        InputError: When a name stands for nothing, or a line of a list is malformed or a command, which nobody runs.
+    """
+    names = list(names)
+    if names.count(STANDARD_INPUT) > 1:
+        raise InputError("standard input (-) can be read once alone")
+    return [audio for name in names for audio in _find(name)]
+
+
+def _find(name: str) -> Iterator[NamedAudio]:
+    path = Path(name)
+    if name == STANDARD_INPUT:
+        yield NamedAudio(name, None)
+    elif not name:
+        raise InputError("an empty name; name an audio file")
+    elif path.is_dir():
+        yield from _named(_audio_below(path))
+    elif path.exists() and path.suffix == ".scp":
+        yield from (NamedAudio(utt, wav) for utt, wav in read_wav_scp(path).items())
+    elif path.is_symlink() or path.exists():
+        yield NamedAudio(name, path)
+    elif any(character in name for character in "*?["):
+        found = sorted(match for match in glob(name, recursive=True) if not os.path.isdir(match))
+        if not found:
+            raise InputError(f"{name}: matches no file; check the pattern")
+        yield from _named(found)
+    else:
+        raise InputError(f"{name}: no such file or folder; check the path")
+
+
+def _audio_below(folder: Path) -> list[str]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = []
+    for root, _, files in os.walk(folder, onerror=refuse):
+        found += [os.path.join(root, file) for file in files if file.lower().endswith(AUDIO_SUFFIXES) and file[0] != "."]
+    if not found:
+        raise InputError(f"{folder}: no audio file below this folder ({', '.join(AUDIO_SUFFIXES)}); name the files themselves")
+    return sorted(found)
+
+
+def _named(paths: Iterable[str]) -> list[NamedAudio]:
+    return [NamedAudio(path, Path(path)) for path in paths]

@@ -1,0 +1,277 @@
+"""A corpus of one's own, from a Kaldi data directory to scores: any classes and folds, whatever else it says or does not."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from release_maker import edit
+from tiny import save_encoder
+from tiny_recipe import CONF, refused, run
+
+from espnet_ser.corpus.folds import even_groups
+from espnet_ser.corpus.kaldi import fold_corpus, read_corpus
+from espnet_ser.data.datadir import Example, read_datadir, validate_datadir
+from espnet_ser.errors import InputError
+
+CLASSES = ("bored", "curious", "tired")
+SPEAKERS = ("anna", "ben", "clara", "dora", "emil", "fred")
+GENDERS = {"anna": "f", "ben": "m", "clara": "f", "dora": "f", "emil": "m", "fred": "m"}
+
+
+def tables(speakers=SPEAKERS, classes=CLASSES, takes=2):
+    """File -> utterance -> value, of all that a corpus may say."""
+    utts = [(f"{who}-{label}{take}", who, label, take) for who in speakers for label in classes for take in range(takes)]
+    return {
+        "utt2spk": {utt: who for utt, who, _, _ in utts},
+        "utt2emotion": {utt: label for utt, _, label, _ in utts},
+        "text": {utt: ["", "guten Tag"][take % 2] for utt, _, _, take in utts},
+        "utt2style": {utt: ["read", "free"][take % 2] for utt, _, _, take in utts},
+        "utt2session": {utt: f"s{speakers.index(who) // 2}" for utt, who, _, _ in utts},
+        "utt2fold": {utt: str(7 - speakers.index(who) // 3) for utt, who, _, _ in utts},
+        "spk2gender": {who: GENDERS[who] for who in speakers},
+    }
+
+
+def write_corpus(folder: Path, files: dict, without=()) -> Path:
+    """A Kaldi data directory of noise."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    paths = {}
+    for utt in files["utt2spk"]:
+        path = folder / "wav" / f"{utt}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, 0.1 * rng.standard_normal(int(rng.integers(4000, 7000))), 16000)
+        paths[utt] = str(path)
+    for name, table in {**files, "wav.scp": paths}.items():
+        if name not in without:
+            (folder / name).write_text("".join(f"{key} {value}".rstrip() + "\n" for key, value in sorted(table.items())))
+    return folder
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return write_corpus(tmp_path / "corpus", tables())
+
+
+def folds(corpus, *more):
+    run("folds", "--data", corpus, "--datadir", corpus.parent / "data", "--nj", "1", *more)
+    return corpus.parent / "data"
+
+
+def held_out(datadir):
+    """Fold -> the speakers that it holds out."""
+    records = [json.loads(path.read_text()) for path in datadir.glob("fold*/fold.json")]
+    return {record["number"]: record["test_speakers"] for record in records}
+
+
+def test_what_the_corpus_says_is_what_the_folds_hold(corpus, capsys):
+    data = folds(corpus)
+    assert held_out(data) == {1: ["anna", "ben"], 2: ["clara", "dora"], 3: ["emil", "fred"]}
+    for name in ("all", *(f"fold{k}/{part}" for k in (1, 2, 3) for part in ("train", "test", "train_all"))):
+        validate_datadir(data / name)
+    example = next(example for example in read_datadir(data / "fold2" / "test") if example.utt == "dora-curious1")
+    assert example == Example(
+        utt="dora-curious1",
+        speaker="dora",
+        session="s1",
+        gender="f",
+        emotion="curious",
+        label="curious",
+        style="free",
+        text="guten Tag",
+        wav=corpus / "wav" / "dora-curious1.wav",
+        num_samples=soundfile.info(corpus / "wav" / "dora-curious1.wav").frames,
+        sha256=example.sha256,
+    )
+    assert "fold  speakers  bored  curious  tired  all" in capsys.readouterr().out
+    folds(corpus)
+    assert capsys.readouterr().out.endswith("data: up to date\n")
+
+
+@pytest.mark.parametrize(
+    ("by", "expected", "kind"),
+    [
+        ("speaker", {k: [who] for k, who in enumerate(SPEAKERS, 1)}, "speaker"),
+        ("utt2fold", {7: ["anna", "ben", "clara"], 6: ["dora", "emil", "fred"]}, "speaker"),
+        ("2", {1: ["anna", "ben"], 2: ["clara", "dora", "emil", "fred"]}, "session"),
+    ],
+)
+def test_folds_hold_out_what_is_asked_for(corpus, by, expected, kind):
+    data = folds(corpus, "--folds_by", by)
+    assert held_out(data) == expected
+    assert {json.loads(path.read_text())["by"] for path in data.glob("fold*/fold.json")} == {kind}
+
+
+def test_another_way_to_fold_and_other_classes_make_the_folds_anew(corpus, capsys):
+    folds(corpus, "--folds_by", "speaker")
+    data = folds(corpus, "--folds_by", "2")
+    assert sorted(path.name for path in data.glob("fold*")) == ["fold1", "fold2"]
+    folds(corpus, "--folds_by", "2", "--classes", "bored tired")
+    assert "classes: " in capsys.readouterr().out.splitlines()[-1]
+    assert {example.emotion for example in read_datadir(data / "fold1" / "train")} == {"bored", "tired"}
+    assert {example.emotion for example in read_datadir(data / "fold1" / "train_all")} == set(CLASSES)
+    edit(corpus / "utt2fold", "anna-bored0 7", "anna-bored0 6")
+    folds(corpus, "--folds_by", "2", "--classes", "bored tired")
+    assert capsys.readouterr().out.endswith("data: up to date\n")  # of no account for these folds
+
+
+def test_without_sessions_each_speaker_is_one(tmp_path):
+    data = folds(write_corpus(tmp_path / "corpus", tables(), without=("utt2session",)), "--folds_by", "3")
+    assert {example.session for example in read_datadir(data / "all")} == set(SPEAKERS)
+    # Every fold holds out a woman and a man, as even_groups has it.
+    assert held_out(data) == {1: ["anna", "emil"], 2: ["ben", "dora"], 3: ["clara", "fred"]}
+
+
+def test_even_groups_are_even_and_always_the_same():
+    base = Example("u", "a", "a", "f", "x", "x", "", "", Path("u.wav"), 1, "")
+    people = [
+        replace(base, session=f"{n:02d}", gender="fm"[n % 2], emotion=e) for n in range(24) for e in "xyz" for _ in range(3)
+    ]
+    groups = even_groups(people, 6, lambda example: (example.emotion, example.gender))
+    assert groups == even_groups(reversed(people), 6, lambda example: (example.emotion, example.gender))
+    for number in range(1, 7):
+        members = [session for session, fold in groups.items() if fold == number]
+        assert sorted(int(session) % 2 for session in members) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("wav.scp", ".wav\n", ".wav sox - |\n", "wav.scp:1: a command, not a path; decode the audio to files"),
+        ("utt2emotion", "anna-bored0 bored\n", "", "utt2emotion: no line for 'anna-bored0', which wav.scp lists"),
+        ("utt2style", "anna-bored0 read\n", "anna-bored0 read\nzoe-1 read\n", "utt2style:2: 'zoe-1' is not in wav.scp"),
+        ("utt2emotion", "anna-bored0 bored", "anna-bored0 very bored", "utt2emotion:1: malformed line"),
+        ("spk2gender", "ben m", "ben male", "spk2gender:2: gender 'male', expected f or m"),
+        ("spk2gender", "ben m\n", "", "spk2gender: no line for 'ben', which utt2spk lists"),
+        ("utt2spk", "anna-bored0 anna", "anna-bored0 ben", "let utterance ids begin with the speaker's"),
+        ("utt2fold", "anna-bored0 7", "anna-bored0 six", "utt2fold:1: fold 'six', expected a whole number from 1"),
+        ("utt2fold", "anna-bored0 7", "anna-bored0 6", "['anna'] would be in training and in test"),
+        ("wav.scp", "anna-bored0.wav", "gone.wav", "gone.wav: no such file"),
+    ],
+)
+def test_what_is_wrong_with_a_corpus_is_one_line_and_nothing_is_written(corpus, capsys, name, old, new, message):
+    edit(corpus / name, old, new)
+    by = "utt2fold" if name == "utt2fold" else "session"
+    with pytest.raises(SystemExit) as error:
+        folds(corpus, "--folds_by", by)
+    assert message in str(error.value.code)
+    assert sorted(path.name for path in corpus.parent.iterdir()) == ["corpus"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--classes", "bored glad"), "unknown class 'glad'; known: bored, curious, tired"),
+        (("--classes", "bored"), "there is nothing to tell"),
+        (("--folds_by", "4"), "4 folds of 3 sessions"),
+    ],
+)
+def test_wrong_wishes_are_one_line(corpus, capsys, options, message):
+    assert message in refused(capsys, corpus, *options, call=folds)
+
+
+@pytest.mark.parametrize("name", ["wav.scp", "utt2spk", "utt2emotion", "utt2fold"])
+def test_a_missing_file_is_named(corpus, capsys, name):
+    (corpus / name).unlink()
+    assert f"{name}: missing; a corpus has wav.scp, utt2spk, utt2emotion" in refused(
+        capsys, corpus, "--folds_by", "utt2fold", call=folds
+    )
+
+
+def test_segments_are_not_passed_over(corpus, capsys):
+    (corpus / "segments").write_text("anna-bored0 rec 0.0 1.0\n")
+    assert "cut the audio into a file for each utterance" in refused(capsys, corpus, call=folds)
+
+
+def test_a_fold_without_a_class_is_named_before_anything_is_trained(corpus, capsys):
+    for take in (0, 1):
+        edit(corpus / "utt2emotion", f"fred-tired{take} tired", f"fred-tired{take} bored")
+    message = refused(capsys, corpus, "--folds_by", "speaker", call=folds)
+    assert "fold6 holds out no utterance that is tired: a fold needs every class" in message
+
+
+def test_a_relative_path_is_from_where_the_command_runs(corpus, monkeypatch):
+    monkeypatch.chdir(corpus.parent)
+    edit(corpus / "wav.scp", f"{corpus.parent}/", "")
+    assert read_corpus(corpus, nj=1)[0].wav == corpus / "wav" / "anna-bored0.wav"
+
+
+def test_a_speaker_of_two_sessions_can_be_folded_by_speaker_alone(corpus):
+    edit(corpus / "utt2session", "anna-bored0 s0", "anna-bored0 s2")
+    examples = read_corpus(corpus, nj=1)
+    with pytest.raises(InputError, match=r"\['anna'\] would be in training and in test"):
+        fold_corpus(examples, CLASSES, "session")
+    assert len(fold_corpus(examples, CLASSES, "speaker")) == 6
+
+
+class Own:
+    """Stages 1 to 6 on a corpus of one's own."""
+
+    def __init__(self, root: Path, without=(), by="3"):
+        self.root = root
+        corpus = write_corpus(root / "corpus", tables(), without)
+        self.encoder = save_encoder(root / "encoder")
+        self.config = root / "train.yaml"
+        settings = {"max_epoch": 2, "batch_size": 8, "optim": "adamw", "optim_conf": {"lr": 1e-3}, "num_workers": 0}
+        self.config.write_text(yaml.safe_dump(settings))
+        self.datadir = folds(corpus, "--folds_by", by)
+        run("tokens", "--datadir", self.datadir, "--dumpdir", root / "dump")
+
+    def train(self, stage, system, job="1"):
+        configs = ("--stage1_config", self.config, "--stage2_config", self.config)
+        with_what = ("--dumpdir", self.root / "dump", "--ssl", self.encoder, *configs)
+        run("train", "--stage", stage, "--job", job, *self.where(system), *with_what)
+
+    def where(self, system):
+        return ("--system", system, "--conf", CONF, "--datadir", self.datadir, "--expdir", self.root / "exp")
+
+    def score(self, system):
+        run("select", *self.where(system), "--folds", "1 2")
+        run("score", *self.where(system), "--folds", "1 2")
+        return json.loads((self.root / "exp" / system / "results.json").read_text())
+
+
+def test_three_classes_and_three_folds_go_through_every_stage(tmp_path):
+    own = Own(tmp_path, without=("utt2session", "utt2fold"))
+    for job in ("1", "2"):
+        own.train("stage1", "asr_gender_skip__ser", job)
+        own.train("ser", "asr_gender_skip__ser", job)
+    results = own.score("asr_gender_skip__ser")
+    assert results["headline"] == "cross"
+    assert results["num_folds"] == 3
+    assert {part: by["classes"] for part, by in results["slices"]["style"].items()} == {"free": 3, "read": 3}
+    config = yaml.safe_load((tmp_path / "exp/asr_gender_skip__ser/fold1/config.yaml").read_text())
+    assert config["labels"] == {"emotion": list(CLASSES)}
+    run("verify", tmp_path / "exp" / "asr_gender_skip__ser")
+
+
+def test_a_corpus_that_says_emotions_alone_trains_what_needs_no_more(tmp_path, capsys):
+    own = Own(tmp_path, without=("text", "utt2style", "utt2session", "utt2fold", "spk2gender"), by="speaker")
+    assert "fold 1: no words in" in capsys.readouterr().out
+    assert "learn asr from: text is missing or empty" in refused(capsys, "ser", "mtl_asr", call=own.train)
+    assert "learn gender from: utt2gender or spk2gender" in refused(capsys, "ser", "mtl_gender", call=own.train)
+    assert "learn style from: utt2style" in refused(capsys, "ser", "mtl_style", call=own.train)
+    for job in ("1", "2"):
+        own.train("ser", "stl_n0", job)
+    results = own.score("stl_n0")
+    assert set(results["slices"]) == {"duration"}
+    selection = json.loads((tmp_path / "exp/stl_n0/fold1/selection.json").read_text())
+    assert selection["judges"] == "other folds"  # nobody shares a session with the one who is held out
+    assert (tmp_path / "exp/stl_n0/figures/embeddings.png").is_file()
+
+
+def test_styles_may_be_any_and_one_alone_is_none(tmp_path, capsys):
+    own = Own(tmp_path, without=("utt2fold",))
+    own.train("ser", "mtl_style")
+    config = yaml.safe_load((tmp_path / "exp/mtl_style/fold1/config.yaml").read_text())
+    assert config["labels"]["style"] == ["free", "read"]
+    shutil.rmtree(tmp_path / "exp")
+    for part in ("train", "test"):
+        path = own.datadir / "fold1" / part / "utt2style"
+        path.write_text(path.read_text().replace(" free", " read"))
+    assert "every utterance of this fold has the style read" in refused(capsys, "ser", "mtl_style", call=own.train)
