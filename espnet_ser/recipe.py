@@ -141,7 +141,7 @@ class TrainedFold:
 
     Attributes:
         folder: Of the SER model.
-        stage1: Of the stage-1 model; None for a single-stage system.
+        stage1: Of the stage-1 model; None for a single-stage system, or where a public ASR model stands in for it.
         data: Its data directories, ``train``, ``test`` and so on.
         test: The utterances that the fold holds out.
         by: What folds hold out, ``session`` or ``speaker``.
@@ -157,7 +157,8 @@ class TrainedFold:
     def find(cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", stage1_tag: str = "") -> "TrainedFold":
         """The fold in a recipe's folders."""
         folder = system_folder(expdir, system.name, tag) / f"fold{fold}"
-        stage1 = stage1_folder(expdir, system, fold, stage1_tag) if system.stage1 is not None else None
+        trained_here = system.stage1 is not None and not _stage1_from(folder)
+        stage1 = stage1_folder(expdir, system, fold, stage1_tag) if trained_here else None
         data = datadir / f"fold{fold}"
         return cls(folder, stage1, data, read_datadir(data / "test"), read_fold(datadir, fold)["by"])
 
@@ -195,8 +196,15 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "scheduler", "tasks", "trainable_layers", "skip_layer")
     names += ("reversed_tasks", "gradient_surgery", "aux_weight", "literal_eq")
     names += ("scheduler_conf", "dropout", "encoder_conf", "cache_cut", "cache_dtype", "use_amp", "use_tf32", "compile")
+    names += ("stage1_from",) if config.get("stage1_from") else ()
     encoder = encoder_name(Path(config["ssl"])) if config.get("ssl") else config["encoder"]
     return {"encoder": encoder, **{name: config[name] for name in names if name in config}}
+
+
+def _stage1_from(folder: Path) -> str | None:
+    """The public model that a trained model began with in stage 1's place, if any."""
+    path = folder / "config.yaml"
+    return read_yaml_mapping(path, missing="train it anew").get("stage1_from") if path.is_file() else None
 
 
 def _suffix(tag: str) -> str:

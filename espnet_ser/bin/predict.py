@@ -1,0 +1,77 @@
+"""Tells emotion from audio; gender, style and words too, where the model has heads for them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet_ser.bin.parser import CommandParser
+from espnet_ser.predictions import SELECTIONS
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    parser = CommandParser(
+        prog="espnet-ser predict",
+        description=__doc__,
+        epilog="example: espnet-ser predict --model exp/asr_gender_skip__ser --format jsonl --output told.jsonl recordings",
+    )
+    of_audio = "files, folders, patterns in quotes ('a/**/*.wav'), lists (*.scp), or - for an audio file on standard input"
+    of_model = (
+        "a fold's folder, an archive of one, a system's folder (an ensemble of its folds), or a name of the model zoo or "
+    )
+    of_model += "the hub; several times for an ensemble; default exp/asr_gender_skip__ser"
+    of_window = "seconds; what is longer is cut into windows of that length; default 4, for what is longer than 35"
+    parser.add_argument("audio", nargs="+", metavar="AUDIO", help=of_audio)
+    parser.add_argument("--model", action="append", help=of_model)
+    parser.add_argument(
+        "--selection", choices=SELECTIONS, default="last", help="whose epoch counts, where a folder has several"
+    )
+    parser.add_argument("--format", choices=("table", "jsonl", "csv", "kaldi"), default="table", help="kaldi is utt2emotion")
+    parser.add_argument("--output", type=Path, help="file to write instead of printing")
+    parser.add_argument("--embedding", type=Path, help="file for the embeddings, .npz or .ark")
+    parser.add_argument("--window", type=float, help=of_window)
+    parser.add_argument("--hop", type=float, help="seconds from one window to the next; default half a window")
+    parser.add_argument("--batch_seconds", type=float, default=60.0, help="audio that is computed together; bounds memory")
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:N")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints or writes what is told of each recording.
+
+    Raises:
+        InputError: When a recording cannot be read. Of several, the others are told, and those are named at the end.
+    """
+    args = get_parser().parse_args(argv)
+    from espnet_ser.data.audio_list import find_audio
+    from espnet_ser.errors import CorpusError, InputError
+    from espnet_ser.prediction_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
+    from espnet_ser.stamp import atomic_write
+    from espnet_ser.windows import Windowing
+
+    Windowing.of(args.window, args.hop)
+    refuse_places(args.output, args.embedding)
+    recordings = find_audio(args.audio)
+    if args.format == "kaldi" or (args.embedding and args.embedding.suffix == ".ark"):
+        refuse_kaldi_ids(utt for utt, _ in recordings)
+
+    from espnet_ser.speech_emotion import SpeechEmotion
+
+    model = SpeechEmotion.from_pretrained(args.model, args.device, args.selection, args.batch_seconds)
+    if args.format == "kaldi" and "emotion" not in model.tasks:
+        raise InputError("the model tells no emotion, and --format kaldi nothing else; take another format")
+    audio = [path or sys.stdin.buffer for _, path in recordings]
+    wants = {"embedding": args.embedding is not None, "window_s": args.window, "hop_s": args.hop}
+    results = list(zip(recordings, model.each(audio, **wants, progress="predict"), strict=True))
+    problems = [result for _, result in results if isinstance(result, InputError)]
+    told = [Told(recording, result) for recording, result in results if not isinstance(result, InputError)]
+    if told and args.embedding:
+        write_embeddings(args.embedding, told)
+    if told and args.output:
+        # Half of a character, as names may hold that are no text, is spelt out.
+        atomic_write(args.output, FORMATS[args.format](told).encode(errors="backslashreplace"))
+    elif told:
+        print(FORMATS[args.format](told), end="", flush=True)
+    if problems:
+        raise CorpusError(f"{len(results)} recordings", map(str, problems)) if len(results) > 1 else problems[0]
