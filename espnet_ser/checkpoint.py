@@ -28,15 +28,19 @@ def build_encoder(config: Mapping, where: str = "the encoder's configuration") -
     """A transformers encoder with fresh weights.
 
     Args:
-        config: Its configuration, with ``model_type`` ``wav2vec2`` or ``hubert``.
+        config: Its configuration, with ``model_type`` ``wav2vec2``, ``hubert`` or ``wavlm``.
         where: Where that stands, named in errors.
 
     Raises:
         InputError: For another type of model, or settings that do not fit together.
     """
-    from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model
+    from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
 
-    kinds = {"wav2vec2": (Wav2Vec2Config, Wav2Vec2Model), "hubert": (HubertConfig, HubertModel)}
+    kinds = {
+        "wav2vec2": (Wav2Vec2Config, Wav2Vec2Model),
+        "hubert": (HubertConfig, HubertModel),
+        "wavlm": (WavLMConfig, WavLMModel),
+    }
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in kinds:
         raise InputError(f"{where}: encoders of type {model_type!r} are not supported; known: {', '.join(kinds)}")
@@ -44,8 +48,8 @@ def build_encoder(config: Mapping, where: str = "the encoder's configuration") -
     settings = checked_encoder_config(config, config_class, where)
     try:
         wanted = config_class.from_dict(settings)
-        # Other kernels read the mask of padded frames in other ways.
-        wanted._attn_implementation = "sdpa"
+        # Other kernels read the mask of padded frames in other ways. WavLM has one alone.
+        wanted._attn_implementation = "eager" if model_type == "wavlm" else "sdpa"
         return model_class(wanted)
     except Exception as error:  # whatever transformers says of settings that make no sense
         raise InputError(f"{where}: does not make a model: {first_line(error)}") from error

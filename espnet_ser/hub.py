@@ -1,9 +1,17 @@
-"""The only place that touches the network: pretrained encoders by name."""
+"""The only place that touches the network: encoders and models by name, and the upload of a packed model."""
 
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from espnet_ser.encoder_folder import ENCODER_FILES
 from espnet_ser.errors import InputError
+
+MODEL_FILES = ("meta.yaml", "espnet/*/config.yaml", "espnet/*/*.pth", "espnet/*/tokens/*")
+"""What is fetched of a model's repository on the hub: nothing in it is run."""
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", re.ASCII)
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 
 
 def resolve_encoder(name_or_dir: str) -> Path:
@@ -25,29 +33,171 @@ def resolve_encoder(name_or_dir: str) -> Path:
         return folder.resolve()
     if folder.is_absolute() or name_or_dir.startswith(".") or name_or_dir.count("/") > 1:
         raise InputError(f"--ssl {name_or_dir}: no such folder")
-
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        try:
-            snapshot = Path(snapshot_download(name_or_dir, allow_patterns=list(ENCODER_FILES), local_files_only=True))
-        except LocalEntryNotFoundError:
-            snapshot = None
-        if snapshot is None or not _has_weights(snapshot):  # never fetched, or a download that was cut short
-            snapshot = Path(snapshot_download(name_or_dir, allow_patterns=list(ENCODER_FILES)))
-    except HFValidationError as error:
-        raise InputError(f"--ssl {name_or_dir}: neither a folder nor a name that a hub could know") from error
-    except RepositoryNotFoundError as error:
-        raise InputError(f"--ssl {name_or_dir}: neither a folder here nor a public model on the hub; check the name") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(
-            f"--ssl {name_or_dir}: not a folder here, and the hub cannot be reached; download it elsewhere and give its folder"
-        ) from error
+    snapshot = _snapshot(name_or_dir, ENCODER_FILES, _has_weights, f"--ssl {name_or_dir}")
     if _has_weights(snapshot):
         return snapshot
     raise InputError(f"--ssl {name_or_dir}: the hub's repository holds no weights that transformers can load")
 
 
+def fetch_model(name: str, cache_dir: Path | None = None) -> Path:
+    """A trained model by name, as a local folder or archive that :func:`espnet_ser.inference.load_model` takes.
+
+    Args:
+        name: A tag of ESPnet's model zoo (needs ``espnet_model_zoo``), or a repository of the Hugging Face hub that stage 8
+            made: ``owner/name``, or ``owner/name@revision``. What was fetched before is found again without a network.
+        cache_dir: Where to keep it; the zoo's and the hub's own caches where none is given.
+
+    Returns:
+        An archive, or the SER model's folder in a snapshot of the repository, with ``../stage1`` beside it where there is one.
+
+    Raises:
+        InputError: When there is no such model, or it cannot be fetched.
+    """
+    url = _zoo_url(name)
+    if url is not None:
+        return _fetch_archive(name, url, cache_dir)
+    if not _REPOSITORY.fullmatch(name):
+        raise InputError(f"{name}: neither a folder or archive here nor a name of a model, such as owner/name; check the name")
+    repository, _, revision = name.partition("@")
+    snapshot = _snapshot(repository, MODEL_FILES, _has_model, name, cache_dir, revision or None)
+    if _has_model(snapshot):
+        return snapshot / "espnet" / "ser"
+    raise InputError(f"{name}: the hub's repository holds no model of espnet-ser (espnet/ser); name one that stage 8 made")
+
+
+def upload(folder: Path, repo: str, private: bool = True, dry_run: bool = False) -> list[str]:
+    """Uploads a packed fold to a repository of the Hugging Face hub, which is made where there is none.
+
+    The token is that of the environment (``HF_TOKEN``), or the one that ``hf auth login`` keeps.
+
+    Args:
+        folder: What stage 7 left of a fold. Only what :mod:`espnet_ser.publishable` lets through goes anywhere.
+        repo: The repository: ``owner/name``.
+        private: Whether only its owner sees it. One that everybody sees is never taken for a private one.
+        dry_run: Only say what would go; nothing is sent.
+
+    Returns:
+        The files, as paths within the folder and the repository.
+
+    Raises:
+        InputError: When the folder holds anything else, there is no token, or the hub refuses.
+    """
+    if not _REPOSITORY.fullmatch(repo) or "@" in repo:
+        raise InputError(f"--repo {repo}: not a repository's name; give owner/name")
+    from espnet_ser.publishable import publishable_files
+
+    names = publishable_files(folder)
+    if dry_run:
+        return names
+
+    from huggingface_hub import CommitOperationAdd, HfApi, get_token
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    if get_token() is None:
+        raise InputError("no token for the hub: set HF_TOKEN, or log in with 'hf auth login'")
+    api = HfApi(library_name="espnet-ser")
+    try:
+        api.create_repo(repo, private=private, exist_ok=True)
+        if private and not api.model_info(repo).private:
+            raise InputError(f"--repo {repo}: everybody can see it; make it private on the hub, or give --private false")
+        additions = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in names]
+        api.create_commit(repo, additions, commit_message=f"Upload {folder.name}, packed by espnet-ser")
+    except HFValidationError as error:
+        raise InputError(f"--repo {repo}: no name that the hub takes ({_first_line(error)})") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "no status"
+        raise InputError(
+            f"--repo {repo}: the hub refuses ({status}: {_first_line(error)}); check the name and what the token may do"
+        ) from error
+    except Exception as error:
+        if isinstance(error, InputError) or not _is_of_network(error):
+            raise
+        raise InputError(f"--repo {repo}: the hub cannot be reached ({_first_line(error)}); run stage 8 again later") from error
+    return names
+
+
+def _snapshot(
+    name: str,
+    patterns: Sequence[str],
+    is_whole: Callable[[Path], bool],
+    asked: str,
+    cache_dir: Path | None = None,
+    revision: str | None = None,
+) -> Path:
+    """A repository's files from the cache, or from the hub where the cache lacks some of them."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = {"allow_patterns": list(patterns), "cache_dir": cache_dir, "revision": revision}
+    try:
+        try:
+            snapshot = Path(snapshot_download(name, **where, local_files_only=True))
+        except LocalEntryNotFoundError:
+            snapshot = None
+        if snapshot is None or not is_whole(snapshot):  # never fetched, or a download that was cut short
+            snapshot = Path(snapshot_download(name, **where))
+    except HFValidationError as error:
+        raise InputError(f"{asked}: neither a folder nor a name that a hub could know") from error
+    except RepositoryNotFoundError as error:
+        raise InputError(f"{asked}: neither a folder here nor a public model on the hub; check the name") from error
+    except RevisionNotFoundError as error:
+        raise InputError(f"{asked}: the hub's repository has no such revision; check what follows the @") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(
+            f"{asked}: not a folder here, and the hub cannot be reached; download it elsewhere and give its folder"
+        ) from error
+    return snapshot
+
+
 def _has_weights(folder: Path) -> bool:
     return (folder / "model.safetensors").is_file() or (folder / "pytorch_model.bin").is_file()
+
+
+def _has_model(folder: Path) -> bool:
+    return all((folder / "espnet" / "ser" / name).is_file() for name in ("config.yaml", "frozen.pth", "latest.pth"))
+
+
+def _zoo_url(name: str) -> str | None:
+    """Where ESPnet's model zoo keeps the archive of a tag; None for what is not in its table, or is on the hub."""
+    import csv
+    from importlib.util import find_spec
+
+    zoo = find_spec("espnet_model_zoo")
+    # The zoo's own reader takes any name that is not in its table for one of the hub.
+    table = Path(zoo.origin).with_name("table.csv") if zoo is not None and zoo.origin else None
+    if table is None or not table.is_file():
+        return None
+    with open(table, newline="", encoding="utf-8") as file:
+        urls = [row["url"] for row in csv.DictReader(file) if row.get("name") == name and row.get("url")]
+    return urls[-1] if urls and "huggingface.co" not in urls[-1] else None
+
+
+def _fetch_archive(tag: str, url: str, cache_dir: Path | None) -> Path:
+    from espnet_model_zoo.downloader import ModelDownloader, str_to_hash
+
+    zoo = ModelDownloader(cache_dir)
+    # The zoo asks the network for a file's name even where it has the file.
+    known = [path for path in sorted((zoo.cachedir / str_to_hash(url)).glob("*")) if path.name.endswith(_ARCHIVES)]
+    if known:
+        return known[0]
+    try:
+        return Path(zoo.download(url))
+    except Exception as error:  # whatever comes of a network that is not there
+        raise InputError(
+            f"{tag}: cannot be fetched from {url} ({_first_line(error)}); download it elsewhere and give the archive"
+        ) from error
+
+
+def _is_of_network(error: Exception) -> bool:
+    """Whether an error is one of the connection; the hub's client lets those of its HTTP library pass."""
+    return isinstance(error, OSError) or type(error).__module__.startswith(("httpx", "httpcore"))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -45,6 +45,7 @@ _WITH_SSL: dict[str, Check] = {
 }
 _WHERE_GIVEN: dict[str, Check] = {"recompute_above": optional(positive(1e9)), "trained_on": optional(mapping())}
 _WITH_ASR: dict[str, Check] = {"token_list": several(text(1000), 2, MAX_TOKENS, unique=True)}
+_MAY_BE_NONE = {"trainable_layers", "skip_layer"}
 
 
 def check_model_config(config: Mapping[str, object], where: object) -> None:
@@ -69,6 +70,15 @@ def check_model_config(config: Mapping[str, object], where: object) -> None:
     heard = config.get("trained_on") or {}
     for key in ("sessions", "speakers"):
         refuse_wrong(heard, {key: several(text(1000), 0, MAX_TOKENS)}, f"{where}: trained_on")
+
+
+def model_settings(config: Mapping[str, object]) -> dict[str, object]:
+    """Of a ``config.yaml``, what its model is built from and what it has heard: all that it needs to be loaded anywhere.
+
+    How it was trained, and where things lay on that machine, is left out.
+    """
+    known = {**_ALWAYS, **_WITH_SSL, **_WHERE_GIVEN, **_WITH_ASR}
+    return {key: config[key] for key in known if config.get(key) is not None or key in _MAY_BE_NONE & config.keys()}
 
 
 def _check(config: Mapping[str, object], checks: Mapping[str, Check], where: object) -> None:

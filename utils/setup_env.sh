@@ -12,7 +12,7 @@ unfinished=${venv}/.unfinished # there while packages are being written
 help_message="Usage: $0 [--extras test,demo]
 Does nothing where the current python3 has espnet_ser with its dependencies, or where .venv is complete. Otherwise installs
 everything into ${venv}, at the versions of constraints.txt (about 5 GB with the CUDA libraries).
-  --extras NAMES  install these extras of setup.py too: test, demo, or both with a comma between
+  --extras NAMES  install these extras of setup.py too: test, demo, export, zoo, several with commas between
 The rule for callers: activate .venv if the current python3 cannot import espnet_ser.
 PYTHON=... in the environment names the interpreter (3.10 to 3.12) that .venv is made from."
 
@@ -32,9 +32,11 @@ modules=(espnet_ser torch transformers espnet2 soundfile)
 wanted=()
 for extra in ${extras//,/ }; do
     case ${extra} in
-        test) modules+=(pytest xdist hypothesis librosa) ;;
+        test) modules+=(pytest xdist hypothesis librosa onnx onnxscript onnxruntime espnet_model_zoo) ;;
         demo) modules+=(gradio) ;;
-        *) fail "unknown extra '${extra}'; known: test, demo" ;;
+        export) modules+=(onnx onnxscript onnxruntime) ;;
+        zoo) modules+=(espnet_model_zoo) ;;
+        *) fail "unknown extra '${extra}'; known: demo, export, test, zoo" ;;
     esac
     wanted+=("${extra}")
 done

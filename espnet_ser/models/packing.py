@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
 PACKED_ATTENTION = "espnet_ser_packed"
 """Name of :func:`packed_attention` among transformers' attention functions."""
@@ -90,6 +91,41 @@ def packed_attention(
     dropout, scaling = options.get("dropout", 0.0), options.get("scaling")
     attended = [F.scaled_dot_product_attention(*each, dropout_p=dropout, scale=scaling) for each in utterances]
     return torch.cat(attended, dim=2).transpose(1, 2), None
+
+
+class PackedWavLMAttention(WavLMAttention):
+    """WavLM's attention, whose bias is of the distance between frames, with a batch's lengths in the place of the mask.
+
+    WavLM's does not go by the name of an attention function; a layer's own is made one of these by its class alone.
+    """
+
+    @torch.compiler.disable
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        position_bias: Tensor | None = None,
+        **options: object,
+    ) -> tuple[Tensor, None, Tensor | None]:
+        """As transformers calls it, with each utterance attending to itself.
+
+        Args:
+            hidden_states: [1, all frames, dim].
+            attention_mask: As of :func:`packed_attention`.
+            position_bias: For the longest utterance or a longer one, [heads, frames, frames].
+            **options: Of transformers.
+
+        Returns:
+            [1, all frames, dim], None for the weights, which are not kept, and the bias.
+        """
+        attend = super().forward
+        if attention_mask is None or attention_mask.ndim != 1:
+            return attend(hidden_states, attention_mask, position_bias, **options)
+        lengths = attention_mask.tolist()
+        utterances = hidden_states.split(lengths, dim=1)
+        biases = [position_bias[:, :length, :length] for length in lengths]
+        attended = [attend(each, position_bias=bias)[0] for each, bias in zip(utterances, biases, strict=True)]
+        return torch.cat(attended, dim=1), None, position_bias
 
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)

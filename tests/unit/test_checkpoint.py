@@ -151,7 +151,7 @@ def test_encoders_that_are_nowhere_are_one_clear_line(tmp_path, monkeypatch):
 
 
 def test_other_architectures_are_refused():
-    with pytest.raises(InputError, match="'bert' are not supported; known: wav2vec2, hubert"):
+    with pytest.raises(InputError, match="'bert' are not supported; known: wav2vec2, hubert, wavlm"):
         build_encoder({"model_type": "bert"})
     with pytest.raises(InputError, match="does not make a model"):
         build_encoder({"model_type": "wav2vec2", "hidden_size": 31, "num_attention_heads": 4})

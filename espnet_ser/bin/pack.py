@@ -1,0 +1,50 @@
+"""Stage 7: a trained fold as others use it: an archive for ESPnet's model zoo, folders for transformers and ONNX, a card."""
+
+import argparse
+from collections.abc import Sequence
+
+from espnet_ser.bin.parser import CommandParser, add_recipe_options
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The options of stage 7."""
+    parser = CommandParser(
+        prog="espnet-ser pack",
+        description=__doc__,
+        epilog="example: espnet-ser pack --system asr_gender_skip__ser --conf conf --fold 1",
+    )
+    add_recipe_options(parser)
+    parser.add_argument("--fold", default="", help="the fold to pack, or 'all'; default the first: no score chooses it")
+    parser.add_argument(
+        "--onnx", default="auto", choices=("auto", "true", "false"), help="export to ONNX too; auto: where onnx is installed"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Writes ``packed/fold<k>/`` and ``packed/fold<k>.zip`` into the system's folder."""
+    args = get_parser().parse_args(argv)
+    from espnet_ser.errors import InputError, unknown_name
+    from espnet_ser.export.fold import FoldToPack
+    from espnet_ser.export.onnx import missing_packages
+    from espnet_ser.recipe import TrainedFold, fold_names, system_folder
+    from espnet_ser.stamp import locked
+    from espnet_ser.systems import load_system
+
+    system = load_system(args.conf, args.system)
+    names = fold_names(args.datadir, args.folds)
+    if args.fold not in ("", "all", *names):
+        raise unknown_name("fold", args.fold, ("all", *names), where="--fold")
+    missing = missing_packages() if args.onnx != "false" else []
+    if missing:
+        remedy = f"{', '.join(missing)} not installed: pip install 'espnet-ser[export]'"
+        if args.onnx == "true":
+            raise InputError(f"--onnx true: {remedy}")
+        print(f"no ONNX export: {remedy}", flush=True)
+    base = system_folder(args.expdir, system.name, args.tag)
+    with locked(base):  # stages 5 and 6 write what is read here
+        for name in names if args.fold == "all" else [args.fold or names[0]]:
+            fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag)
+            packing = FoldToPack(system.name, name, fold, base, with_onnx=args.onnx != "false" and not missing)
+            done = "packed" if packing.pack() else "up to date"
+            print(f"fold {name}: {done}: {packing.folder}, {packing.archive}", flush=True)

@@ -1,0 +1,207 @@
+"""Everything that is made of a trained fold for others: written beside, and put in its place when all is there."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from espnet_ser import __version__
+from espnet_ser.data.datadir import read_datadir
+from espnet_ser.environment import describe_environment
+from espnet_ser.errors import InputError
+from espnet_ser.model_card import CardFacts, corpus_of, measured_markdown, model_card
+from espnet_ser.packing import SER_FOLDER, STAGE1_FOLDER, copy_model, write_archive
+from espnet_ser.pooling import PooledFolds
+from espnet_ser.recipe import SCORED_FILE, TrainedFold, describe_run
+from espnet_ser.results import RESULTS_FILE, RUN_FILE, read_results, read_run
+from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, file_sha256, remove_unfinished, replace_folder
+
+PACKED_FOLDER = "packed"
+CARD_FILE = "README.md"
+HEADS_FOLDER = "heads"
+"""Where heads beside that of emotion go. Not to ``gender`` at the top: ESPnet's model zoo takes a value in a YAML file that
+is the name of something in the repository for its place, and a task is called so.
+"""
+
+_ONNX_USE = """# {title}
+
+Inputs: `speech`, float32 [batch, samples], waveforms at 16 kHz as they are, and `num_samples`, int64 [batch]; what lies beyond
+an utterance's length is ignored. Outputs: posteriors [batch, classes] of {tasks}.
+
+```python
+import json
+import numpy as np
+import onnxruntime
+import soundfile
+
+session = onnxruntime.InferenceSession("model_int8.onnx")  # or model.onnx
+labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])["emotion"]
+speech, rate = soundfile.read("speech.wav", dtype="float32")  # mono
+assert rate == 16000
+(scores,) = session.run(["emotion"], {{"speech": speech[None], "num_samples": np.array([len(speech)])}})
+print(dict(zip(labels, scores[0].tolist())))
+```
+
+`model_int8.onnx` multiplies matrices of 8-bit integers (ONNX Runtime's dynamic quantisation).
+
+"""
+
+
+@dataclass(frozen=True)
+class FoldToPack:
+    """A trained and scored fold, and where what is made of it goes.
+
+    Attributes:
+        system: Name of the system.
+        name: Of the fold.
+        fold: What trainings left of it.
+        base: The system's folder.
+        with_onnx: Whether there is to be an ONNX export.
+    """
+
+    system: str
+    name: str
+    fold: TrainedFold
+    base: Path
+    with_onnx: bool
+
+    @property
+    def folder(self) -> Path:
+        """What may be published: the card, models for plain transformers and ONNX, and ESPnet's files."""
+        return self.base / PACKED_FOLDER / f"fold{self.name}"
+
+    @property
+    def archive(self) -> Path:
+        """The archive for ESPnet's model zoo."""
+        return self.folder.with_name(f"{self.folder.name}.zip")
+
+    def pack(self) -> bool:
+        """Packs the fold; False where that is done already.
+
+        Raises:
+            InputError: When it has not been scored, something has changed since, or the disk is full.
+        """
+        pooled = PooledFolds.read({self.name: self.fold})
+        if changed := Stamp(self.base / SCORED_FILE).changed_outputs():
+            raise InputError(f"scores in {self.base}: {'; '.join(changed)}; run stage 6 again")
+        results = read_results(self.base, self.system)
+        if self.name not in results["folds"]:
+            raise InputError(f"{self.base}/{RESULTS_FILE}: fold {self.name} was not scored; run stage 6 for it")
+        stamp = Stamp(self.folder.with_name(f".{self.folder.name}.json"))
+        inputs = self._inputs(pooled)
+        if stamp.difference(inputs) is None:
+            return False
+        with disk_errors_as_input_errors(self.folder.parent):
+            beside = self.folder.with_name(f".{self.folder.name}.packing")
+            shutil.rmtree(beside, ignore_errors=True)  # a killed run's; whoever packs holds the system's lock
+            beside.mkdir(parents=True)
+            remove_unfinished(beside.parent)
+            try:
+                self._write(beside, pooled, results)
+                write_archive(beside, self.archive, (CARD_FILE,))
+                replace_folder(beside, self.folder)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+            stamp.write(inputs, [self.folder, self.archive])
+        return True
+
+    def _inputs(self, pooled: PooledFolds) -> dict[str, object]:
+        from espnet_ser.export.onnx import package_versions
+
+        return {
+            "system": self.system,
+            **self.fold.identity(),
+            "predictions": pooled.identity()["predictions"],
+            "scores": {name: file_sha256(self.base / name) for name in (RESULTS_FILE, RUN_FILE)},
+            "transformers": version("transformers"),
+            "onnx": package_versions() if self.with_onnx else None,
+            "espnet_ser": __version__,
+        }
+
+    def _write(self, folder: Path, pooled: PooledFolds, results: Mapping) -> None:
+        from espnet_ser.inference import load_model
+
+        ser, args = load_model(self.fold.folder)
+        models = {"SER": (ser, args, self.fold.folder, SER_FOLDER)}
+        if self.fold.stage1 is not None:
+            stage1, stage1_args = load_model(self.fold.stage1)
+            if set(stage1.tasks) - set(ser.tasks):
+                models["stage 1"] = (stage1, stage1_args, self.fold.stage1, STAGE1_FOLDER)
+        exported, left_out = _export_to_transformers(models, folder)
+        measured = None
+        if self.with_onnx:
+            measured = self._export_to_onnx(ser, args, folder)
+        for model, _, source, place in models.values():
+            copy_model(model, source, folder / place)
+        heard = {"SER": args.trained_on}
+        if self.fold.stage1 is not None:
+            heard = {"stage 1": stage1_args.trained_on, **heard}
+        run = read_run(self.base)
+        facts = CardFacts(
+            system=self.system,
+            fold=self.name,
+            encoder=str(describe_run(self.fold.folder)["encoder"]),
+            norm=ser.encoder.wav2vec2.config.feat_extract_norm if args.encoder == "ssl" else None,
+            labels=args.labels,
+            trained_on=heard,
+            test=self.fold.test,
+            corpus=corpus_of([*read_datadir(self.fold.data / "train"), *self.fold.test]),
+            lines=pooled.predictions[self.name]["last"],
+            results=results,
+            settings=run.get("settings", {}),
+            command=run.get("command", ""),
+            exported=exported,
+            left_out=left_out,
+            measured=measured,
+            onnx=self.with_onnx and args.encoder == "ssl",
+        )
+        atomic_write(folder / CARD_FILE, model_card(facts))
+
+    def _export_to_onnx(self, model, args, folder: Path) -> Mapping | None:
+        from espnet_ser.export.onnx import MAX_BYTES, ONNX_FOLDER, export_onnx, measure
+
+        if args.encoder != "ssl":
+            print(f"fold {self.name}: no ONNX export: its encoder is none of transformers'", flush=True)
+            return None
+        num_bytes = sum(parameter.numel() * 4 for parameter in model.parameters())
+        if num_bytes > MAX_BYTES:
+            raise InputError(
+                f"{self.fold.folder}: weights of {num_bytes:,} bytes, and a file of ONNX holds {MAX_BYTES:,}; give --onnx false"
+            )
+        export_onnx(model, args.labels, folder / ONNX_FOLDER)
+        at_hand = all(Path(example.wav).is_file() for example in self.fold.test)
+        measured = measure(model, args.labels, folder / ONNX_FOLDER, self.fold.test) if at_hand else None
+        command = f"espnet-ser pack --system {self.system} --fold {self.name}"
+        tasks = ", ".join(f"`{task}`" for task in args.labels)
+        text = _ONNX_USE.format(title=f"{self.system}, fold {self.name}, for ONNX Runtime", tasks=tasks)
+        if measured is None:
+            text += "Not measured: the audio of the held-out utterances was not at hand.\n"
+        else:
+            text += f"{measured_markdown(measured)}\n\nMeasured by `{command}`.\n"
+            record = {"command": command, **measured, "environment": describe_environment()}
+            atomic_write(folder / ONNX_FOLDER / "measured.json", json.dumps(record, indent=1) + "\n")
+        atomic_write(folder / ONNX_FOLDER / CARD_FILE, text)
+        return measured
+
+
+def _export_to_transformers(models: Mapping[str, tuple], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Each task's head, that of the SER model before that of stage 1: where it lies, and why it does not."""
+    from espnet_ser.export.huggingface import export_classifier, export_ctc, why_not
+
+    exported: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    for model, args, _, _ in models.values():
+        for task in model.tasks:
+            if task in exported or task in left_out:
+                continue
+            if reason := why_not(model, task, args.tokenizer):
+                left_out[task] = reason
+                continue
+            exported[task] = "." if task == "emotion" else f"{HEADS_FOLDER}/{'ctc' if task == 'asr' else task}"
+            if task == "asr":
+                export_ctc(model, args.tokenizer, folder / exported[task])
+            else:
+                export_classifier(model, task, args.labels[task], folder / exported[task])
+    return exported, left_out

@@ -1,0 +1,194 @@
+"""A stand-in of the Hugging Face hub's HTTP interface on loopback: repositories, commits, files; it keeps what it is sent."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+TOKEN = "hf_of_the_tests"
+ROOT = Path(__file__).parents[2]
+
+
+class StandInHub:
+    """Serves while the body of a ``with`` runs.
+
+    Attributes:
+        repos: Name -> ``{"private": bool, "files": {path: bytes}}``.
+        requests: ``"METHOD /path"`` of every request, in order.
+        large: Whether files of weights are sent as large ones are, apart from the commit.
+    """
+
+    def __init__(self, large=False):
+        self.repos, self.requests, self.large, self.blobs = {}, [], large, {}
+        hub = self
+
+        class Handler(_Handler):
+            pass
+
+        Handler.hub = hub
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def sha(self, name):
+        """The commit that a repository stands at."""
+        files = self.repos[name]["files"]
+        return hashlib.sha1(json.dumps({path: _oid(content) for path, content in sorted(files.items())}).encode()).hexdigest()
+
+    def environment(self, home, token=TOKEN):
+        """Of a process that takes this for the hub, and has a home of its own."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING", "TRANSFORMERS_"))}
+        more = {"HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return {**kept, **more, "PYTHONPATH": path, **({"HF_TOKEN": token} if token else {})}
+
+    def python(self, home, *arguments, token=TOKEN):
+        """Runs a Python that takes this for the hub."""
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment(home, token))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        content = self._content()
+        path = self._path()
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self._json({"error": "Invalid credentials"}, 401)
+        if path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        if path == "/api/repos/create":
+            return self._create(json.loads(content))
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/preupload/main", path):
+            files = json.loads(content)["files"]
+            modes = [{"path": f["path"], "uploadMode": self._mode(f["path"]), "shouldIgnore": False} for f in files]
+            return self._json({"files": modes})
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/main", path):
+            return self._commit(match[1], [json.loads(line) for line in content.splitlines() if line])
+        if re.fullmatch(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
+            objects = [
+                {**each, "actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/{each['oid']}"}}}
+                for each in json.loads(content)["objects"]
+            ]
+            return self._json({"transfer": "basic", "objects": objects})
+        return self._json({"error": "no such thing"}, 404)
+
+    def do_PUT(self):
+        content = self._content()
+        oid = self._path().removeprefix("/lfs/")
+        assert hashlib.sha256(content).hexdigest() == oid
+        self.hub.blobs[oid] = content
+        return self._json({})
+
+    def do_GET(self):
+        path = self._path()
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/[^/]+)?", path):
+            return self._info(match[1])
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/[^/]+", path):
+            repo = self._repo(match[1])
+            files = [] if repo is None else sorted(repo["files"].items())
+            listing = [{"type": "file", "path": name, "size": len(data), "oid": _oid(data)} for name, data in files]
+            return self._json(listing) if repo is not None else self._unknown()
+        if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
+            repo = self._repo(match[1])
+            if repo is None:
+                return self._unknown()
+            if match[2] not in repo["files"]:
+                return self._json({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
+            content = repo["files"][match[2]]
+            headers = {"ETag": f'"{_oid(content)}"', "X-Repo-Commit": self.hub.sha(match[1])}
+            return self._send(content, 200, headers)
+        return self._json({"error": "no such thing"}, 404)
+
+    do_HEAD = do_GET
+
+    def _path(self):
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append(f"{self.command} {path}")
+        return path
+
+    def _content(self):
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            parts = []
+            while size := int(self.rfile.readline(), 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _repo(self, name):
+        """A repository, if whoever asks may see it."""
+        repo = self.hub.repos.get(name)
+        may_see = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        return repo if repo is not None and (may_see or not repo["private"]) else None
+
+    def _mode(self, path):
+        return "lfs" if self.hub.large and path.endswith((".safetensors", ".pth", ".onnx")) else "regular"
+
+    def _create(self, wanted):
+        name = f"{wanted['organization']}/{wanted['name']}"
+        url = {"url": f"{self.hub.endpoint}/{name}"}
+        if name.startswith("others/"):
+            return self._json({"error": "You don't have the rights to create a model under the namespace"}, 403)
+        if name in self.hub.repos:
+            return self._json({**url, "error": "You already created this model repo"}, 409)
+        private = wanted.get("visibility") == "private" or wanted.get("private") is True
+        self.hub.repos[name] = {"private": private, "files": {}}
+        return self._json(url)
+
+    def _commit(self, name, lines):
+        files = self.hub.repos[name]["files"]
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.hub.blobs[value["oid"]]
+        sha = self.hub.sha(name)
+        return self._json({"success": True, "commitOid": sha, "commitUrl": f"{self.hub.endpoint}/{name}/commit/{sha}"})
+
+    def _info(self, name):
+        repo = self._repo(name)
+        if repo is None:
+            return self._unknown()
+        siblings = [{"rfilename": path} for path in sorted(repo["files"])]
+        return self._json({"id": name, "private": repo["private"], "sha": self.hub.sha(name), "siblings": siblings, "tags": []})
+
+    def _unknown(self):
+        return self._json({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+
+    def _json(self, content, status=200, headers=None):
+        return self._send(json.dumps(content).encode(), status, {"Content-Type": "application/json", **(headers or {})})
+
+    def _send(self, content, status, headers):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+def _oid(content):
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

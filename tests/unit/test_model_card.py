@@ -1,0 +1,157 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from report_maker import line, predictions
+from tiny import examples_of
+
+from espnet_ser.corpus.counts import FOUR_CLASS
+from espnet_ser.corpus.iemocap import EMOTIONS
+from espnet_ser.data.datadir import Example
+from espnet_ser.model_card import IEMOCAP, OTHER, SYNTHETIC, CardFacts, corpus_of, model_card, without_places
+from espnet_ser.results import summarise
+from espnet_ser.scoring import bootstrap_interval
+
+LINES = [line(i, "angry", "angry") for i in range(9)] + [line(9 + i, "sad", "sad" if i < 3 else "angry") for i in range(4)]
+MEASURED = {
+    "num_utts": 13,
+    "audio_s": 9.5,
+    "threads": 1,
+    "pytorch": {"ua": 87.5, "wa": 92.31},
+    "model.onnx": {"ua": 87.5, "wa": 92.31, "largest_difference": 2e-6, "real_time_factor": 0.5},
+    "model_int8.onnx": {"ua": 85.25, "wa": 90.1, "largest_difference": 0.02, "real_time_factor": 0.25},
+}
+
+
+@pytest.fixture
+def facts(tmp_path):
+    heard = {"sessions": ["2", "3"], "speakers": ["Ses02_F", "Ses02_M", "Ses03_F", "Ses03_M"], "num_utts": 16}
+    return CardFacts(
+        system="asr_gender_skip__ser",
+        fold="1",
+        encoder="facebook/wav2vec2-base",
+        norm="group",
+        labels={"emotion": ["angry", "happy", "neutral", "sad"]},
+        trained_on={"stage 1": {**heard, "num_utts": 20}, "SER": heard},
+        test=[example for example in examples_of(tmp_path) if example.session == "1"],
+        corpus=IEMOCAP,
+        lines=LINES,
+        results=summarise("asr_gender_skip__ser", predictions(), num_folds=5),
+        settings={"max_epoch": 100, "seed": 0},
+        command="/home/me/egs/iemocap/run.sh --iemocap /corpora/of\\ mine/IEMOCAP",
+        exported={"emotion": ".", "asr": "heads/ctc"},
+        left_out={"gender": "the skip branch"},
+        measured=MEASURED,
+        onnx=True,
+    )
+
+
+def test_the_hub_reads_its_header(facts):
+    data = ModelCard(model_card(facts)).data
+    assert (data.pipeline_tag, data.library_name, data.license) == ("audio-classification", "transformers", "other")
+    assert "onnx" in data.tags
+
+
+def test_it_names_what_the_model_has_heard_and_what_not(facts):
+    card = model_card(facts)
+    assert "| stage 1 | 2, 3 | Ses02_F, Ses02_M, Ses03_F, Ses03_M | 20 |" in card
+    assert "| SER | 2, 3 | Ses02_F, Ses02_M, Ses03_F, Ses03_M | 16 |" in card
+    assert "| held out, never heard | 1 | Ses01_F, Ses01_M | 8 |" in card
+    assert "It has heard 4 speakers" in card
+
+
+def test_scores_stand_with_their_intervals(facts):
+    card = model_card(facts)
+    refs, hyps = ([each[key] for each in LINES] for key in ("ref", "hyp"))
+    (low, high), _ = bootstrap_interval([refs], [hyps]).values()
+    assert f"| this model | 87.50 ({low:.2f} to {high:.2f}) | 92.31 (" in card
+    assert "Told by the stage-1 model: asr, gender." in card
+    cross = facts.results["summary"]["cross"]["ua"]
+    assert f"| cross | {cross['mean']:.2f} ± {cross['std']:.2f} (" in card
+    assert "folds 1, 2 of 5" in card
+
+
+def test_it_says_how_the_weights_were_chosen(facts):
+    card = model_card(facts)
+    assert "weights of the last of 100 epochs: no score chose them" in card
+    assert "no estimate for new speakers" in card  # of the oracle's scores
+
+
+def test_the_loss_of_int8_is_shown(facts):
+    card = model_card(facts)
+    assert "| ONNX, int8 | 85.25 | 90.10 | 0.02 | 0.25 |" in card
+    assert "| ONNX, float32 | 87.50 | 92.31 | 2e-06 | 0.5 |" in card
+    assert (
+        "ONNX" not in model_card(replace(facts, measured=None, onnx=False)).partition("## Scores")[2].partition("## Limits")[0]
+    )
+
+
+def test_limits_licence_and_citation_are_there(facts):
+    card = model_card(facts)
+    assert "no ground for decisions about people" in card
+    assert "averages this encoder's group norm over padding" in card
+    assert "averages this encoder's group norm" not in model_card(replace(facts, norm="layer"))
+    assert "https://sail.usc.edu/iemocap/" in card
+    assert "gao2023twostage" in card
+    assert "busso2008iemocap" in card
+    assert "Not for plain transformers: gender (the skip branch)." in card
+
+
+def test_speech_of_a_program_is_not_called_iemocap(facts):
+    card = model_card(replace(facts, corpus=SYNTHETIC))
+    assert "The data is not IEMOCAP" in card
+    assert "busso2008iemocap" not in card
+    assert "sail.usc.edu" not in card
+
+
+def test_no_folder_of_whoever_trained_is_told(facts):
+    card = model_card(facts)
+    assert "`.../run.sh --iemocap .../IEMOCAP`" in card
+    assert "/home/me" not in card
+    assert "mine" not in card
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("egs/iemocap/run.sh --tag a", "egs/iemocap/run.sh --tag a"),
+        ("run.sh --iemocap=/data/me/IEMOCAP", "run.sh --iemocap=.../IEMOCAP"),
+        ("~/run.sh --stage1-args '--config /home/me/x.yaml'", ".../run.sh --stage1-args '--config .../x.yaml'"),
+        ("run.sh --ssl facebook/wav2vec2-base", "run.sh --ssl facebook/wav2vec2-base"),
+        ("run.sh --expdir /home/me/exp/ --nj 1", "run.sh --expdir .../ --nj 1"),
+    ],
+)
+def test_paths_lose_their_folders(command, shown):
+    assert without_places(command) == shown
+
+
+def test_iemocap_is_told_by_its_counts(tmp_path):
+    def examples(folder):
+        cells = [
+            (str(session), gender, emotion)
+            for (session, gender), row in FOUR_CLASS.items()
+            for emotion, count in zip(EMOTIONS, row, strict=True)
+            for _ in range(count)
+        ]
+        return [
+            Example(str(i), f"Ses0{s}_{g}", s, g, emotion, emotion[:3], "improvised", "", folder / "a" / "b.wav", 9, "")
+            for i, (s, g, emotion) in enumerate(cells)
+        ]
+
+    whole = examples(tmp_path)
+    assert corpus_of(whole) == IEMOCAP
+    assert corpus_of(whole[1:]) == OTHER
+    (tmp_path / ".synthetic.json").touch()
+    assert corpus_of(whole) == SYNTHETIC
+    assert corpus_of(examples(Path("/no/such/place"))) == IEMOCAP
+
+
+def test_a_packed_fold_has_a_card_of_its_own_figures(packed):
+    card = (packed.folder / "README.md").read_text()
+    for speaker in ("Ses01_F", "Ses02_M", "Ses05_F"):
+        assert speaker in card
+    assert "laid out as IEMOCAP, and has other counts" in card
+    assert "| held out, never heard | 1 |" in card
+    assert "the last of 3 epochs" in card
+    assert ModelCard(card).data.pipeline_tag == "audio-classification"
