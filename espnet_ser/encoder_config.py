@@ -28,6 +28,8 @@ _CHECKS = {
     "conv_kernel": several(whole_number(1, 1000), 1, 32),
     "num_conv_pos_embeddings": whole_number(1, 4096),
     "num_conv_pos_embedding_groups": whole_number(1, 8192),
+    "num_buckets": whole_number(4, 100_000),
+    "max_bucket_distance": whole_number(2, 1_000_000),
     "adapter_attn_dim": optional(whole_number(1, 8192)),
     "hidden_act": choice(_ACTIVATIONS),
     "feat_extract_activation": choice(_ACTIVATIONS),

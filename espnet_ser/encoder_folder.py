@@ -60,6 +60,21 @@ def num_layers(folder: Path) -> int:
     return layers
 
 
+def refuse_without_ctc(folder: Path) -> None:
+    """Makes sure that a folder's model has been trained to transcribe: that its configuration names a model with CTC.
+
+    Raises:
+        InputError: When it does not.
+    """
+    architectures = read_encoder_config(folder).get("architectures")
+    names = architectures if isinstance(architectures, list) else []
+    if not any(str(name).endswith("ForCTC") for name in names):
+        raise InputError(
+            f"{folder}: not an ASR model with CTC (its config.json names {', '.join(map(str, names)) or 'no architecture'}), "
+            "so no first stage; give a pretrained encoder with --ssl"
+        )
+
+
 def encoder_name(folder: Path) -> str:
     """What to call an encoder in a report: its hub name, its place in this repository, or its folder's name.
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
-from espnet_ser.encoder_folder import encoder_identity, num_layers
+from espnet_ser.data.targets import refuse_missing_targets
+from espnet_ser.encoder_folder import encoder_identity, encoder_name, num_layers, refuse_without_ctc
 from espnet_ser.environment import describe_environment, host_name
 from espnet_ser.errors import InputError
 from espnet_ser.history import HISTORY_FILE
@@ -58,10 +59,11 @@ class Setup:
         dumpdir: What recipe stage 2 left.
         expdir: Where experiments go.
         ssl: Pretrained encoder: a folder or a hub name.
+        stage1_from: Likewise, an ASR model with CTC whose encoder stands in for what stage 1 would train; '' to train it.
         configs: ``stage1`` and ``ser`` -> YAML of ESPnet options.
         extras: ``stage1`` and ``ser`` -> further ESPnet options; they outrank the configuration's.
         token: Token type and number of BPE tokens.
-        stage1_data: ``four`` (the four classes) or ``all`` utterances of the training sessions for stage 1.
+        stage1_data: ``four`` (those of the classes) or ``all`` utterances of the training sessions for stage 1.
         tag: Suffix of the systems' folders.
         stage1_tag: Suffix of the stage-1 folders.
         seed: Random seed.
@@ -82,6 +84,7 @@ class Setup:
     seed: int = 0
     cache: str = "auto"
     cache_dtype: str = "float16"
+    stage1_from: str = ""
 
     def stage1_folder(self, system: System, fold: str) -> Path:
         """Where a system's first stage is trained."""
@@ -127,14 +130,20 @@ class Experiment:
         """
         if stage == "stage1" and system.stage1 is None:
             raise InputError(f"system {system.name} has a single stage: it has no stage-1 model to train")
+        if setup.stage1_from:
+            _refuse_stage1_from(system, stage)
         part = system.stage1 if stage == "stage1" else system.ser
         train_set = "train_all" if stage == "stage1" and setup.stage1_data == "all" else "train"
         train_dir, test_dir = setup.datadir / f"fold{fold}" / train_set, setup.datadir / f"fold{fold}" / "test"
         train = read_datadir(train_dir)
-        encoder = resolve_encoder(setup.ssl) if part.encoder == "ssl" else None
+        refuse_missing_targets(part.tasks, train, train_dir)
+        encoder = resolve_encoder(setup.stage1_from or setup.ssl) if part.encoder == "ssl" else None
+        if setup.stage1_from:
+            refuse_without_ctc(encoder)
         encoder_files = encoder_identity(encoder) if encoder else None
         model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
-        stage1 = cls.of_fold(system, "stage1", fold, setup) if stage == "ser" and system.stage1 is not None else None
+        has_own_stage1 = stage == "ser" and system.stage1 is not None and not setup.stage1_from
+        stage1 = cls.of_fold(system, "stage1", fold, setup) if has_own_stage1 else None
         stage1_dir = stage1.folder if stage1 else None
         token_dir = token_folder(setup.dumpdir, fold, *setup.token) if "asr" in part.tasks else None
         options = {
@@ -145,6 +154,7 @@ class Experiment:
             "token_dir": str(token_dir) if token_dir else None,
             "ssl": str(encoder) if encoder else None,
             "stage1_dir": str(stage1_dir) if stage1_dir else None,
+            "stage1_from": encoder_name(encoder) if setup.stage1_from else None,
             "seed": setup.seed,
             "cache": setup.cache,
             "cache_dir": str(setup.dumpdir / "cache"),
@@ -282,3 +292,15 @@ class Experiment:
         if changes is None and (folder / DONE_FILE).exists():
             changes = Stamp(folder / DONE_FILE).difference(self.inputs)
         return changes
+
+
+def _refuse_stage1_from(system: System, stage: str) -> None:
+    """Refuses an ASR model in the place of a first stage that is none, or that learns more than ASR."""
+    if stage == "stage1":
+        raise InputError("--stage1_from takes the first stage from elsewhere: there is none to train; go on with stage 4")
+    if system.stage1 is None or system.stage1.tasks != ("asr",):
+        learns = "has a single stage" if system.stage1 is None else f"learns {' and '.join(system.stage1.tasks)} in its first"
+        raise InputError(
+            f"--stage1_from: system {system.name} {learns}, and an ASR model has learnt asr alone; take asr__ser, asr__ser_asr "
+            f"or asr__ser_gender"
+        )

@@ -20,6 +20,11 @@ def get_parser() -> argparse.ArgumentParser:
     add_recipe_options(parser)
     add_training_options(parser)
     parser.add_argument("--stage", required=True, choices=("stage1", "ser"), help="which training of the system")
+    parser.add_argument(
+        "--stage1_from",
+        default="",
+        help="ASR model (a folder of transformers or a hub name) whose encoder stands in for stage 1, and for --ssl",
+    )
     parser.add_argument("--job", type=int, default=1, help="which fold to train, counted from 1 (JOB of a job array)")
     return parser
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from espnet_ser.models.packing import PACKED_ATTENTION, Packing
+from espnet_ser.models.packing import PACKED_ATTENTION, PackedWavLMAttention, Packing
 
-SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert")
+SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
 
 CUTS = ("cnn", "prefix", "pooled")
 """Where the frozen part of an encoder may end: see :meth:`Wav2Vec2Encoder.outputs_at`."""
@@ -37,6 +37,8 @@ _LAYER_SETTINGS = (
     "do_stable_layer_norm",
     "num_conv_pos_embeddings",
     "num_conv_pos_embedding_groups",
+    "num_buckets",
+    "max_bucket_distance",
 )
 
 
@@ -72,16 +74,17 @@ def normalise_waveforms(speech: Tensor, num_samples: Tensor) -> Tensor:
 
 
 class Wav2Vec2Encoder(nn.Module):
-    """wav2vec 2.0 (or HuBERT) with its lower layers frozen.
+    """wav2vec 2.0 (or HuBERT, or WavLM) with its lower layers frozen.
 
     Transformer layers count from 1, as in the paper; 'layer 0' is their input. With ``num_trainable_layers`` = n of L layers,
     everything below layer m = L - n is frozen: the CNN always, and for m > 0 also the feature projection, the positional
-    convolution, the mask embedding and layers 1 to m (Fig. 1, yellow). With m = 0 only the CNN is frozen (stage 1).
+    convolution, the mask embedding and layers 1 to m (Fig. 1, yellow). With m = 0 only the CNN is frozen (stage 1). WavLM's
+    embedding of distances, which all its layers share, is layer 1's.
 
     Frozen modules stay in eval mode through ``train()`` and run without gradient, so their outputs are constants.
 
     Args:
-        wav2vec2: A transformers ``Wav2Vec2Model`` or ``HubertModel``.
+        wav2vec2: A transformers ``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``.
         num_trainable_layers: n, 0 to L.
         tap_layer: A layer (0 to L) whose output is returned beside the last one's (the gender skip branch, Sec. 2.3), or None.
         normalize_waveform: Whether the encoder wants zero mean and unit variance per utterance.
@@ -114,7 +117,13 @@ class Wav2Vec2Encoder(nn.Module):
             raise ValueError(f"trainable_layers must be 0 to {num_layers} for this encoder, not {num_trainable_layers}")
         if tap_layer is not None and not 0 <= tap_layer <= num_layers:
             raise ValueError(f"skip_layer must be 0 to {num_layers} for this encoder, not {tap_layer}")
-        wav2vec2.set_attn_implementation(PACKED_ATTENTION)
+        if config.model_type == "wavlm":
+            if not 1 <= config.num_buckets // 4 < config.max_bucket_distance:
+                raise ValueError("WavLM wants 4 num_buckets or more, and max_bucket_distance above a quarter of them")
+            for layer in wav2vec2.encoder.layers:
+                layer.attention.__class__ = PackedWavLMAttention
+        else:
+            wav2vec2.set_attn_implementation(PACKED_ATTENTION)
         self.wav2vec2 = wav2vec2
         self.num_layers = num_layers
         self.dim = config.hidden_size
@@ -216,7 +225,8 @@ class Wav2Vec2Encoder(nn.Module):
         settings |= {"normalize_waveform": self.normalize_waveform, "cut": cut}
         if cut == "cnn":
             return settings, dict(self.wav2vec2.feature_extractor.state_dict())
-        settings |= {name: getattr(self.wav2vec2.config, name) for name in _LAYER_SETTINGS}
+        known = [name for name in _LAYER_SETTINGS if hasattr(self.wav2vec2.config, name)]
+        settings |= {name: getattr(self.wav2vec2.config, name) for name in known}
         settings |= {"num_frozen_layers": self.num_frozen_layers}
         frozen = {name for name, parameter in self.wav2vec2.named_parameters() if not parameter.requires_grad}
         frozen.discard("masked_spec_embed")  # nothing is masked below layer m
@@ -283,17 +293,21 @@ class Wav2Vec2Encoder(nn.Module):
         self, hidden: Tensor, tap: Tensor | None, packing: Packing, start: int, stop: int
     ) -> tuple[Tensor, Tensor | None]:
         layer_drop = self.wav2vec2.config.layerdrop
+        bias = {}
+        if self.wav2vec2.config.model_type == "wavlm":
+            longest = max(packing.lengths)
+            bias = {"position_bias": self.wav2vec2.encoder.layers[0].attention.compute_bias(longest, longest)}
         for index in range(start, stop):
             layer = self.wav2vec2.encoder.layers[index]
             if not (layer.training and layer_drop > 0 and float(torch.rand([])) < layer_drop):
-                hidden = self._run_layer(layer, hidden, packing)
+                hidden = self._run_layer(layer, hidden, packing, bias)
             if self.tap_layer == index + 1:
                 tap = hidden
         return hidden, tap
 
-    def _run_layer(self, layer: nn.Module, hidden: Tensor, packing: Packing) -> Tensor:
+    def _run_layer(self, layer: nn.Module, hidden: Tensor, packing: Packing, bias: dict[str, Tensor]) -> Tensor:
         def run(hidden: Tensor, packing: Packing) -> Tensor:
-            output = layer(hidden, attention_mask=torch.tensor(packing.lengths))
+            output = layer(hidden, attention_mask=torch.tensor(packing.lengths), **bias)
             return output[0] if isinstance(output, tuple) else output
 
         if self.keep_frames is None or hidden.shape[1] <= self.keep_frames or not torch.is_grad_enabled():

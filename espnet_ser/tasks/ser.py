@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import math
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from espnet_ser.encoder_folder import read_encoder_config, wants_normalized_wave
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.features import CACHE_CHOICES, choose_cut, fill_cache
 from espnet_ser.gradient_probe import GradientProbe
+from espnet_ser.hub import resolve_encoder
 from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
 from espnet_ser.models.heads import CTCHead, UtteranceHead
 from espnet_ser.models.losses import MAIN_TASK
@@ -39,7 +41,6 @@ from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
 from espnet_ser.trainer import SERTrainer
 
 GENDERS = ["f", "m"]
-STYLES = ["improvised", "scripted"]
 
 
 class SERTask(AbsTask):
@@ -89,6 +90,8 @@ class SERTask(AbsTask):
         )
         group.add_argument("--stage1_dir", type=str_or_none, help="trained stage-1 model of the same fold to start from")
 
+        group.add_argument("--stage1_from", type=str_or_none, help="public ASR model whose encoder ssl is, in stage 1's place")
+
         group = parser.add_argument_group("Speed")
         group.add_argument(
             "--cache",
@@ -119,6 +122,15 @@ class SERTask(AbsTask):
         # Models are kept by the criteria of the selections, which follow from the held-out speakers.
         parser.set_defaults(best_model_criterion=[], keep_nbest_models=[1], resume=True)
         parser.set_defaults(use_matplotlib=False, use_tensorboard=False, num_att_plot=0)
+
+    @classmethod
+    def get_default_config(cls) -> dict[str, object]:
+        """Every option with its default, whatever the command line of this process says; ESPnet's own reads that too."""
+        argv, sys.argv = sys.argv, sys.argv[:1]
+        try:
+            return super().get_default_config()
+        finally:
+            sys.argv = argv
 
     @classmethod
     def main_worker(cls, args: Namespace) -> None:
@@ -159,8 +171,8 @@ class SERTask(AbsTask):
             selection_criteria({example.speaker for example in held_out}) if MAIN_TASK in args.tasks else []
         )
         if args.labels is None:
-            emotions = sorted({example.emotion for example in [*train, *held_out]})
-            available = {"emotion": emotions, "gender": GENDERS, "style": STYLES}
+            emotions, styles = (sorted({getattr(example, f) for example in [*train, *held_out]}) for f in ("emotion", "style"))
+            available = {"emotion": emotions, "gender": GENDERS, "style": styles}
             args.labels = {task: available[task] for task in args.tasks if task in UTTERANCE_TASKS}
         refuse_missing_classes(args.labels, train, held_out)
         if "asr" in args.tasks:
@@ -178,7 +190,16 @@ class SERTask(AbsTask):
 
     @classmethod
     def build_model(cls, args: Namespace) -> SERModel:
-        """The model as training begins: from stage 1 where there is one, else from the pretrained encoder."""
+        """The model as training begins: from stage 1 where there is one, else from the pretrained encoder.
+
+        Stands alone, for ESPnet-EZ and ESPnet3: ``Namespace(**get_default_config())`` with an encoder (``ssl``, a folder or a
+        name of the hub) and the classes (``labels``) is enough.
+
+        Raises:
+            InputError: When the settings do not fit together, or the weights do not fit the model.
+        """
+        if getattr(args, "ssl", None) is not None:
+            args.ssl = str(resolve_encoder(args.ssl))
         model = cls.build_untrained(args)
         cls.load_initial_weights(model, args)
         if "asr" in args.tasks and args.train_dir is not None:
@@ -233,6 +254,10 @@ class SERTask(AbsTask):
         Raises:
             InputError: When the settings do not fit together.
         """
+        for task in args.tasks:
+            if not (args.token_list if task == "asr" else (args.labels or {}).get(task)):
+                what = "token_list: the tokens" if task == "asr" else f"labels: {{{task}: [...]}}, the classes"
+                raise InputError(f"the model cannot be built without {what} of {task}; training takes them from the data")
         encoder = CNNLSTMEncoder() if args.encoder == "cnn_lstm" else cls._build_ssl_encoder(args)
         heads = {}
         for task in args.tasks:

@@ -180,5 +180,7 @@ def check_training(name: str, folder: Path, places: Places) -> Iterator[Finding]
     yield Finding.of(f"{name}: data in {training.test_dir.parent}", training.changed_data)
     if places.audio:
         yield Finding.of(f"{name}: audio", training.changed_audio)
-    yield Finding.of(f"{name}: tested on nothing that it has heard", training.leaks)
+    elsewhere = training.config.get("stage1_from")
+    unknown = f", as far as is known: what {elsewhere} had heard is not recorded here" if elsewhere else ""
+    yield Finding.of(f"{name}: tested on nothing that it has heard{unknown}", training.leaks)
     yield Finding.of(f"{name}: predictions of each epoch", training.wrong_epochs)
