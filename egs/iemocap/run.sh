@@ -25,7 +25,9 @@ stage1_tag=    # suffix of the stage-1 models' folder in exp
 
 # On what
 iemocap=       # the corpus; or IEMOCAP= in the environment or in db.sh
-folds_by=session   # what a fold holds out: session (5 folds) or speaker (10)
+data=          # or a corpus of your own, a Kaldi data directory: see ../TEMPLATE/README.md
+classes=       # of --data: the emotions to tell, e.g. "angry happy sad"; all that there are if empty
+folds_by=session   # what a fold holds out: session (5 folds) or speaker (10); of --data also utt2fold, or a number of folds
 check_counts=auto  # compare with the published counts: auto (if the release looks full), full, partial
 stage1_data=four   # what stage 1 is trained on: four (the four classes) or all (every utterance of the training sessions)
 token_type=char    # CTC targets: char or bpe
@@ -33,6 +35,7 @@ nbpe=100           # number of BPE tokens
 
 # How
 ssl=facebook/wav2vec2-base # pretrained encoder: a folder or a hub name
+stage1_from=   # a public ASR model in the place of stage 1, e.g. facebook/wav2vec2-base-960h: stage 3 trains nothing
 conf=conf                  # folder with systems/
 stage1_config=conf/train_stage1.yaml
 stage2_config=conf/train_ser.yaml
@@ -44,6 +47,13 @@ ngpu=auto      # GPUs per training; auto: one if there is one
 num_nodes=1    # machines per training
 nj=4           # parallel jobs: processes that read audio, and trainings at a time where there is no GPU
 
+# For others
+pack_fold=     # the fold that stages 7 and 8 pack and upload; the first if empty, "all" for stage 7
+onnx=auto      # export to ONNX too: auto (where onnx is installed), true, false
+hf_repo=       # repository of the Hugging Face hub to upload to, owner/name
+hf_private=true # whether only its owner sees it
+upload_dry_run=false # list what would be uploaded, and send nothing
+
 # Where
 datadir=data
 dumpdir=dump
@@ -54,7 +64,8 @@ e.g. $0 --iemocap /corpora/IEMOCAP_full_release --stage 1 --stop_stage 6
 
 $(sed -n '/^# What runs/,/^expdir=/p' "${BASH_SOURCE[0]##*/}" | sed -E 's/^([a-z0-9_]+)=([^ #]*) *#? ?(.*)$/  --\1 [\2]  \3/; s/^# (.*)$/\1:/')
 
-Stages: 1 data directories, 2 token lists, 3 stage-1 finetuning (ASR, gender), 4 SER finetuning, 5 predictions, 6 scores."
+Stages: 1 data directories, 2 token lists, 3 stage-1 finetuning (ASR, gender), 4 SER finetuning, 5 predictions, 6 scores,
+7 packing, 8 upload."
 
 log "${COMMAND_LINE}"
 . ../../utils/parse_options.sh
@@ -76,7 +87,7 @@ from_caller() {
 for name in stage stop_stage num_nodes nj nbpe seed; do
     [[ ${!name} =~ ^(0|[1-9][0-9]{0,8})$ ]] || fail "--${name} takes a whole number, not ${!name@Q}"
 done
-[[ ${stop_stage} -le 6 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 6"
+[[ ${stop_stage} -le 8 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 8"
 [[ ${stage} -ge 1 && ${stage} -le ${stop_stage} ]] || fail "--stage ${stage} --stop_stage ${stop_stage}: no stage to run"
 [[ ${num_nodes} -eq 1 ]] || fail "--num_nodes ${num_nodes}: training on more than one machine is not supported yet"
 if [[ ${ngpu} == auto ]]; then
@@ -90,11 +101,13 @@ for name in folds seeds; do
 done
 [[ ${table} =~ ^([123]|all)?$ ]] || fail "--table takes 1, 2, 3 or all, not ${table@Q}"
 if [[ -n ${table}${systems} ]]; then
+    [[ -z ${stage1_from} ]] || fail "--stage1_from is for one system with a first stage of ASR, not for a table"
     [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --stage1_tag"
     [[ ${stage} -le 3 && (${stop_stage} -le 2 || ${stop_stage} -eq 6) ]] ||
         fail "--stage ${stage} --stop_stage ${stop_stage}: a table's stages 3 to 6 run together"
 fi
 if [[ -n ${seeds} ]]; then
+    [[ ${stop_stage} -le 6 ]] || fail "--seeds: stages 7 and 8 are of one run; give them its --tag and --stage1_tag, such as seed1"
     read -ra seed_list <<<"${seeds}"
     [[ ${#seed_list[@]} -ge 2 && $(printf '%s\n' "${seed_list[@]}" | sort -u | wc -l) -eq ${#seed_list[@]} ]] ||
         fail "--seeds takes two numbers or more, each once, not ${seeds@Q}"
@@ -103,11 +116,19 @@ for name in tag stage1_tag; do
     [[ ${!name} =~ ^[A-Za-z0-9._-]*$ && ${!name} != *..* ]] || fail "--${name} takes letters, digits, '.', '_' and '-', not ${!name@Q}"
 done
 
+[[ ${pack_fold} =~ ^([0-9]+|all)?$ ]] || fail "--pack_fold takes a fold's number or all, not ${pack_fold@Q}"
+if stage_on 8; then
+    [[ -n ${hf_repo} ]] || fail "--stop_stage 8: upload to which repository of the Hugging Face hub? Give --hf_repo owner/name"
+    [[ ${pack_fold} != all ]] || fail "--pack_fold all: stage 8 uploads one fold's model; say which"
+fi
+
 iemocap_option=${iemocap}
 . ./db.sh
 iemocap=$(from_caller "${iemocap_option:-${IEMOCAP}}")
-ssl=$(from_caller "${ssl}")
-if stage_on 1 && [[ -z ${iemocap} ]]; then
+data=$(from_caller "${data}")
+stage1_from=$(from_caller "${stage1_from}")
+ssl=${stage1_from:-$(from_caller "${ssl}")}
+if stage_on 1 && [[ -z ${iemocap}${data} ]]; then
     fail "where is the corpus? Give --iemocap DIR, or set IEMOCAP in the environment or in db.sh. IEMOCAP is free for" \
         "research on request: https://sail.usc.edu/iemocap/. Without it, ../mini_iemocap/run.sh runs the same recipe on" \
         "speech that it makes itself."
@@ -175,19 +196,22 @@ train_folds() {
     start "${ser[@]}" progress "${followed[@]}"
     start "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
         ESPNET_SER_JOB=1:"${#fold_list[@]}" "${folder}/log/train.ESPNET_SER_JOB.log" \
-        "${ser[@]}" train --stage "${name}" --job ESPNET_SER_JOB "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}"
+        "${ser[@]}" train --stage "${name}" --job ESPNET_SER_JOB "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}" \
+        --stage1_from "${stage1_from}"
     finish || status=$?
     kill "${running[-1]}" 2>/dev/null || true
     finish || true
     return "${status}"
 }
 
-# Stages 3 to 6 of one system, with one seed.
+# Stages 3 to 8 of one system, with one seed.
 train_and_score() {
     local which=(--system "${system}" --tag="${tag}" --stage1_tag="${stage1_tag}") stage1_name folder
     if stage_on 3; then
         stage1_name=$("${ser[@]}" systems --system "${system}" --conf "${conf}" --print stage1)
-        if [[ -z ${stage1_name} ]]; then
+        if [[ -n ${stage1_from} ]]; then
+            log "stage 3: stage 1 is taken from ${stage1_from}: nothing to do"
+        elif [[ -z ${stage1_name} ]]; then
             log "stage 3: ${system} is trained in a single stage: nothing to do"
         else
             folder=${expdir}/stage1/${stage1_name}${stage1_tag:+_${stage1_tag}}
@@ -211,9 +235,23 @@ train_and_score() {
         log "stage 6: scores, tables and figures"
         run "${ser[@]}" score "${which[@]}" "${where[@]}" --command "${recorded}"
     fi
+
+    if stage_on 7; then
+        log "stage 7: packing for ESPnet's model zoo, transformers and ONNX"
+        run "${ser[@]}" pack "${which[@]}" "${where[@]}" --fold="${pack_fold}" --onnx "${onnx}"
+    fi
+
+    if stage_on 8; then
+        log "stage 8: upload to ${hf_repo}"
+        run "${ser[@]}" upload --packed "${folder}/packed" --fold="${pack_fold}" --repo "${hf_repo}" \
+            --private "${hf_private}" --dry_run "${upload_dry_run}"
+    fi
 }
 
-if stage_on 1; then
+if stage_on 1 && [[ -n ${data} ]]; then
+    log "stage 1: data directories and folds from ${data}"
+    run "${ser[@]}" folds --data "${data}" --datadir "${datadir}" --folds_by "${folds_by}" --classes "${classes}" --nj "${nj}"
+elif stage_on 1; then
     log "stage 1: data directories and folds from ${iemocap}"
     run "${ser[@]}" prepare --iemocap "${iemocap}" --datadir "${datadir}" --folds_by "${folds_by}" \
         --check_counts "${check_counts}" --nj "${nj}"

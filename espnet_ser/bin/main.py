@@ -14,10 +14,13 @@ from espnet_ser.stopping import unwound_by_signals
 COMMANDS = {
     "synthesize": "speak a small release with espeak-ng, laid out as IEMOCAP",
     "prepare": "stage 1: data directories and folds from a release",
+    "folds": "stage 1 for a corpus of your own: folds of a Kaldi data directory",
     "tokens": "stage 2: token lists from each fold's training text; fetches the encoder",
     "train": "stages 3 and 4: finetune one fold",
     "select": "stage 5: held-out predictions, by each way of choosing the epoch",
     "score": "stage 6: scores, tables and figures of a system",
+    "pack": "stage 7: a trained fold for ESPnet's model zoo, transformers and ONNX, with its card",
+    "upload": "stage 8: a packed fold to the Hugging Face hub",
     "table": "train and score the systems of a table, many jobs at a time",
     "report": "set a table's systems beside the paper's figures, in Markdown and HTML",
     "seeds": "runs of one system with several seeds beside each other",
@@ -25,6 +28,7 @@ COMMANDS = {
     "compare": "a paired test between two systems",
     "gradients": "how far the tasks' gradients agree, per layer, over training",
     "cache": "list or remove caches of what is frozen",
+    "predict": "tell emotion from audio files with a trained model",
     "systems": "list the systems of the tables",
     "progress": "show how far trainings are",
 }

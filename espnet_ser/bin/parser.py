@@ -153,4 +153,5 @@ def setup_of(args: argparse.Namespace) -> Setup:
         seed=args.seed,
         cache=args.cache,
         cache_dtype=args.cache_dtype,
+        stage1_from=getattr(args, "stage1_from", ""),
     )

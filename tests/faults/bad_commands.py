@@ -36,11 +36,25 @@ def cached(*more):
     return case
 
 
+WANT_MORE = (
+    "table",
+    "train",
+    "select",
+    "score",
+    "seeds",
+    "gradients",
+    "synthesize",
+    "prepare",
+    "folds",
+    "compare",
+    "cache",
+    "pack",
+    "upload",
+)
 CASES = {
     f"{command}: an unknown option": (words(command, "--no_such_option", "1"), "--no_such_option")
     for command in COMMANDS
-    if command
-    not in ("table", "train", "select", "score", "seeds", "gradients", "synthesize", "prepare", "compare", "cache", "progress")
+    if command not in (*WANT_MORE, "progress")
 }
 CASES |= {
     "no command": (words(), "the following arguments are required: command"),
@@ -61,6 +75,13 @@ CASES |= {
     "prepare: a name that is a command": (lambda room: room.prepare(of="$(touch harm)"), "$(touch harm): 1 problem found"),
     "tokens: an unknown fold": (lambda room: room.tokens("--folds", "2"), "unknown fold '2'"),
     "tokens: a fold twice": (lambda room: room.tokens("--folds", "1 1"), "a fold is named twice"),
+    "folds: no corpus": (words("folds"), "the following arguments are required: --data"),
+    "folds: a corpus that is not there": (words("folds", "--data", Path("nowhere")), "nowhere: no such data directory"),
+    "folds: one fold": (words("folds", "--data", "x", "--folds_by", "1"), "or a number of folds from 2, not '1'"),
+    "folds: an unknown way to fold": (
+        words("folds", "--data", "x", "--folds_by", "sesion"),
+        "takes session, speaker, utt2fold",
+    ),
     "tokens: a fold that climbs": (lambda room: room.tokens("--folds", "../fold1"), "unknown fold '../fold1'"),
     "tokens: 0 BPE tokens": (lambda room: room.tokens("--token_type", "bpe", "--nbpe", "0"), "--nbpe: must be a whole number"),
     "tokens: more BPE tokens than the text gives": (
@@ -93,6 +114,16 @@ CASES |= {
     "select: before training": (on_data("select", "--system", "stl"), "run stage 4"),
     "score: before training": (on_data("score", "--system", "stl"), "run stage 5 again"),
     "score: before stage 1": (words("score", "--system", "stl", "--conf", CONF), "has no folds: run stage 1"),
+    "pack: no system": (words("pack"), "the following arguments are required: --system"),
+    "pack: before training": (on_data("pack", "--system", "stl", "--onnx", "false"), "run stage 5 again"),
+    "pack: an unknown fold": (on_data("pack", "--system", "stl", "--fold", "7"), "--fold: unknown fold '7'"),
+    "pack: a fold that climbs": (on_data("pack", "--system", "stl", "--fold", "../up"), "--fold: unknown fold '../up'"),
+    "upload: no repository": (words("upload", "--packed", Path("x")), "the following arguments are required: --repo"),
+    "upload: nothing packed": (words("upload", "--packed", Path("x"), "--repo", "a/b"), "no packed fold; run stage 7"),
+    "upload: maybe private": (
+        words("upload", "--packed", Path("x"), "--repo", "a/b", "--private", "yes"),
+        "--private: unknown value 'yes'",
+    ),
     "table: neither a table nor systems": (on_data("table", "--ssl", "x"), "which systems? Give --table"),
     "table: table 7": (on_data("table", "--ssl", "x", "--table", "7"), "unknown table '7'"),
     "table: a row of another table": (

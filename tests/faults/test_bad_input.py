@@ -8,6 +8,7 @@ import bad_commands
 import bad_configs
 import bad_corpus
 import bad_data
+import bad_predictions
 import bad_results
 import pytest
 from harness import shown_line, told
@@ -15,7 +16,7 @@ from room import Room
 from test_score_command import FOLDS, Folds
 from tiny_recipe import CONF
 
-PARTS = (bad_corpus, bad_audio, bad_configs, bad_data, bad_results, bad_commands)
+PARTS = (bad_corpus, bad_audio, bad_configs, bad_data, bad_results, bad_predictions, bad_commands)
 CASES = {name: case for part in PARTS for name, case in part.CASES.items()}
 
 

@@ -155,7 +155,7 @@ def test_several_seeds_are_run_and_set_beside_each_other(mini):
         (["--stagee", "1"], "did you mean --stage"),
         (["--stage", "x"], "--stage takes a whole number"),
         (["--stage", "5", "--stop_stage", "4"], "no stage to run"),
-        (["--stop_stage", "9"], "there are stages 1 to 6"),
+        (["--stop_stage", "9"], "there are stages 1 to 8"),
         (["--system", "asr_ser", "--stage", "3"], "did you mean 'asr__ser'"),
         (["--stage", "2"], "run stage 1"),
         (["--stage", "2", "--datadir", "$(touch harm)"], "run stage 1"),

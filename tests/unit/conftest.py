@@ -4,6 +4,7 @@ import platform
 import signal
 
 import pytest
+from packed_recipe import PackedRecipe
 from tiny_recipe import Recipe
 from whole_recipe import WholeRecipe
 
@@ -38,6 +39,14 @@ def scored(tmp_path_factory):
         patch.setattr(platform, "node", lambda: "the-host-of-the-training")
         whole.run()
     return whole
+
+
+@pytest.fixture(scope="session")
+def packed(scored, tmp_path_factory):
+    """A copy of it after stage 7, with its ONNX export. Who changes anything puts it back."""
+    recipe = PackedRecipe(scored, tmp_path_factory.mktemp("packed") / "run")
+    recipe.pack()
+    return recipe
 
 
 @pytest.fixture

@@ -39,10 +39,10 @@ def model_config(**changes) -> dict:
     }
 
 
-def make_model(folder: Path, **changes) -> Path:
+def make_model(folder: Path, seed: int = 1, **changes) -> Path:
     """A folder as training leaves it; further settings of ``config.yaml`` may be given."""
     config = model_config(**changes)
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     model = SERTask.build_untrained(Namespace(**config))
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

@@ -73,6 +73,7 @@ def recipe(*options):
 
 
 NUMBERS = ("stage", "stop_stage", "seed", "nj", "nbpe", "ngpu", "num_nodes", "folds", "seeds", "table", "tag", "stage1_tag")
+NUMBERS += ("pack_fold",)
 
 
 @pytest.mark.parametrize("option", NUMBERS)

@@ -23,7 +23,15 @@ def imported_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["table", "--help"], ["select", "--help"], ["systems", "--conf", str(CONF)]]
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["predict", "--help"],
+        ["table", "--help"],
+        ["select", "--help"],
+        ["systems", "--conf", str(CONF)],
+    ],
 )
 def test_commands_that_train_nothing_do_not_import_torch(arguments):
     imported = imported_by(f"from espnet_ser.bin.main import main; main({arguments})")
