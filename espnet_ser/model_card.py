@@ -21,7 +21,7 @@ IEMOCAP, SYNTHETIC, OTHER = "IEMOCAP", "synthetic", "other"
 _DATA = {
     IEMOCAP: "The data has the published counts of IEMOCAP, class by class and speaker by speaker.",
     SYNTHETIC: "The data is not IEMOCAP: a program spoke it, laid out in the same way. The scores say nothing about people.",
-    OTHER: "The data is laid out as IEMOCAP, and has other counts: it is another corpus, or a part of IEMOCAP.",
+    OTHER: "The data does not have the published counts of IEMOCAP: it is another corpus, or a part of IEMOCAP.",
 }
 _LICENCES = {
     IEMOCAP: "IEMOCAP is given by its authors for research, on request (https://sail.usc.edu/iemocap/), and its licence binds "
@@ -261,7 +261,8 @@ def _limits(facts: CardFacts) -> list[str]:
         f"It has heard {len(speakers)} speakers in the recordings of one corpus. How it does on other people, languages, "
         "microphones and occasions is not known, and lower scores are to be expected.",
         f"It knows {_listed(facts.labels['emotion'])}, and puts every recording, silence too, into one of them.",
-        "It tells how raters heard actors, not what a person feels. It is no ground for decisions about people.",
+        "It tells how its corpus would label a voice (IEMOCAP: how raters heard actors), not what a person feels. It is no "
+        "ground for decisions about people.",
         "16 kHz, mono, one utterance at a time; the corpus has utterances of some seconds.",
     ]
     if facts.norm == "group" and facts.exported:

@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser, whole_number
+from espnet_ser.bin.parser import CommandParser, add_datadir_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -15,7 +15,6 @@ def get_parser() -> argparse.ArgumentParser:
         epilog="example: espnet-ser folds --data data/corpus --datadir data --folds_by 5",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="wav.scp, utt2spk, utt2emotion and more")
-    parser.add_argument("--datadir", type=Path, default=Path("data"), metavar="DIR", help="where to write (%(default)s)")
     parser.add_argument(
         "--folds_by",
         type=folding,
@@ -24,7 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
         "sessions (%(default)s; without utt2session each speaker is a session)",
     )
     parser.add_argument("--classes", default="", help="emotions to be told, separated by spaces; default all that there are")
-    parser.add_argument("--nj", type=whole_number(1), default=2, help="processes that scan the audio (%(default)s)")
+    add_datadir_options(parser)
     return parser
 
 
@@ -51,12 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     folds = fold_corpus(examples, classes, args.folds_by, utt2fold)
     print(fold_table(folds, classes))
     asked = {"layout": LAYOUT_VERSION, "folds_by": args.folds_by, "classes": sorted(classes), "utt2fold": utt2fold}
-    changes = make_datadirs(args.datadir, examples, classes, folds, asked)
-    if changes is None:
-        print(f"{args.datadir}: up to date")
-    else:
-        reason = "" if changes == ["not run yet"] else f" ({'; '.join(changes[:5])})"
-        print(f"{args.datadir}: written{reason}")
+    print(f"{args.datadir}: {make_datadirs(args.datadir, examples, classes, folds, asked)}")
 
 
 if __name__ == "__main__":

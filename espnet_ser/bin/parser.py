@@ -82,6 +82,12 @@ def tag_name(text: str) -> str:
     return text
 
 
+def add_datadir_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what stage 1 asks of every corpus: where its data directories go, and how fast they are made."""
+    parser.add_argument("--datadir", type=Path, default=Path("data"), metavar="DIR", help="where to write (%(default)s)")
+    parser.add_argument("--nj", type=whole_number(1), default=2, help="processes that scan the audio (%(default)s)")
+
+
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Adds what stages 3 to 6 have in common: the system, the folds, and where things lie."""
     parser.add_argument("--system", required=True, help="name of a file in conf/systems")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser, whole_number
+from espnet_ser.bin.parser import CommandParser, add_datadir_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -14,7 +14,6 @@ def get_parser() -> argparse.ArgumentParser:
         epilog="example: espnet-ser prepare --iemocap /corpora/IEMOCAP_full_release --datadir data",
     )
     parser.add_argument("--iemocap", type=Path, required=True, metavar="DIR", help="the release, or the folder that holds it")
-    parser.add_argument("--datadir", type=Path, default=Path("data"), metavar="DIR", help="where to write (%(default)s)")
     parser.add_argument(
         "--folds_by",
         choices=["session", "speaker"],
@@ -27,7 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
         default="auto",
         help="compare with the published counts: always (full), never (partial), or if it looks like all of IEMOCAP (auto)",
     )
-    parser.add_argument("--nj", type=whole_number(1), default=2, help="processes that scan the audio (%(default)s)")
+    add_datadir_options(parser)
     return parser
 
 
@@ -45,12 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     utterances = read_release(args.iemocap, nj=args.nj)
     print(summary_table(utterances))
     check_counts(utterances, args.check_counts)
-    changes = prepare_datadirs(args.datadir, utterances, args.folds_by)
-    if changes is None:
-        print(f"{args.datadir}: up to date")
-    else:
-        reason = "" if changes == ["not run yet"] else f" ({'; '.join(changes[:5])})"
-        print(f"{args.datadir}: written{reason}")
+    print(f"{args.datadir}: {prepare_datadirs(args.datadir, utterances, args.folds_by)}")
 
 
 if __name__ == "__main__":

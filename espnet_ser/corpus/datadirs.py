@@ -24,10 +24,11 @@ STAMP_NAME = ".prepare.json"
 LAYOUT_VERSION = 1
 """What a data directory is made with, so that one of another layout is made anew."""
 
+_MOST_CHANGES = 5
 _OURS = re.compile(r"all|four_class|fold\d+|" + re.escape(STAMP_NAME))
 
 
-def prepare_datadirs(datadir: Path | str, utterances: Iterable[Utterance], folds_by: str = "session") -> list[str] | None:
+def prepare_datadirs(datadir: Path | str, utterances: Iterable[Utterance], folds_by: str = "session") -> str:
     """Makes ``datadir`` hold exactly what IEMOCAP's utterances and the way to fold ask for; see :func:`make_datadirs`."""
     examples = [to_example(utterance) for utterance in utterances]
     asked = {"layout": LAYOUT_VERSION, "folds_by": folds_by}
@@ -41,7 +42,7 @@ def make_datadirs(
     folds: Iterable[Fold[Example]],
     asked: Mapping[str, object],
     subset: str | None = None,
-) -> list[str] | None:
+) -> str:
     """Makes ``datadir`` hold exactly what these utterances and folds ask for; does nothing where it already does.
 
     A folder of ours is replaced as a whole; anything else in ``datadir`` stays.
@@ -55,7 +56,7 @@ def make_datadirs(
         subset: The folder for the utterances of the classes, if there is to be one.
 
     Returns:
-        None if it was up to date; else what had changed.
+        What was done, and why, for people to read.
 
     Raises:
         InputError: A fold has no utterance of the classes, or the disk is full or closed to us; nothing is left half-written.
@@ -72,7 +73,9 @@ def make_datadirs(
             changes = Stamp(datadir / STAMP_NAME).difference(inputs)
             if changes:
                 _replace_contents(datadir, lambda folder: _write_all(folder, examples, classes, folds, subset), inputs)
-    return changes
+    if changes is None:
+        return "up to date"
+    return "written" if changes == ["not run yet"] else f"written ({'; '.join(changes[:_MOST_CHANGES])})"
 
 
 def to_example(utterance: Utterance) -> Example:

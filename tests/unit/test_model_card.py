@@ -151,7 +151,7 @@ def test_a_packed_fold_has_a_card_of_its_own_figures(packed):
     card = (packed.folder / "README.md").read_text()
     for speaker in ("Ses01_F", "Ses02_M", "Ses05_F"):
         assert speaker in card
-    assert "laid out as IEMOCAP, and has other counts" in card
+    assert "does not have the published counts of IEMOCAP" in card
     assert "| held out, never heard | 1 |" in card
     assert "the last of 3 epochs" in card
     assert ModelCard(card).data.pipeline_tag == "audio-classification"
