@@ -22,11 +22,11 @@ class StandInHub:
     Attributes:
         repos: Name -> ``{"private": bool, "files": {path: bytes}}``.
         requests: ``"METHOD /path"`` of every request, in order.
-        large: Whether files of weights are sent as large ones are, apart from the commit.
+        blobs: SHA-256 -> content of the files of weights, which are sent apart from the commit.
     """
 
-    def __init__(self, large=False):
-        self.repos, self.requests, self.large, self.blobs = {}, [], large, {}
+    def __init__(self):
+        self.repos, self.requests, self.blobs = {}, [], {}
         hub = self
 
         class Handler(_Handler):
@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         return repo if repo is not None and (may_see or not repo["private"]) else None
 
     def _mode(self, path):
-        return "lfs" if self.hub.large and path.endswith((".safetensors", ".pth", ".onnx")) else "regular"
+        return "lfs" if path.endswith((".safetensors", ".pth", ".onnx")) else "regular"
 
     def _create(self, wanted):
         name = f"{wanted['organization']}/{wanted['name']}"
