@@ -38,8 +38,8 @@ INSTALL_REQUIRES = [
     "espeakng-loader",
 ]
 
-# Stage 7's ONNX: the format, PyTorch's exporter to it, and the runtime that quantises it and measures what that costs.
-EXPORT = ["onnx", "onnxscript", "onnxruntime"]
+# Stage 7's ONNX: the format, and the runtime that quantises it and measures what that costs.
+EXPORT = ["onnx", "onnxruntime"]
 # Models by the tags of ESPnet's model zoo.
 ZOO = ["espnet_model_zoo"]
 

@@ -32,9 +32,9 @@ modules=(espnet_ser torch transformers espnet2 soundfile)
 wanted=()
 for extra in ${extras//,/ }; do
     case ${extra} in
-        test) modules+=(pytest xdist hypothesis librosa onnx onnxscript onnxruntime espnet_model_zoo) ;;
+        test) modules+=(pytest xdist hypothesis librosa onnx onnxruntime espnet_model_zoo) ;;
         demo) modules+=(gradio) ;;
-        export) modules+=(onnx onnxscript onnxruntime) ;;
+        export) modules+=(onnx onnxruntime) ;;
         zoo) modules+=(espnet_model_zoo) ;;
         *) fail "unknown extra '${extra}'; known: demo, export, test, zoo" ;;
     esac

@@ -30,7 +30,7 @@ FLOAT_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
 MAX_BYTES = 2_000_000_000
 """A file of ONNX holds no more, and weights in files of their own are not written."""
 
-_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+_PACKAGES = ("onnx", "onnxruntime")
 _OPSET = 18
 
 
