@@ -8,9 +8,13 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
 
 TOKEN = "hf_of_the_tests"
 ROOT = Path(__file__).parents[2]
@@ -50,6 +54,23 @@ class StandInHub:
         """The commit that a repository stands at."""
         files = self.repos[name]["files"]
         return hashlib.sha1(json.dumps({path: _oid(content) for path, content in sorted(files.items())}).encode()).hexdigest()
+
+    @contextmanager
+    def known_here(self, home, token=TOKEN):
+        """While the body runs, this process takes this for the hub, and has caches and token of its own."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("HF_")]:
+                patch.delenv(name)
+            if token:
+                patch.setenv("HF_TOKEN", token)
+            patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+            patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+            patch.setattr(constants, "ENDPOINT", self.endpoint)
+            template = f"{self.endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+            patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+            patch.setattr(constants, "HF_HUB_OFFLINE", False)
+            patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+            yield
 
     def environment(self, home, token=TOKEN):
         """Of a process that takes this for the hub, and has a home of its own."""

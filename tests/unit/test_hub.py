@@ -69,12 +69,14 @@ assert load_model(fetched.parent / "stage1")[1].tokenizer is not None
 
 def test_a_second_upload_changes_nothing_and_a_new_card_arrives(hub, packed, tmp_path):
     shutil.copytree(packed.base / "packed", tmp_path / "packed")
+    command = ("upload", "--packed", tmp_path / "packed", "--repo", "me/ser")
     before = dict(hub.repos["me/ser"]["files"])
-    assert hub.python(hub.home, *UPLOAD, "--packed", tmp_path / "packed", "--repo", "me/ser").returncode == 0
-    assert hub.repos["me/ser"]["files"] == before
-    card = tmp_path / "packed" / "fold1" / "README.md"
-    card.write_text(card.read_text() + "\nMore.\n")
-    assert hub.python(hub.home, *UPLOAD, "--packed", tmp_path / "packed", "--repo", "me/ser").returncode == 0
+    with hub.known_here(tmp_path):
+        run(*command)
+        assert hub.repos["me/ser"]["files"] == before
+        card = tmp_path / "packed" / "fold1" / "README.md"
+        card.write_text(card.read_text() + "\nMore.\n")
+        run(*command)
     assert hub.repos["me/ser"]["files"]["README.md"].endswith(b"More.\n")
 
 
@@ -152,11 +154,10 @@ def test_a_repository_has_an_owner_and_a_name(copy, repo):
         upload(copy, repo)
 
 
-def test_without_a_token_nothing_is_sent(packed, tmp_path):
-    with StandInHub() as hub:
-        done = hub.python(tmp_path, *UPLOAD, "--packed", packed.base / "packed", "--repo", "me/ser", token=None)
-        assert done.returncode == 1
-        assert "no token for the hub: set HF_TOKEN" in done.stderr
+def test_without_a_token_nothing_is_sent(packed, tmp_path, capsys):
+    with StandInHub() as hub, hub.known_here(tmp_path, token=None):
+        said = refused(capsys, "upload", "--packed", packed.base / "packed", "--repo", "me/ser", call=run)
+        assert "no token for the hub: set HF_TOKEN" in said
         assert hub.requests == []
 
 
@@ -164,33 +165,27 @@ def test_without_a_token_nothing_is_sent(packed, tmp_path):
     ("repo", "message"),
     [("others/ser", "the hub refuses (403: "), ("me/seen", "everybody can see it; make it private on the hub")],
 )
-def test_a_refusal_is_one_clear_line(packed, tmp_path, repo, message):
-    with StandInHub() as hub:
+def test_a_refusal_is_one_clear_line(packed, tmp_path, capsys, repo, message):
+    with StandInHub() as hub, hub.known_here(tmp_path):
         hub.repos["me/seen"] = {"private": False, "files": {}}
-        done = hub.python(tmp_path, *UPLOAD, "--packed", packed.base / "packed", "--repo", repo)
-        assert done.returncode == 1
-        assert message in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert message in refused(capsys, "upload", "--packed", packed.base / "packed", "--repo", repo, call=run)
         assert hub.repos == {"me/seen": {"private": False, "files": {}}}
 
 
 def test_everybody_may_see_it_if_that_is_said(packed, tmp_path):
-    with StandInHub() as hub:
-        command = (*UPLOAD, "--packed", packed.base / "packed", "--repo", "me/ser", "--private", "false")
-        assert hub.python(tmp_path, *command).returncode == 0
+    with StandInHub() as hub, hub.known_here(tmp_path):
+        run("upload", "--packed", packed.base / "packed", "--repo", "me/ser", "--private", "false")
         assert hub.repos["me/ser"]["private"] is False
 
 
-def test_a_hub_out_of_reach_is_one_clear_line(packed, tmp_path):
+def test_a_hub_out_of_reach_is_one_clear_line(packed, tmp_path, capsys):
     with StandInHub() as hub:
         pass  # nobody listens there any more
-    for arguments in (
-        (*UPLOAD, "--packed", packed.base / "packed", "--repo", "me/ser"),
-        ("-c", "from espnet_ser.hub import fetch_model\nfetch_model('me/ser')"),
-    ):
-        done = hub.python(tmp_path, *arguments)
-        assert done.returncode == 1
-        assert "the hub cannot be reached" in done.stderr.splitlines()[-1]
+    with hub.known_here(tmp_path):
+        said = refused(capsys, "upload", "--packed", packed.base / "packed", "--repo", "me/ser", call=run)
+        assert "the hub cannot be reached" in said
+        with pytest.raises(InputError, match="the hub cannot be reached"):
+            fetch_model("me/ser")
 
 
 def test_what_was_fetched_is_found_without_a_network(hub, tmp_path):
@@ -210,12 +205,11 @@ def test_what_was_fetched_is_found_without_a_network(hub, tmp_path):
 
 
 def test_a_repository_without_a_model_is_told(tmp_path):
-    with StandInHub() as hub:
+    with StandInHub() as hub, hub.known_here(tmp_path):
         hub.repos["me/other"] = {"private": False, "files": {"model.bin": b"x", "espnet/ser/run.py": b"x"}}
-        code = "from espnet_ser.hub import fetch_model\nfetch_model({!r})"
         for name, message in (("me/other", "holds no model of espnet-ser"), ("me/nothing", "check the name")):
-            done = hub.python(tmp_path, "-c", code.format(name))
-            assert message in done.stderr.splitlines()[-1]
+            with pytest.raises(InputError, match=message):
+                fetch_model(name)
         assert not [request for request in hub.requests if "resolve" in request and request.endswith(("bin", ".py"))]
 
 

@@ -70,8 +70,11 @@ assert not any(name.startswith("espnetez") for name in sys.modules)
 espnet_ser.ez.register()
 
 import espnetez
+import espnet2.tasks.abs_task as base
+from espnet2.layers.create_adapter import create_adapter
 from espnet_ser.tasks.ser import SERTask
 
+assert issubclass(SERTask, base.AbsTask) and base.create_adapter is create_adapter  # ours, after ESPnet's own tasks
 root, data, encoder = map(Path, sys.argv[1:])
 sys.argv = sys.argv[:1]
 task = espnetez.task.get_ez_task("ser")
