@@ -57,7 +57,7 @@ EXTRAS_REQUIRE = {
 
 setup(
     name="espnet-ser",
-    version="0.3.0",
+    version="0.4.0",
     description="Speech emotion recognition with wav2vec 2.0 on IEMOCAP: an ESPnet-style recipe",
     long_description=README.read_text(encoding="utf-8") if README.is_file() else "",
     long_description_content_type="text/markdown",

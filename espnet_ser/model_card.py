@@ -132,8 +132,8 @@ def model_card(facts: CardFacts) -> str:
     """The card as Markdown, with the header that the Hugging Face hub reads."""
     sections = [
         f"# {text_markdown(facts.system)}, fold {text_markdown(facts.fold)}",
-        f"Speech emotion recognition: {_listed(facts.labels['emotion'])}. {_encoder(facts)}, trained by espnet-ser, an "
-        "implementation of Gao, Chu & Kawahara (Interspeech 2023).",
+        f"Speech emotion recognition: {_listed(facts.labels['emotion'])}. Encoder: {_encoder(facts)}. Trained by espnet-ser, "
+        "an implementation of Gao, Chu & Kawahara (Interspeech 2023).",
         f"## Use\n\n{_use(facts)}",
         f"## What it has heard\n\n{grid_markdown(_heard(facts))}\n\n{_DATA[facts.corpus]}",
         f"## How it was selected\n\n{_selected(facts)}",
@@ -163,7 +163,7 @@ def _header(facts: CardFacts) -> str:
 
 
 def _encoder(facts: CardFacts) -> str:
-    return text_markdown(facts.encoder) if facts.norm else "A CNN-LSTM on spectrograms"
+    return text_markdown(facts.encoder) if facts.norm else "a CNN-LSTM on spectrograms"
 
 
 def _use(facts: CardFacts) -> str:
@@ -238,7 +238,7 @@ def _scores(facts: CardFacts) -> str:
     if facts.settings:
         lines.append("Trained with: " + "; ".join(f"{key} {code_markdown(str(v))}" for key, v in facts.settings.items()) + ".")
     if facts.command:
-        lines.append(f"Command: {code_markdown(without_places(facts.command))}, then stage 7.")
+        lines.append(f"Scored by the command {code_markdown(without_places(facts.command))}.")
     return "\n\n".join(lines)
 
 

@@ -3,7 +3,8 @@
 The paper names no development set. ``last`` lets the last epoch count, whatever its scores. ``cross`` lets each held-out
 speaker be judged by others: the epoch at which *they* are told best scores *this* speaker, so nobody picks their own epoch and
 no training data is lost. ``oracle`` takes the best epoch on the test fold itself, which is what published numbers often are,
-and is shown to be compared with those. Of epochs that score the same, the earliest counts.
+and is shown to be compared with those. Of epochs that score the same, the latest counts: where few utterances judge, many do,
+and a model that has learnt little should not count for one that has learnt all.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,8 @@ JUDGES = ("same fold", "same session", "other folds")
 
 Lines = Sequence[Mapping]
 """Predictions of one epoch (lines of ``predictions_*.jsonl``)."""
+
+_LATER = 1e-9
 
 
 def selection_criteria(speakers: Iterable[str]) -> list[tuple[str, str, str]]:
@@ -38,12 +41,16 @@ def others_criterion(speaker: str) -> str:
     return f"ua_without_{speaker}"
 
 
-def scores_without_each_speaker(lines: Lines) -> dict[str, float]:
-    """UA over all but each speaker in turn, for the criteria of ``cross``; nothing where there is one speaker alone."""
+def standings(lines: Lines, epoch: int) -> dict[str, float]:
+    """The values of :func:`selection_criteria`; the best model by one of them is that of the epoch which is chosen by it.
+
+    Args:
+        lines: Predictions of an epoch.
+        epoch: Its number.
+    """
     speakers = sorted({line["speaker"] for line in lines})
-    if len(speakers) < 2:
-        return {}
-    return {others_criterion(s): _ua([line for line in lines if line["speaker"] != s]) for s in speakers}
+    others = {others_criterion(s): [line for line in lines if line["speaker"] != s] for s in speakers if len(speakers) > 1}
+    return {name: _standing(part, epoch) for name, part in {"ua": lines, **others}.items()}
 
 
 def choose_epochs(
@@ -78,9 +85,8 @@ def choose_epochs(
 
 
 def best_epoch(epochs: Sequence[Lines]) -> int:
-    """The epoch, counted from 1, whose predictions have the highest UA; the earliest of several."""
-    scores = [_ua(lines) for lines in epochs]
-    return scores.index(max(scores)) + 1
+    """The epoch, counted from 1, whose predictions have the highest UA; the latest of several."""
+    return max(range(1, len(epochs) + 1), key=lambda epoch: _standing(epochs[epoch - 1], epoch))
 
 
 def selected_lines(epochs: Sequence[Lines], chosen: Mapping[str, int], stage1: Lines | None = None) -> list[dict]:
@@ -133,5 +139,6 @@ def _judging(epochs_by_fold: Mapping[str, Sequence[Lines]], fold: str, speaker: 
     return None, []
 
 
-def _ua(lines: Lines) -> float:
-    return unweighted_accuracy([line["ref"] for line in lines], [line["hyp"] for line in lines])
+def _standing(lines: Lines, epoch: int) -> float:
+    """UA in percent, and so little for each epoch that it decides between equals alone."""
+    return unweighted_accuracy([line["ref"] for line in lines], [line["hyp"] for line in lines]) + _LATER * epoch

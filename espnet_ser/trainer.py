@@ -23,7 +23,7 @@ from espnet_ser.paused import PAUSED_FILE, PausableEpoch, damage_as_input_error,
 from espnet_ser.predictions import EMBEDDINGS_FILE, epoch_path, write_predictions
 from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE, epoch_model
 from espnet_ser.scoring import score
-from espnet_ser.selection import scores_without_each_speaker
+from espnet_ser.selection import standings
 from espnet_ser.stamp import atomic_path
 from espnet_ser.stopping import STOP
 
@@ -155,8 +155,7 @@ class SERTrainer(Trainer):
         in_order = [lines[utt] for utt in sorted(lines)]
         scores = {name: total / len(lines) for name, total in sorted(loss_sums.items())}
         scores |= {name: value for name, value in score(in_order).items() if value is not None and name != "n"}
-        others = scores_without_each_speaker(in_order) if MAIN_TASK in net.tasks else {}
-        reporter.register(scores | others)
+        reporter.register(scores | (standings(in_order, reporter.get_epoch()) if MAIN_TASK in net.tasks else {}))
         reporter.next()
         if is_first_rank(distributed_option):
             epoch, folder = reporter.get_epoch(), Path(options.output_dir)
