@@ -26,19 +26,22 @@ class LoadedModel(NamedTuple):
         network: In eval mode.
         labels: Class names of each utterance task that it has a head for.
         tokenizer: Spells what it transcribes; None without that head.
+        trained_on: From :func:`espnet_ser.provenance.describe_training_data`; None where it does not say.
     """
 
     source: object
     network: SERModel
     labels: Mapping[str, Sequence[str]]
     tokenizer: Tokenizer | None
+    trained_on: Mapping[str, object] | None = None
 
     @classmethod
     def load(cls, found: ModelSource, device: str) -> "LoadedModel":
         """Loads it; see :func:`espnet_ser.inference.load_model`."""
         network, args = load_model(found.source, device, found.model_file)
         labels = {task: list(args.labels[task]) for task in UTTERANCE_TASKS if task in network.tasks}
-        return cls(found.model_file or found.source, network, labels, args.tokenizer)
+        trained_on = getattr(args, "trained_on", None) or None
+        return cls(found.model_file or found.source, network, labels, args.tokenizer, trained_on)
 
 
 class Heard(NamedTuple):
@@ -64,6 +67,8 @@ class Ensemble:
 
     Attributes:
         labels: Class names of each utterance task that is told.
+        transcribes: Whether words are told.
+        trained_on: What each model says of its training data, in order; see :class:`LoadedModel`.
         least_samples: The length of the shortest waveform that gives each model a frame.
 
     Raises:
@@ -84,6 +89,8 @@ class Ensemble:
         self.least_samples = max(_least_samples(model.network) for model in models)
         self._models = list(models)
         self._tokenizers = [model.tokenizer for model in models if model.tokenizer is not None]
+        self.transcribes = bool(self._tokenizers)
+        self.trained_on = [model.trained_on for model in models]
         self._device = device
 
     @torch.no_grad()

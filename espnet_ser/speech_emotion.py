@@ -1,6 +1,6 @@
 """From speech of any kind to what a trained model, or several of them as one, tell of it."""
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -55,6 +55,21 @@ class SpeechEmotion:
     def tasks(self) -> list[str]:
         """Which of ``emotion``, ``gender`` and ``style`` are told."""
         return list(self._ensemble.labels)
+
+    @property
+    def classes(self) -> dict[str, list[str]]:
+        """Of each of :attr:`tasks`, its classes."""
+        return {task: list(classes) for task, classes in self._ensemble.labels.items()}
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether words are told."""
+        return self._ensemble.transcribes
+
+    @property
+    def trained_on(self) -> list[Mapping[str, object] | None]:
+        """Of each model, ``sessions``, ``speakers`` and ``num_utts`` that it was trained on; None of one that does not say."""
+        return list(self._ensemble.trained_on)
 
     @staticmethod
     def from_pretrained(

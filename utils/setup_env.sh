@@ -32,7 +32,7 @@ modules=(espnet_ser torch transformers espnet2 soundfile)
 wanted=()
 for extra in ${extras//,/ }; do
     case ${extra} in
-        test) modules+=(pytest xdist hypothesis librosa onnx onnxruntime espnet_model_zoo) ;;
+        test) modules+=(pytest xdist hypothesis librosa onnx onnxruntime espnet_model_zoo gradio) ;;
         demo) modules+=(gradio) ;;
         export) modules+=(onnx onnxruntime) ;;
         zoo) modules+=(espnet_model_zoo) ;;

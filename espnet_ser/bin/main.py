@@ -29,6 +29,7 @@ COMMANDS = {
     "gradients": "how far the tasks' gradients agree, per layer, over training",
     "cache": "list or remove caches of what is frozen",
     "predict": "tell emotion from audio files with a trained model",
+    "demo": "a web page that tells emotion from what is uploaded or recorded",
     "systems": "list the systems of the tables",
     "progress": "show how far trainings are",
 }

@@ -1,5 +1,6 @@
 """Figures, as PNG: the same numbers give the same bytes."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from espnet_ser.report.projection import project
 from espnet_ser.report.wording import SCORE_NAMES
 from espnet_ser.scoring import confusion_matrix
-from espnet_ser.stamp import atomic_path
+from espnet_ser.stamp import atomic_write
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which the colour-blind can tell apart."""
@@ -180,12 +181,18 @@ def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequenc
 
 
 def save_figure(figure: plt.Figure, path: Path) -> None:
-    """Writes a figure as PNG in 256 colours, at a third of the size, with neither date nor version in it, and closes it."""
+    """Writes a figure, as :func:`figure_png` gives it, and closes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, figure_png(figure))
+    plt.close(figure)
+
+
+def figure_png(figure: plt.Figure) -> bytes:
+    """A figure as PNG in 256 colours, at a third of the size, with neither date nor version in it."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.canvas.draw()
     image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
-    with atomic_path(path) as beside:
-        image.quantize(256, dither=Image.Dither.NONE).save(beside, optimize=True)
-    plt.close(figure)
+    png = io.BytesIO()
+    image.quantize(256, dither=Image.Dither.NONE).save(png, format="PNG", optimize=True)
+    return png.getvalue()

@@ -1,0 +1,132 @@
+"""What the page shows of a recording, as HTML.
+
+Texts come from models, files and people: all pass through ``html.escape``.
+"""
+
+import base64
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from espnet_ser.data.audio import SAMPLE_RATE, load_audio
+from espnet_ser.decisions import Decision, Prediction
+from espnet_ser.demo.timeline import NARROW_INCHES, WIDE_INCHES, colour_of, runs, timeline_png
+from espnet_ser.errors import InputError
+from espnet_ser.speech_emotion import SpeechEmotion
+
+_WORDS = {"f": "female", "m": "male"}
+_TASKS = {"gender": "Voice", "style": "Speech"}
+
+
+class Answer(NamedTuple):
+    """Two parts of the page, in HTML: what is told of the whole recording, and of a long one its timeline."""
+
+    told: str
+    timeline: str = ""
+
+
+class Answering:
+    """Answers for recordings.
+
+    Args:
+        speech_emotion: The models.
+        max_seconds: Longer recordings are refused.
+    """
+
+    def __init__(self, speech_emotion: SpeechEmotion, max_seconds: float):
+        self._speech_emotion = speech_emotion
+        self.max_seconds = max_seconds
+
+    def __call__(self, path: str | Path | None) -> Answer:
+        """The answer for an audio file; a problem with it is an answer too. No file, no answer."""
+        if path is None:
+            return Answer("")
+        try:
+            waveform = self._read(Path(path))
+            prediction = self._speech_emotion(waveform, SAMPLE_RATE)
+        except InputError as error:
+            # Where the page keeps its files is nobody's business.
+            message = str(error).replace(str(path), Path(path).name).replace("audio[0]", Path(path).name)
+            return Answer(f'<div class="ser-problem" role="alert">{escape(message)}</div>')
+        return Answer(told_html(prediction), timeline_html(prediction, waveform))
+
+    def _read(self, path: Path) -> np.ndarray:
+        """float32 [num_samples] at 16 kHz."""
+        try:
+            seconds = soundfile.info(str(path)).duration
+        except (soundfile.SoundFileError, OSError):
+            seconds = 0.0  # load_audio says what is wrong with it
+        if seconds <= self.max_seconds:
+            waveform = load_audio(path)
+            seconds = len(waveform) / SAMPLE_RATE  # headers may promise less
+        if seconds > self.max_seconds:
+            raise InputError(f"{path}: {seconds:.0f} s, and {self.max_seconds:g} s is the most here; cut it into parts")
+        return waveform
+
+
+def told_html(prediction: Prediction) -> str:
+    """What is told of the whole: emotion with its bars, voice and kind of speech, words; only what the models tell."""
+    parts = []
+    if prediction.label is not None:
+        key = f'<span class="ser-key" style="background: {_colour(prediction)}"></span>'
+        parts.append(f'<p class="ser-label">{key}{escape(prediction.label)}</p>')
+        parts.append(_bars(Decision(prediction.label, prediction.scores)))
+    facts = []
+    for task, title in _TASKS.items():
+        decision = getattr(prediction, task)
+        if decision is not None:
+            text = f"{_WORDS.get(decision.label, decision.label)} ({_percent(decision.scores[decision.label])})"
+            facts.append((task, title, escape(text)))
+    if prediction.text is not None:
+        words = f"<q>{escape(prediction.text)}</q>" if prediction.text.strip() else "<i>none heard</i>"
+        facts.append(("text", "Words", words))
+    length = f"{prediction.duration_s:.1f} s"
+    if prediction.timeline:
+        windows = prediction.timeline
+        length += f", told in {len(windows)} windows of {windows[0].end_s - windows[0].start_s:g} s; here, their mean"
+    facts.append(("length", "Length", length))
+    items = "".join(f'<dt>{title}</dt><dd class="ser-{name}">{text}</dd>' for name, title, text in facts)
+    return f'<div class="ser-told" role="status">{"".join(parts)}<dl>{items}</dl></div>'
+
+
+def timeline_html(prediction: Prediction, waveform: np.ndarray) -> str:
+    """The timeline as a figure, for wide and narrow screens, and as a table; nothing where there is none."""
+    if not prediction.timeline:
+        return ""
+    stretches = runs(prediction.timeline)
+    said = escape("; ".join(f"{start_s:.0f} to {end_s:.0f} s {label}" for start_s, end_s, label in stretches))
+    wide, narrow = (_data_url(timeline_png(waveform, prediction.timeline, size)) for size in (WIDE_INCHES, NARROW_INCHES))
+    figure = (
+        f'<picture><source media="(max-width: 640px)" srcset="{narrow}"><img src="{wide}" alt="Timeline: {said}"></picture>'
+    )
+    rows = "".join(
+        f"<tr><td>{start_s:.1f}</td><td>{end_s:.1f}</td><td>{escape(label)}</td></tr>" for start_s, end_s, label in stretches
+    )
+    head = "<tr><th>from, s</th><th>to, s</th><th>emotion</th></tr>"
+    table = f"<details><summary>As a table</summary><table><thead>{head}</thead><tbody>{rows}</tbody></table></details>"
+    return f'<div class="ser-timeline"><h2>Over time</h2>{figure}{table}</div>'
+
+
+def _bars(decision: Decision) -> str:
+    rows = []
+    for index, (name, score) in enumerate(decision.scores.items()):
+        told = " ser-is-told" if name == decision.label else ""
+        fill = f'<span style="width: {100 * score:.2f}%; background: {colour_of(index)}"></span>'
+        cells = f'<span class="ser-name">{escape(name)}</span><span class="ser-track">{fill}</span>'
+        rows.append(f'<li class="ser-bar{told}">{cells}<span class="ser-value">{_percent(score)}</span></li>')
+    return f'<ul class="ser-bars" aria-label="emotions">{"".join(rows)}</ul>'
+
+
+def _colour(prediction: Prediction) -> str:
+    return colour_of(list(prediction.scores).index(prediction.label))
+
+
+def _percent(score: float) -> str:
+    return f"{100 * score:.1f} %"
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

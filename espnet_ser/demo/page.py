@@ -1,0 +1,132 @@
+"""The page: a recording on one side, what is told of it on the other, the timeline of a long one below."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as Gradio is imported
+
+import gradio as gr
+
+from espnet_ser.demo.about import source_name, what_is_told, what_was_heard
+from espnet_ser.demo.answer import Answer, Answering
+from espnet_ser.demo.page_style import STYLE
+from espnet_ser.speech_emotion import SpeechEmotion
+
+FORGET_S = 60
+"""A recording is removed so long after its answer: until then the page's player may ask for it."""
+
+_LEFT_OVER_S = 3600  # what was sent, and never asked about
+_MAX_WAITING = 32
+_PRIVATE = {"api_visibility": "private"}  # of the page alone, no interface for programs
+_BYTES_PER_SECOND = 48_000 * 2 * 4  # of stereo in 32 bits
+_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+_WAITING = '<p class="ser-empty">What the model tells will be here.</p>'
+
+
+def build_page(
+    speech_emotion: SpeechEmotion,
+    sources: Sequence[str],
+    examples: Mapping[str, Path],
+    max_seconds: float,
+) -> gr.Blocks:
+    """The page, ready to be served.
+
+    Args:
+        speech_emotion: The models.
+        sources: What they are called.
+        examples: How each is spoken -> its file.
+        max_seconds: Longer recordings are refused.
+    """
+    answering = Answering(speech_emotion, max_seconds)
+    given = set(map(str, examples.values()))
+
+    def answer(path: str | None) -> Answer:
+        try:
+            told, timeline = answering(path)
+            return Answer(told or _WAITING, timeline)
+        finally:
+            if path is not None and path not in given:
+                _forget(Path(path))
+
+    if examples:
+        gr.set_static_paths(sorted(given))  # served from where they lie
+    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=(60, _LEFT_OVER_S)) as page:
+        gr.HTML(_header(speech_emotion, sources))
+        with gr.Row(elem_classes="ser-columns"):
+            with gr.Column(min_width=300):
+                audio = gr.Audio(sources=["upload", "microphone"], type="filepath", label="Recording", buttons=[])
+                if examples:
+                    gr.HTML("<p>Or synthetic speech, made by a program (espeak-ng), <b>not by people</b>:</p>")
+                    with gr.Row(elem_classes="ser-examples"):
+                        for name, path in examples.items():
+                            button = gr.Button(name, size="sm", min_width=80)
+                            button.click(lambda path=path: str(path), None, audio, **_PRIVATE, show_progress="hidden")
+            with gr.Column(min_width=300):
+                told = gr.HTML(_WAITING, elem_id="ser-answer")
+        timeline = gr.HTML(elem_id="ser-over-time")
+        gr.HTML(_notes(max_seconds))
+        audio.change(answer, audio, [told, timeline], **_PRIVATE, trigger_mode="always_last", show_progress="minimal")
+    # Torch computes on all cores for one recording; others wait their turn.
+    return page.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
+
+
+def launch(page: gr.Blocks, host: str, port: int, max_seconds: float) -> str:
+    """Serves the page from threads of this process, and of nowhere else: no link through others' servers, no analytics.
+
+    Returns:
+        Its address.
+
+    Raises:
+        OSError: When the port is taken.
+    """
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        inbrowser=False,
+        prevent_thread_lock=True,
+        quiet=True,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        footer_links=[],
+        max_file_size=int(max_seconds * _BYTES_PER_SECOND),
+        theme=_theme(),
+        css=STYLE,
+    )
+    return address
+
+
+def _theme() -> gr.themes.Default:
+    theme = gr.themes.Default(primary_hue="blue", font=_FONTS, font_mono=("ui-monospace", "Menlo", "Consolas", "monospace"))
+    # Gradio's own are too pale to read.
+    return theme.set(body_text_color_subdued="#5b6570", body_text_color_subdued_dark="#9aa5af")
+
+
+def _forget(path: Path) -> None:
+    timer = threading.Timer(FORGET_S, path.unlink, kwargs={"missing_ok": True})
+    timer.daemon = True
+    timer.start()
+
+
+def _header(speech_emotion: SpeechEmotion, sources: Sequence[str]) -> str:
+    names = ", ".join(f"<code>{escape(source_name(source))}</code>" for source in sources)
+    return (
+        f"<h1>Speech emotion</h1><p>Tells {what_is_told(speech_emotion)} from speech, with what espnet-ser has trained.</p>"
+        f'<p class="ser-small">{what_was_heard(speech_emotion.trained_on)} {names}</p>'
+    )
+
+
+def _notes(max_seconds: float) -> str:
+    return (
+        '<ul class="ser-small">'
+        f"<li>WAV, FLAC, OGG or MP3, up to {max_seconds:g} s. What is longer than 35 s is told in windows, as a timeline.</li>"
+        "<li>It tells how raters would hear the voice, not what a person feels, and puts silence and noise into a class too. "
+        "It is no ground for decisions about people.</li>"
+        f"<li>A recording is sent to the machine that serves this page, and removed there {FORGET_S} s after its answer, or "
+        "with the end of the program. Neither it nor the answer is kept or passed on.</li>"
+        "</ul>"
+    )

@@ -1,0 +1,65 @@
+"""From options to a page that is served until a signal ends it."""
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from espnet_ser.demo.ports import find_port
+from espnet_ser.errors import InputError
+from espnet_ser.model_sources import DEFAULT_MODEL
+
+
+def serve(models: Sequence[str] | None, device: str, selection: str, host: str, port: int | None, max_seconds: float) -> None:
+    """Serves the page. What it writes, recordings and examples, lies in a folder that goes with it.
+
+    Args:
+        models: As of :meth:`espnet_ser.speech_emotion.SpeechEmotion.from_pretrained`; None for the recipe's.
+        device: Likewise.
+        selection: Likewise.
+        host: The address to serve on.
+        port: None for the first free one.
+        max_seconds: Longer recordings are refused.
+
+    Raises:
+        InputError: When Gradio is missing, a model cannot be loaded, or the port is taken.
+    """
+    if find_spec("gradio") is None:
+        raise InputError("Gradio is not installed: pip install 'espnet-ser[demo]'")
+    find_port(host, port)  # before the models, which take longer
+    with tempfile.TemporaryDirectory(prefix="espnet_ser_demo_") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "recordings"))
+        examples = _spoken(Path(folder, "examples"))  # its processes are forked, which goes badly with torch's threads
+
+        from espnet_ser.speech_emotion import SpeechEmotion
+
+        speech_emotion = SpeechEmotion.from_pretrained(list(models) if models else None, device, selection)
+
+        from espnet_ser.demo.page import build_page, launch
+
+        page = build_page(speech_emotion, list(models or [str(DEFAULT_MODEL)]), examples, max_seconds)
+        port = find_port(host, port)
+        try:
+            address = launch(page, host, port, max_seconds)
+        except OSError as error:
+            raise InputError(f"--port {port}: taken by another program; give another") from error
+        try:
+            print(f"espnet-ser demo: {address} (Ctrl-C ends it)", flush=True)
+            threading.Event().wait()  # until a signal unwinds it
+        finally:
+            page.close(verbose=False)
+
+
+def _spoken(folder: Path) -> dict[str, Path]:
+    """The examples; none, and a line that says so, where there is no espeak-ng."""
+    from espnet_ser.demo.examples import speak_examples
+
+    folder.mkdir()
+    try:
+        return speak_examples(folder)
+    except InputError as error:
+        print(f"no examples: {error}", file=sys.stderr, flush=True)
+        return {}
