@@ -58,9 +58,7 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
         A PNG.
     """
     classes = list(timeline[0].scores)
-    num_per_line = 4 if inches[0] > inches[1] else 2
-    num_lines = -(-len(classes) // num_per_line)
-    figure = Figure(figsize=(inches[0], inches[1] + 0.2 * (num_lines - 1)))
+    figure = Figure(figsize=inches)
     FigureCanvasAgg(figure)
     sound, curves = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.3))
 
@@ -87,7 +85,7 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
         curves.xaxis.get_major_locator().set_params(steps=[1, 1.5, 3, 6, 10])
     curves.grid()
     if len(classes) <= len(COLOURS):  # of more, neither colours nor lines can be told apart
-        figure.legend(loc="outside upper center", ncols=num_per_line)
+        figure.legend(loc="outside upper center", ncols=7 if inches[0] > inches[1] else 2)
     return figure_png(figure)
 
 

@@ -42,8 +42,8 @@ class Page:
         self._browser = browser
         self.requested: list[str] = []
         self.problems: list[str] = []
-        target = browser.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = browser.call("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
         browser.listeners[self._session] = self._hear
         for domain in ("Page", "Runtime", "Network", "DOM", "Log"):
             self.call(f"{domain}.enable")
@@ -93,12 +93,16 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
-    def screenshot(self, path: Path, whole: bool = True) -> None:
+    def close(self) -> None:
+        """Closes the tab."""
+        self._browser.call("Target.closeTarget", targetId=self._target)
+
+    def screenshot(self, path: Path) -> None:
         """A PNG of the page, not only of what the screen shows."""
         height = self.evaluate("document.documentElement.scrollHeight")
         width = self.evaluate("window.innerWidth")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-        image = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole, clip=clip)
+        image = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(image["data"]))
 
     def _hear(self, method: str, parameters: dict) -> None:

@@ -163,6 +163,28 @@ CASES |= {
     "cache: remove what is not there": (cached("rm", "cnn-2"), "unknown cache 'cnn-2' (did you mean 'cnn-1'?)"),
     "cache: remove what is outside": (cached("rm", "../cache"), "unknown cache '../cache'"),
     "cache: list, with a name": (words("cache", "ls", "cnn-1"), "ls takes no names"),
+    "demo: port 0": (words("demo", "--port", "0"), "--port: must be a whole number from 1 to 65535, not '0'"),
+    "demo: recordings of a day": (
+        words("demo", "--max_seconds", "86400"),
+        "--max_seconds: must be a whole number from 1 to 3600",
+    ),
+    "demo: an address of somebody else": (
+        words("demo", "--host", "192.0.2.1"),
+        "--host 192.0.2.1: not an address of this machine",
+    ),
+    "demo: no address": (words("demo", "--host", "no host"), "--host no host: no such address"),
+    "demo: a model that is not there": (words("demo", "--model", Path("nowhere")), "nowhere: no such model"),
+    "demo: an unknown choice of epochs": (words("demo", "--selection", "best"), "known: cross, last, oracle"),
+    "demo: a Space of nothing": (words("demo", "--space", Path("x")), "--space: of which --model?"),
+    "demo: a Space of what is not packed": (
+        lambda room: ("demo", "--space", room.root / "x", "--model", room.datadir),
+        "not a packed fold; run stage 7",
+    ),
+    "demo: a Space of a name of two lines": (words("demo", "--space", Path("x"), "--model", "me/a\nb"), "check it"),
+    "demo: a Space where something is": (
+        lambda room: ("demo", "--space", room.datadir, "--model", "me/a"),
+        "name a new folder",
+    ),
     "systems: the first stage of none": (
         words("systems", "--conf", CONF, "--print", "stage1"),
         "--print stage1 needs --system",

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-OF_TESTS = "pytest xdist hypothesis librosa onnx onnxruntime espnet_model_zoo"
+OF_TESTS = "pytest xdist hypothesis librosa onnx onnxruntime espnet_model_zoo gradio"
 MODULES = ["espnet_ser", "torch", "transformers", "espnet2", "soundfile"]
 
 # Installs empty modules. What it does besides can be set by each test: TROUBLE is run before the last module is written.
