@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import gradio as gr
 from espnet_ser.demo.about import source_name, what_is_told, what_was_heard
 from espnet_ser.demo.answer import Answer, Answering
 from espnet_ser.demo.page_style import STYLE
+from espnet_ser.errors import InputError
 from espnet_ser.speech_emotion import SpeechEmotion
 
 FORGET_S = 60
@@ -58,6 +60,7 @@ def build_page(
         with gr.Row(elem_classes="ser-columns"):
             with gr.Column(min_width=300):
                 audio = gr.Audio(sources=["upload", "microphone"], type="filepath", label="Recording", buttons=[])
+                _take_no_addresses(audio)
                 if examples:
                     gr.HTML("<p>Or synthetic speech, made by a program (espeak-ng), <b>not by people</b>:</p>")
                     with gr.Row(elem_classes="ser-examples"):
@@ -73,31 +76,52 @@ def build_page(
     return page.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
 
 
-def launch(page: gr.Blocks, host: str, port: int, max_seconds: float) -> str:
-    """Serves the page from threads of this process, and of nowhere else: no link through others' servers, no analytics.
+@contextmanager
+def served(page: gr.Blocks, host: str, port: int, max_seconds: float) -> Iterator[str]:
+    """While the body runs, the page is served, by threads of this process: no link through others' servers, no analytics.
 
-    Returns:
+    Yields:
         Its address.
 
     Raises:
-        OSError: When the port is taken.
+        InputError: When the server does not start.
     """
-    _, address, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        share=False,
-        inbrowser=False,
-        prevent_thread_lock=True,
-        quiet=True,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        footer_links=[],
-        max_file_size=int(max_seconds * _BYTES_PER_SECOND),
-        theme=_theme(),
-        css=STYLE,
-    )
-    return address
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            inbrowser=False,
+            prevent_thread_lock=True,
+            quiet=True,
+            ssr_mode=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            footer_links=[],
+            max_file_size=int(max_seconds * _BYTES_PER_SECOND),
+            theme=_theme(),
+            css=STYLE,
+        )
+    except OSError as error:  # Gradio gives it some seconds
+        raise InputError(
+            f"--port {port}: it was free, but the server did not start: taken meanwhile, or the machine is too busy; try again"
+        ) from error
+    try:
+        yield address
+    finally:
+        page.close(verbose=False)  # waits some seconds for pages that are open
+
+
+def _take_no_addresses(audio: gr.Audio) -> None:
+    """Stops whoever asks not for what was sent here but for what lies at some address: Gradio would fetch it."""
+    take = audio.async_move_resource_to_block_cache
+
+    async def take_file(place: str | Path | None) -> str | None:
+        if place is not None and str(place).lower().startswith(("http:", "https:")):
+            raise gr.Error("recordings are sent here, not fetched from addresses", print_exception=False)
+        return await take(place)
+
+    audio.async_move_resource_to_block_cache = take_file
 
 
 def _theme() -> gr.themes.Default:

@@ -38,19 +38,12 @@ def serve(models: Sequence[str] | None, device: str, selection: str, host: str, 
 
         speech_emotion = SpeechEmotion.from_pretrained(list(models) if models else None, device, selection)
 
-        from espnet_ser.demo.page import build_page, launch
+        from espnet_ser.demo.page import build_page, served
 
         page = build_page(speech_emotion, list(models or [str(DEFAULT_MODEL)]), examples, max_seconds)
-        port = find_port(host, port)
-        try:
-            address = launch(page, host, port, max_seconds)
-        except OSError as error:
-            raise InputError(f"--port {port}: taken by another program; give another") from error
-        try:
+        with served(page, host, find_port(host, port), max_seconds) as address:
             print(f"espnet-ser demo: {address} (Ctrl-C ends it)", flush=True)
             threading.Event().wait()  # until a signal unwinds it
-        finally:
-            page.close(verbose=False)
 
 
 def _spoken(folder: Path) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,9 +18,10 @@ from espnet_ser.demo.examples import speak_examples
 from espnet_ser.speech_emotion import SpeechEmotion
 
 ROOT = Path(__file__).parents[2]
-# Python runs it as it starts: every address that the program looks up or connects to, one a line.
+# Python runs it as it starts: every address that the program looks up or connects to, one a line; where it hangs, when asked.
 WATCH = """
-import os, sys
+import faulthandler, os, signal, sys
+faulthandler.register(signal.SIGUSR1)
 def watch(event, arguments):
     if event == "socket.getaddrinfo":
         place = arguments[0]
@@ -70,7 +72,14 @@ class Served:
 
     def end(self):
         self.process.terminate()
-        return self.process.wait(30)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGUSR1)
+            time.sleep(5)
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it does not end: {self.log.read_text()}") from None
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,19 @@ class Served:
         with urllib.request.urlopen(self.address + path, timeout=60) as answer:
             return answer.read()
 
+    def ask(self, recording):
+        """What becomes of a recording that is asked about without the page."""
+        changes = [each for each in json.loads(self.get("config"))["dependencies"] if each["targets"][0][1] == "change"]
+        data = {"path": recording, "meta": {"_type": "gradio.FileData"}}
+        asked = {"data": [data], "fn_index": changes[0]["id"], "session_hash": "ours"}
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.address}gradio_api/queue/join", json.dumps(asked).encode(), headers)
+        urllib.request.urlopen(request, timeout=60).close()
+        with urllib.request.urlopen(f"{self.address}gradio_api/queue/data?session_hash=ours", timeout=60) as events:
+            for line in events:
+                if line.startswith(b"data:") and (event := json.loads(line[5:]))["msg"] == "process_completed":
+                    return event
+
     def end(self, signum=signal.SIGTERM):
         self.process.send_signal(signum)
         self.process.wait(30)
@@ -96,6 +109,12 @@ def test_the_page_is_served_here_alone_and_ends_in_order(model, serve, tmp_path)
     for path in (model / "config.yaml", "/etc/passwd"):
         with pytest.raises(urllib.error.HTTPError, match="403"):
             served.get(f"gradio_api/file={path}")
+    # Nor is anything fetched from elsewhere for whom it may please.
+    answer = served.ask(long.as_posix())
+    assert answer["success"]
+    assert "Length" in answer["output"]["data"][0]
+    answer = served.ask("http://example.invalid/a.wav")
+    assert answer["output"]["error"] == "recordings are sent here, not fetched from addresses"
     assert served.end() == 128 + signal.SIGTERM
     assert len(served.lines) == 1, "".join(served.lines)
     assert list(served.temporary.iterdir()) == []
