@@ -47,7 +47,8 @@ def source_name(source: str) -> str:
     >>> source_name("/home/me/exp/asr_gender_skip__ser/fold1"), source_name("me/my-model")
     ('asr_gender_skip__ser/fold1', 'me/my-model')
     """
-    return "/".join(Path(source).absolute().parts[-2:]) if Path(source).exists() else source
+    path = Path(source)
+    return "/".join((path.absolute() if path.exists() else path).parts[-2:])
 
 
 def _listed(parts: Sequence[str]) -> str:
