@@ -1,7 +1,6 @@
 """The page: a recording on one side, what is told of it on the other, the timeline of a long one below."""
 
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -13,12 +12,10 @@ import gradio as gr
 
 from espnet_ser.demo.about import source_name, what_is_told, what_was_heard
 from espnet_ser.demo.answer import Answer, Answering
+from espnet_ser.demo.forgetting import FORGET_S, forget
 from espnet_ser.demo.page_style import STYLE
 from espnet_ser.errors import InputError
 from espnet_ser.speech_emotion import SpeechEmotion
-
-FORGET_S = 60
-"""A recording is removed so long after its answer: until then the page's player may ask for it."""
 
 _LEFT_OVER_S = 3600  # what was sent, and never asked about
 _MAX_WAITING = 32
@@ -51,7 +48,7 @@ def build_page(
             return Answer(told or _WAITING, timeline)
         finally:
             if path is not None and path not in given:
-                _forget(Path(path))
+                forget(Path(path))
 
     if examples:
         gr.set_static_paths(sorted(given))  # served from where they lie
@@ -130,12 +127,6 @@ def _theme() -> gr.themes.Default:
     return theme.set(body_text_color_subdued="#5b6570", body_text_color_subdued_dark="#9aa5af")
 
 
-def _forget(path: Path) -> None:
-    timer = threading.Timer(FORGET_S, path.unlink, kwargs={"missing_ok": True})
-    timer.daemon = True
-    timer.start()
-
-
 def _header(speech_emotion: SpeechEmotion, sources: Sequence[str]) -> str:
     names = ", ".join(f"<code>{escape(source_name(source))}</code>" for source in sources)
     return (
@@ -150,7 +141,7 @@ def _notes(max_seconds: float) -> str:
         f"<li>WAV, FLAC, OGG or MP3, up to {max_seconds:g} s. What is longer than 35 s is told in windows, as a timeline.</li>"
         "<li>It tells how raters would hear the voice, not what a person feels, and puts silence and noise into a class too. "
         "It is no ground for decisions about people.</li>"
-        f"<li>A recording is sent to the machine that serves this page, and removed there {FORGET_S} s after its answer, or "
+        f"<li>A recording is sent to the machine that serves this page, and removed there {FORGET_S:g} s after its answer, or "
         "with the end of the program. Neither it nor the answer is kept or passed on.</li>"
         "</ul>"
     )

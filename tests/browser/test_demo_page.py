@@ -3,10 +3,12 @@
 import signal
 import time
 
+import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
-from espnet_ser.demo.page import FORGET_S
+from espnet_ser.demo.forgetting import FORGET_S
 from espnet_ser.demo.timeline import runs
 
 UPLOAD, CLEAR = ".upload-container", "button[aria-label='Clear']"
@@ -162,19 +164,22 @@ def test_the_page_can_be_used_without_a_mouse_or_eyes(open_page, recordings):
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
 
 
-def test_recordings_are_forgotten_and_nobody_else_was_asked(served, open_page, recordings):
+def test_recordings_are_forgotten_and_nobody_else_was_asked(served, open_page, tmp_path):
     """Last: it ends the program."""
     page = open_page()
-    answer_after(page, lambda: give(page, recordings["two"]))
+    soundfile.write(tmp_path / "mine.wav", 0.1 * np.random.default_rng(5).standard_normal(32000), 16000)
+    answer_after(page, lambda: give(page, tmp_path / "mine.wav"))
+    began_s = time.monotonic()
 
     def kept():
-        return [path for path in served.temporary.rglob(recordings["two"].name) if "recordings" in path.parts]
+        return list(served.temporary.rglob("mine.wav"))
 
     assert len(kept()) == 1
     end_s = time.monotonic() + 2 * FORGET_S
     while kept() and time.monotonic() < end_s:
         time.sleep(1)
     assert kept() == []
+    assert time.monotonic() - began_s > FORGET_S - 2, "the player could not have asked for it"
     assert served.end() == 128 + signal.SIGTERM
     assert list(served.temporary.iterdir()) == []
     asked = set(served.watched.read_text().split())
