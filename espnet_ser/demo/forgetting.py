@@ -10,7 +10,7 @@ FORGET_S = 60.0
 
 
 def forget(path: Path, after_s: float = FORGET_S) -> None:
-    """Removes a file, later. One that was sent again meanwhile, under the same name as Gradio does, is left to its own answer."""
+    """Removes a file, later. One that was sent again meanwhile (Gradio gives it the same name) is left to its own answer."""
 
     def remove() -> None:
         with suppress(FileNotFoundError):
