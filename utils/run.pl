@@ -21,7 +21,6 @@ The name and these rules are those of Kaldi's job runners, so that queue.pl or s
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -29,15 +28,7 @@ import sys
 import time
 from pathlib import Path
 
-TAIL_LINES = 20
-GRACE_S = 60  # between asking the jobs to end and killing them: a training saves itself at its next step
-SAME_S = 2  # signals that follow so soon are one request: a terminal and a cluster send them to every process
-REQUEUE_CODE = 85  # of a job that was asked to end and goes on where it was when it is started again
-DATE = "%a %b %d %H:%M:%S %Z %Y"
-
-
-class UsageError(Exception):
-    """The command line makes no sense. The message says what and what to write."""
+from job_runner import DATE, GRACE_S, REQUEUE_CODE, SAME_S, Call, UsageError, parse, report
 
 
 class Job:
@@ -155,8 +146,7 @@ class Pool:
         pid, status = os.wait()
         job = self.running.pop(pid, None)
         if job is not None:
-            code = os.waitstatus_to_exitcode(status)
-            job.end(code if code >= 0 else 128 - code)
+            job.end(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 
     def start(self, job: Job) -> None:
         """Start one job; if a signal came while it was being started, the handler has missed it."""
@@ -169,69 +159,12 @@ class Pool:
             job.kill(signal.SIGKILL if self.killed else signal.SIGTERM)
 
 
-def count(option: str, value: str, least: int) -> int:
-    """An option's number."""
-    if not re.fullmatch(r"[0-9]+", value) or int(value) < least:
-        raise UsageError(f"{option} takes a whole number, {least} or more, got {value!r}")
-    return int(value)
-
-
-def parse(arguments: list[str]) -> tuple[list[Job], int]:
-    """The jobs that a command line stands for, and how many may run at a time."""
-    rest = list(arguments)
-    options = {}
-    array = None
-    while rest:
-        if rest[0].startswith("-"):
-            if len(rest) < 2:
-                raise UsageError(f"option {rest[0]} needs a value")
-            options[rest[0].lstrip("-").replace("_", "-")] = rest[1]
-            del rest[:2]
-        elif array is None and re.fullmatch(r"[A-Za-z_]\w*=([0-9]+|[^/]*:[^/]*)", rest[0]):
-            array = rest.pop(0)
-        else:
-            break
-    if len(rest) < 2:
-        raise UsageError("a log file and a command are needed: run.pl [options] [JOB=1:n] LOG COMMAND ... (--help says more)")
-
-    name, first, last = None, 1, 1
-    if array is not None:
-        name, _, text = array.partition("=")
-        bounds = re.fullmatch(r"([0-9]+)(?::([0-9]+))?", text)
-        if bounds is None or not 1 <= int(bounds[1]) <= int(bounds[2] or bounds[1]):
-            raise UsageError(f"bad job range {array!r}: write {name}=1:n, counting from 1 or above")
-        first, last = int(bounds[1]), int(bounds[2] or bounds[1])
-    log, command = rest[0], rest[1:]
-    if last > first and name not in log:
-        raise UsageError(f"the log's name must contain {name}, or {last - first + 1} jobs would write to {log}")
-
-    def numbered(text: str, number: int) -> str:
-        return text.replace(name, str(number)) if name else text
-
-    jobs = [Job(n, numbered(log, n), [numbered(word, n) for word in command]) for n in range(first, last + 1)]
-    threads = count("--num-threads", options.get("num-threads", "1"), least=1)
-    gpus = count("--gpu", options.get("gpu", "0"), least=0)
+def max_jobs_run(call: Call) -> int:
+    """How many jobs run at a time."""
+    threads = call.count("num-threads", 1, least=1)
+    gpus = call.count("gpu", 0, least=0)
     fitting = 1 if gpus else max(1, len(os.sched_getaffinity(0)) // threads)
-    return jobs, count("--max-jobs-run", options.get("max-jobs-run", str(fitting)), least=1)
-
-
-def tail(path: str) -> list[bytes]:
-    """The last lines of a log, without reading a long one whole. Of a progress bar, its last state."""
-    with open(path, "rb") as log:
-        log.seek(max(0, os.path.getsize(path) - 65536))
-        return [line.rstrip().rsplit(b"\r", 1)[-1] for line in log.readlines()[-TAIL_LINES:]]
-
-
-def report(jobs: list[Job], failed: list[Job]) -> None:
-    """Say which jobs failed and show the end of the first one's log."""
-    first = failed[0]
-    which = ""
-    if len(jobs) > 1:
-        which = f" ({len(failed)} of {len(jobs)} failed: {', '.join(str(job.number) for job in failed)})"
-    print(f"run.pl: job failed, log is in {first.log}{which}", file=sys.stderr)
-    print(f"run.pl: its last {TAIL_LINES} lines:", file=sys.stderr, flush=True)
-    sys.stderr.buffer.write(b"".join(b"  " + line + b"\n" for line in tail(first.log)))
-    sys.stderr.flush()
+    return call.count("max-jobs-run", fitting, least=1)
 
 
 def main(arguments: list[str]) -> int:
@@ -244,8 +177,9 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 0
     try:
-        jobs, max_jobs_run = parse(arguments)
-        pool = Pool(jobs, max_jobs_run)
+        call = parse("run.pl", arguments)
+        jobs = [Job(n, call.numbered(call.log, n), [call.numbered(word, n) for word in call.command]) for n in call.numbers]
+        pool = Pool(jobs, max_jobs_run(call))
         pool.run()
     except UsageError as error:
         print(f"run.pl: {error}", file=sys.stderr)
@@ -258,9 +192,9 @@ def main(arguments: list[str]) -> int:
         name = signal.Signals(pool.stopped_by).name
         print(f"run.pl: stopped by {name}, logs are in {Path(jobs[0].log).parent}", file=sys.stderr)
         return REQUEUE_CODE if codes == {REQUEUE_CODE} else 128 + pool.stopped_by
-    failed = [job for job in jobs if job.code != 0]
+    failed = [job.number for job in jobs if job.code != 0]
     if failed:
-        report(jobs, failed)
+        report("run.pl", call, failed)
     return 0 if not failed else REQUEUE_CODE if codes == {REQUEUE_CODE} else 1
 
 
