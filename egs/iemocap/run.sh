@@ -136,6 +136,9 @@ fi
 
 . ./path.sh
 . ./cmd.sh
+# Here, trainings take a GPU one after the other; a cluster finds them places itself.
+at_a_time=${cluster_jobs:-$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")}
+[[ -z ${cluster_jobs-} || ${ngpu} -gt 0 ]] || log "trainings ask the cluster for no GPU: give --ngpu 1 if it has any"
 
 ser=(python3 -m espnet_ser)
 where=(--conf "${conf}" --folds "${folds}" --datadir "${datadir}" --expdir "${expdir}")
@@ -194,7 +197,7 @@ train_folds() {
     fi
     for fold in "${fold_list[@]}"; do followed+=("${folder}/fold${fold}"); done
     start "${ser[@]}" progress "${followed[@]}"
-    start "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
+    start "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "${at_a_time}" \
         ESPNET_SER_JOB=1:"${#fold_list[@]}" "${folder}/log/train.ESPNET_SER_JOB.log" \
         "${ser[@]}" train --stage "${name}" --job ESPNET_SER_JOB "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}" \
         --stage1_from "${stage1_from}"
@@ -267,7 +270,7 @@ if [[ -n ${table}${systems} ]]; then
     if stage_on 3; then
         log "stages 3 to 6 of ${systems:-every system of table ${table}}: logs in ${expdir}/*/log"
         run "${ser[@]}" table --table="${table}" --systems="${systems}" --tag="${tag}" --stage1_tag="${stage1_tag}" \
-            "${where[@]}" "${with[@]}" --seed "${seed}" --nj "$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")" \
+            "${where[@]}" "${with[@]}" --seed "${seed}" --nj "${at_a_time}" \
             --train_cmd "${cuda_cmd[*]}" --command "${recorded}"
     fi
 elif [[ -n ${seeds} ]]; then
