@@ -186,6 +186,7 @@ class Array:
         self.retries = call.count("retries", RETRIES, least=0)
         self.words = conf_words(conf, {k: v for k, v in options.items() if k not in ("max-jobs-run", "retries")})
         self.jobs = [Job(number, Path(call.numbered(call.log, number))) for number in call.numbers]
+        self.is_away = False
         self.signals = {signal.SIGINT, signal.SIGTERM}
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's wish is respected
             self.signals.add(signal.SIGHUP)
@@ -289,6 +290,9 @@ class Array:
         waiting = [job for job in waiting if job.code is None]
         states = self.scheduler.states({job.id for job in waiting}) if waiting else None
         self.asked_s = now_s = time.monotonic()
+        if waiting and (states is None) is not self.is_away:
+            self.is_away = not self.is_away
+            self._say("the scheduler does not answer; waiting for it" if self.is_away else "the scheduler answers again")
         heard = None
         for job in waiting if states is not None else ():
             state = states.get(job.name, State(alive=False))
