@@ -38,8 +38,8 @@ def slurm(cluster, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # In the background of a script SIGINT is ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            # In the background of a script SIGINT is ignored, under nohup SIGHUP.
+            preexec_fn=lambda: [signal.signal(signum, signal.SIG_DFL) for signum in (signal.SIGINT, signal.SIGHUP)],
         )
 
     def run(*arguments, timeout=300, **environment):
