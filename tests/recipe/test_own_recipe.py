@@ -4,19 +4,14 @@ import json
 import shutil
 
 import pytest
-from checkout import ROOT, copy_of_repository
+from checkout import ROOT, run
 from ravdess_names import as_official, make_official
-from test_recipe import files_of, run
+from test_recipe import files_of
 
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
 QUICK = ["--stage1-args", "--max_epoch 1", "--stage2-args", "--max_epoch 1"]
 MINI = ["--ssl", "conf/mini/encoder", "--stage1-config", "conf/mini/train_stage1.yaml"]
 MINI += ["--stage2-config", "conf/mini/train_ser.yaml"]
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    return copy_of_repository(tmp_path_factory.mktemp("own"))
 
 
 def test_real_speech_of_the_worked_example_goes_through_every_stage(repository, tmp_path):

@@ -2,25 +2,14 @@
 
 import gzip
 import json
-import os
 import shutil
-import subprocess
 
 import pytest
-from checkout import ROOT, copy_of_repository
+from checkout import MINI_OPTIONS, ROOT, copy_of_repository, run
 from sklearn.metrics import balanced_accuracy_score
 
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
 QUICK = ["--stage1-args", "--max_epoch 1", "--stage2-args", "--max_epoch 1"]
-
-
-def run(script, *arguments, cwd=None, check=True, **environment):
-    result = subprocess.run(
-        [script, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
-    if check:
-        assert result.returncode == 0, f"{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
-    return result
 
 
 def files_of(folder):
@@ -30,20 +19,6 @@ def files_of(folder):
 def read_ua(path):
     lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
     return balanced_accuracy_score([line["ref"] for line in lines], [line["hyp"] for line in lines])
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    return copy_of_repository(tmp_path_factory.mktemp("checkout"))
-
-
-@pytest.fixture(scope="module")
-def mini(repository):
-    """The mini recipe: a smaller release, two of its folds, fewer epochs."""
-    recipe = repository / "egs" / "mini_iemocap"
-    epochs = ["--stage1-args", "--max_epoch 8", "--stage2-args", "--max_epoch 6"]
-    result = run(recipe / "run.sh", "--num_utts", "240", "--folds", "1 2", *epochs, cwd="/")
-    return recipe, result
 
 
 def test_mini_recipe_learns_on_held_out_speakers(mini):
@@ -70,8 +45,7 @@ def test_data_directories_pass_the_validator(mini):
 def test_a_finished_recipe_does_nothing_when_run_again(mini):
     recipe, _ = mini
     before = files_of(recipe / "exp") | files_of(recipe / "data") | files_of(recipe / "dump")
-    epochs = ["--stage1-args", "--max_epoch 8", "--stage2-args", "--max_epoch 6"]
-    result = run(recipe / "run.sh", "--num_utts", "240", "--folds", "1 2", *epochs)
+    result = run(recipe / "run.sh", *MINI_OPTIONS)
     assert result.stdout.count("up to date") >= 4
     assert files_of(recipe / "exp") | files_of(recipe / "data") | files_of(recipe / "dump") == before
 
