@@ -32,7 +32,6 @@ STAND_INS = {
     "--folds_by 5": "--folds_by 2",
     # A fold is enough to see that a system is trained.
     "--system stl_n8": "--system stl_n8 --folds 1",
-    "--system stl_n0": "--system stl_n0 --folds 1",
     # The environment that runs the tests is the one.
     ". .venv/bin/activate": "true",
     "utils/setup_env.sh": "true",

@@ -3,11 +3,13 @@
 That its commands work is tests/recipe/test_docs.py's matter.
 """
 
+import ast
 import importlib
 import re
 import shlex
 import subprocess
 from functools import cache
+from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
 
@@ -19,23 +21,8 @@ from espnet_ser.bin.main import COMMANDS
 from espnet_ser.errors import InputError
 from espnet_ser.tasks.ser import SERTask
 
-ORDINARY = {
-    ".",
-    "cat",
-    "cd",
-    "cp",
-    "export",
-    "git",
-    "grep",
-    "head",
-    "hf",
-    "ls",
-    "mkdir",
-    "pip",
-    "ruff",
-    "shellcheck",
-}
-ORDINARY |= {"-c", "echo", "tail", "time", "venv", "xargs"}
+ORDINARY = {".", "-c", "cat", "cd", "cp", "echo", "export", "git", "grep", "head", "hf", "ls", "mkdir", "pip"}
+ORDINARY |= {"ruff", "shellcheck", "tail", "time", "venv", "xargs"}
 """Programs of other people that a page may call."""
 
 SHELL = [block for page in PAGES for block in blocks(page) if block.language == "sh"]
@@ -70,6 +57,14 @@ def test_every_link_leads_somewhere(page):
 def test_every_command_and_option_exists(block):
     assert subprocess.run(["bash", "-n"], input=block.code, text=True, check=False).returncode == 0
     check_all(block.code)
+
+
+@pytest.mark.parametrize("block", [b for page in PAGES for b in blocks(page) if b.language == "python"], ids=place)
+def test_every_program_names_modules_that_exist(block):
+    for node in ast.walk(ast.parse(block.code)):
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert all(find_spec(name) for name in names), f"{block.place}: {names}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
