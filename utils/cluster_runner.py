@@ -96,7 +96,7 @@ class Scheduler:
         raise NotImplementedError
 
     def why(self, name: str) -> Death:
-        """What has become of a job that is not alive."""
+        """What has become of a job that is not alive; raises NoAnswer."""
         raise NotImplementedError
 
     def cancel(self, ids: set[str]) -> None:
@@ -300,8 +300,12 @@ class Array:
                 self._follow(job, state)
             elif job.gone_s is None:
                 job.gone_s = now_s
-            elif now_s - job.gone_s >= self.scheduler.lag_s and self._bury(job):
-                heard = self._submit([job]) or heard
+            elif now_s - job.gone_s >= self.scheduler.lag_s:
+                try:
+                    again = self._bury(job)
+                except NoAnswer:  # asked again next time
+                    continue
+                heard = (self._submit([job]) if again else None) or heard
         return heard
 
     def _follow(self, job: Job, state: State) -> None:

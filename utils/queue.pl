@@ -38,7 +38,7 @@ class GridEngine(Scheduler):
 
     def submit(self, words: list[str], script: Path, title: str, numbers: range, at_a_time: int) -> str:
         """The configuration's words come last, so that they win."""
-        output = str(script.parent / self.said).format(n="$TASK_ID")
+        output = f"{script.parent}/{self.said.format(n='$TASK_ID')}"
         ours = ["-terse", "-V", "-S", "/bin/bash", "-r", "y", "-notify", "-j", "y", "-o", output, "-N", f"j{title}"]
         ours += ["-t", f"{numbers[0]}-{numbers[-1]}", "-tc", str(at_a_time)]
         done = call_tool(words[0], *ours, *words[1:], str(script), timeout_s=None)

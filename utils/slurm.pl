@@ -55,7 +55,7 @@ class Slurm(Scheduler):
 
     def submit(self, words: list[str], script: Path, title: str, numbers: range, at_a_time: int) -> str:
         """The configuration's words come last, so that they win."""
-        output = str(script.parent / self.said).replace("%", "%%").format(n="%a")
+        output = str(script.parent).replace("%", "%%") + "/" + self.said.format(n="%a")
         ours = ["--parsable", "--export=ALL", "--requeue", "--open-mode=append", "--signal=B:TERM@60"]
         ours += [f"--job-name={title}", f"--output={output}", f"--array={numbers[0]}-{numbers[-1]}%{at_a_time}"]
         done = call_tool(words[0], *ours, *words[1:], str(script), env=ENV, timeout_s=None)
@@ -89,6 +89,8 @@ class Slurm(Scheduler):
     def why(self, name: str) -> Death:
         """From what the controller remembers of the job."""
         done = call_tool("scontrol", "--oneliner", "show", "job", name, env=ENV)
+        if done.returncode and "Invalid job id" not in done.stderr:
+            raise NoAnswer(done.stderr.strip())
         found = dict(re.findall(r"\b(JobState|ExitCode|NodeList)=(\S+)", done.stdout))
         state = found.get("JobState", "")
         code, _, signum = found.get("ExitCode", "0:0").partition(":")

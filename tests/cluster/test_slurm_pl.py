@@ -10,18 +10,18 @@ from two_nodes import wait_until
 
 def test_an_array_runs_each_job_with_its_number_its_words_and_the_callers_environment(slurm):
     result = slurm(
-        "--mem", "100M", "JOB=2:4", "l%a/a.JOB.log", "bash", "-c", 'printf "%s|" "$@" "$MINE" "$PWD"; touch ran.JOB',
+        "--mem", "100M", "JOB=2:4", "l%a{n}/a.JOB.log", "bash", "-c", 'printf "%s|" "$@" "$MINE" "$PWD"; touch ran.JOB',
         "_", "two  words", "$HOME '*' JOB-JOB", "", MINE="it's mine",
     )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert sorted(path.name for path in slurm.folder.glob("ran.*")) == ["ran.2", "ran.3", "ran.4"]
-    assert sorted(path.name for path in (slurm.folder / "l%a").glob("*.log")) == ["a.2.log", "a.3.log", "a.4.log"]
-    lines = (slurm.folder / "l%a/a.3.log").read_text().splitlines()
+    assert sorted(path.name for path in (slurm.folder / "l%a{n}").glob("*.log")) == ["a.2.log", "a.3.log", "a.4.log"]
+    lines = (slurm.folder / "l%a{n}/a.3.log").read_text().splitlines()
     assert lines[0].startswith("# bash -c ")
     assert lines[1].startswith("# Started at ")
     assert lines[3] == f"two  words|$HOME '*' 3-3||it's mine|{slurm.folder}|"
     assert re.fullmatch(r"# Ended \(code 0\) at .*, elapsed time [0-9]+ seconds", lines[-1])
-    assert list((slurm.folder / "l%a/q").iterdir()) == []
+    assert list((slurm.folder / "l%a{n}/q").iterdir()) == []
 
 
 def test_a_lone_argument_is_a_line_for_bash(slurm):
