@@ -198,4 +198,7 @@ def every_option() -> set[str]:
         *ROOT.glob("benchmarks/*.py"),
     ]
     names |= {name for script in scripts for name in options_of(script)} | espnet_options()
-    return names | set(re.findall(r"^  --([a-z-]+)", (ROOT / "utils" / "run.pl").read_text(), re.M)) | {"help", "version"}
+    names |= set(re.findall(r"^  --([a-z-]+)", (ROOT / "utils" / "run.pl").read_text(), re.M))
+    for conf in ROOT.glob("conf/*.conf"):  # what they make of the runners' options, and of sbatch's
+        names |= set(re.findall(r"^option (\w+)=", conf.read_text(), re.M)) | set(re.findall(r" --(\w+)", conf.read_text()))
+    return names | {"help", "version"}
