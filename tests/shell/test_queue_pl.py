@@ -1,5 +1,6 @@
 """utils/queue.pl against a stand-in for Grid Engine. It has not been run on a real one."""
 
+import os
 import re
 import signal
 import subprocess
@@ -132,12 +133,12 @@ def test_a_killed_job_is_submitted_again(quick, sh):
 SAVES_ITSELF = "[[ ! -e saved ]] || exit 0; trap 'touch saved; exit 85' TERM; sleep 60 & touch on; wait"
 
 
-def test_a_job_that_asks_to_be_started_again_is(quick, sh):
+def test_a_job_that_asks_to_be_started_again_is(quick, sh, grid):
     process = quick.start("a.log", SAVES_ITSELF)
     wait_until((sh.folder / "on").exists)
     script = next((sh.folder / "q").glob("*/job.sh"))
-    (pid,) = subprocess.run(["pgrep", "-f", "bash .*grid/101/script"], capture_output=True, text=True).stdout.split()[:1]
-    subprocess.run(["kill", "-USR1", pid], check=True)  # the soft limit
+    pid = int((Path(grid["GRID_ENGINE"]) / "101" / "1.pid").read_text())
+    os.kill(pid, signal.SIGUSR1)  # the soft limit
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
     assert "saved itself and asks to be started again" in stderr
