@@ -13,6 +13,7 @@ import torch
 from espnet2.train.reporter import Average, SubReporter, WeightedAverage
 from torch.utils.data import DataLoader
 
+from espnet_ser.collective import any_rank, num_ranks, of_all_ranks, this_rank
 from espnet_ser.data.loader import Batch, without_first
 from espnet_ser.errors import InputError
 from espnet_ser.models.ser_model import SERModel
@@ -28,6 +29,8 @@ _IN_REPORTS = [timedelta, np.dtype, type(np.dtype(np.float64)), np.float64(0).__
 
 class PausableEpoch:
     """One epoch of a training, which saves itself before its next step when the process is asked to end.
+
+    Processes that train together agree on that step: whichever of them was asked, all end, and the first saves for all.
 
     Args:
         folder: Of the training.
@@ -71,32 +74,44 @@ class PausableEpoch:
                 self.model.probe.load_state_dict(saved["probe"])
         self.reporter.stats.update({name: [_reported(*value) for value in values] for name, values in saved["stats"].items()})
         self.reporter.count, self.reporter.total_count = saved["count"], saved["total_count"]
-        self.num_done, self._start_s, self._random = saved["num_done"], self._start_s - saved["seconds"], saved["random"]
+        self.num_done, self._start_s = saved["num_done"], self._start_s - saved["seconds"]
+        if len(saved["random"]) == num_ranks():  # other numbers of processes draw other numbers
+            self._random = saved["random"][this_rank()]
         return True
 
     def batches(self, loader: DataLoader) -> Iterator[Batch]:
-        """The batches that are still to be trained on; ends the process before one when it is asked to."""
+        """The batches that are still to be trained on; ends the process before one when it is asked to.
+
+        A batch is fetched while the GPU still works on the one before: asking the other processes waits for it.
+        """
         rest = iter(without_first(loader, self.num_done) if self.num_done else loader)
         if self._random is not None:
             _set_random_states(self._random)  # the loader has drawn a number for its processes, here as in an unbroken run
         while True:
-            if self.num_done % self.accum_grad == 0:
-                self.save_if_asked()
             try:
                 batch = next(rest)
             except StopIteration:
                 return
+            if self.num_done % self.accum_grad == 0:
+                self.save_if_asked()
             yield batch
             self.num_done += 1
 
     def save_if_asked(self) -> None:
-        """Saves and ends the process if it was asked to end.
+        """Saves and ends the process if it, or one that trains with it, was asked to end; all of them come here in step.
 
         Raises:
             SystemExit: Then.
         """
-        if not STOP.asked:
+        if not any_rank(STOP.asked):
             return
+        random_states = of_all_ranks(_random_states())
+        if this_rank() == 0:
+            self._save(random_states)
+        of_all_ranks(None)  # none ends before all is saved
+        STOP.end(f"saved in epoch {self.epoch}, after {self.num_done} batches" if this_rank() == 0 else "")
+
+    def _save(self, random_states: list[dict]) -> None:
         stats = {name: [(v.value, getattr(v, "weight", None)) for v in values] for name, values in self.reporter.stats.items()}
         saved = {
             "epoch": self.epoch,
@@ -108,10 +123,9 @@ class PausableEpoch:
             "stats": stats,
             "count": self.reporter.count,
             "total_count": self.reporter.total_count,
-            "random": _random_states(),
+            "random": random_states,
         }
         torch.save(saved, self.path)
-        STOP.end(f"saved in epoch {self.epoch}, after {self.num_done} batches")
 
 
 @contextmanager
@@ -146,7 +160,7 @@ def _random_states() -> dict:
     name, keys, position, has_gauss, gauss = np.random.get_state()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None,
         "numpy": [name, keys.tolist(), int(position), int(has_gauss), float(gauss)],
         "python": random.getstate(),
     }
@@ -154,8 +168,8 @@ def _random_states() -> dict:
 
 def _set_random_states(states: dict) -> None:
     torch.set_rng_state(states["torch"])
-    if states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"])
     name, keys, *rest = states["numpy"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
     random.setstate(states["python"])

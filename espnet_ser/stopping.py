@@ -104,14 +104,15 @@ class StopRequest:
         """Ends the process.
 
         Args:
-            saved: What was saved, for the log.
+            saved: What was saved, for the log; '' where another process says it.
 
         Raises:
             SystemExit: With :data:`REQUEUE_CODE`.
         """
         ignore_ending_signals()
-        name = signal.Signals(self._signum).name
-        print(f"{name}: {saved}; the same command goes on from there", file=sys.stderr, flush=True)
+        why = signal.Signals(self._signum).name if self.asked else "asked to end"
+        if saved:
+            print(f"{why}: {saved}; the same command goes on from there", file=sys.stderr, flush=True)
         raise SystemExit(REQUEUE_CODE)
 
     def _hear(self, signum: int, _frame: object) -> None:

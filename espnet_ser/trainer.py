@@ -4,16 +4,18 @@ import errno
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from espnet2.torch_utils.device_funcs import to_device
+from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.reporter import aggregate
 from espnet2.train.trainer import Trainer
 
 from espnet_ser.checkpoint import frozen_weights, without_frozen_weights
+from espnet_ser.collective import num_ranks, of_all_ranks, this_rank
 from espnet_ser.errors import InputError
 from espnet_ser.gradient_probe import GRADIENTS_FILE
 from espnet_ser.history import HISTORY_FILE, append_record, read_history
@@ -47,23 +49,26 @@ class SERTrainer(Trainer):
         """
         output_dir = Path(trainer_options.output_dir)
         cls._options = trainer_options
-        # Processes that train together must end together: they go on from their last epoch.
-        waits = nullcontext() if distributed_option.distributed else STOP.deferred()
-        with atomic_torch_save(), without_frozen_weights(model), waits:
-            if is_first_rank(distributed_option):
+        # Ranks wait for every gradient unless told not to. Told so, they also go on sending the same tensors together, on which
+        # it depends in which order three numbers or more are added: a training that goes on adds them as an unbroken one does.
+        if num_ranks() > 2 or getattr(model.encoder, "may_leave_out", False):
+            trainer_options.unused_parameters = True
+        with atomic_torch_save(), without_frozen_weights(model), STOP.deferred():
+            if this_rank() == 0:
                 torch.save(frozen_weights(model), output_dir / FROZEN_FILE)
             super().run(model=model, trainer_options=trainer_options, distributed_option=distributed_option, **kwargs)
+        if this_rank() > 0:
+            return
         reached = max((record["epoch"] for record in read_history(output_dir)), default=0)
         if reached < trainer_options.max_epoch:
             raise InputError(
                 f"{output_dir}: training stopped at epoch {reached} of {trainer_options.max_epoch}, its gradients infinite or "
                 f"NaN; try a lower learning rate (--optim_conf lr=...)"
             )
-        if is_first_rank(distributed_option):
-            for name in ("valid.*.ave*.pth", PAUSED_FILE):  # averages of one model each, and what has been gone on from
-                for path in output_dir.glob(name):
-                    path.unlink()
-            _link(output_dir / MODEL_FILE, epoch_model(output_dir, trainer_options.max_epoch).name)
+        for name in ("valid.*.ave*.pth", PAUSED_FILE):  # averages of one model each, and what has been gone on from
+            for path in output_dir.glob(name):
+                path.unlink()
+        _link(output_dir / MODEL_FILE, epoch_model(output_dir, trainer_options.max_epoch).name)
 
     @classmethod
     def resume(cls, checkpoint, model, optimizers, schedulers, reporter, scaler, ngpu=0, strict=True) -> None:
@@ -82,7 +87,7 @@ class SERTrainer(Trainer):
             for part, state in [*parts, (scaler, states["scaler"])]:
                 if part is not None:
                     part.load_state_dict(state)
-        if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
+        if this_rank() == 0:
             cls._complete_epoch(Path(checkpoint).parent, states["model"], reporter)
 
     @classmethod
@@ -106,17 +111,20 @@ class SERTrainer(Trainer):
         parts = [*kwargs["optimizers"], *kwargs["schedulers"], kwargs["scaler"]]
         folder = Path(options.output_dir)
         cls._epoch = epoch = PausableEpoch(folder, reporter.get_epoch(), net, parts, reporter, options.accum_grad)
-        restored = not distributed_option.distributed and epoch.restore()
+        if this_rank() > 0:  # dropout of its own; the first rank's is that of a process alone
+            set_all_random_seed(_seed(options.seed, reporter.get_epoch(), this_rank()))
+        restored = epoch.restore()
         invalid = super().train_one_epoch(
             model=model,
-            iterator=iterator if distributed_option.distributed else epoch.batches(iterator),
+            iterator=epoch.batches(iterator),
             reporter=reporter,
             options=options,
             distributed_option=distributed_option,
             **kwargs,
         )
-        if net.probe is not None and is_first_rank(distributed_option):
-            for record in net.probe.take():
+        records = net.probe.take() if net.probe is not None else []
+        if this_rank() == 0:
+            for record in records:
                 append_record(Path(options.output_dir) / GRADIENTS_FILE, {"epoch": reporter.get_epoch(), **record})
         cls._train_stats = {name: float(aggregate(values)) for name, values in reporter.stats.items() if name not in TIMES}
         return invalid and not restored  # of the steps before the pause nobody knows
@@ -133,6 +141,7 @@ class SERTrainer(Trainer):
         lines: dict[str, dict] = {}
         embeddings: dict[str, np.ndarray] = {}
         loss_sums: dict[str, float] = {}
+        most_batches = max(of_all_ranks(len(iterator)))  # of a rank: some have one more than others
         for utts, batch in iterator:
             cls._epoch.save_if_asked()
             batch = to_device(batch, "cuda" if options.ngpu > 0 else "cpu")
@@ -146,18 +155,18 @@ class SERTrainer(Trainer):
             lines |= {utt: prediction_line(examples[utt], result) for utt, result in zip(utts, decoded, strict=True)}
             if is_last_epoch:
                 embeddings |= dict(zip(utts, outputs["embedding"].float().cpu().numpy(), strict=True))
-        if distributed_option.distributed:
-            shares: list = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(shares, (lines, embeddings, loss_sums))
-            lines = {utt: line for share in shares for utt, line in share[0].items()}
-            embeddings = {utt: embedding for share in shares for utt, embedding in share[1].items()}
-            loss_sums = {name: sum(share[2].get(name, 0.0) for share in shares) for name in shares[0][2]}
+        for _ in range(most_batches - len(iterator)):
+            cls._epoch.save_if_asked()
+        shares = of_all_ranks((lines, embeddings, loss_sums))
+        lines = {utt: line for share in shares for utt, line in share[0].items()}
+        embeddings = {utt: embedding for share in shares for utt, embedding in share[1].items()}
+        loss_sums = {name: sum(share[2].get(name, 0.0) for share in shares) for name in shares[0][2]}
         in_order = [lines[utt] for utt in sorted(lines)]
         scores = {name: total / len(lines) for name, total in sorted(loss_sums.items())}
         scores |= {name: value for name, value in score(in_order).items() if value is not None and name != "n"}
         reporter.register(scores | (standings(in_order, reporter.get_epoch()) if MAIN_TASK in net.tasks else {}))
         reporter.next()
-        if is_first_rank(distributed_option):
+        if this_rank() == 0:
             epoch, folder = reporter.get_epoch(), Path(options.output_dir)
             epoch_path(folder, epoch).parent.mkdir(exist_ok=True)
             write_predictions(epoch_path(folder, epoch), in_order)
@@ -186,9 +195,8 @@ def _link(path: Path, target: str) -> None:
     os.replace(beside, path)
 
 
-def is_first_rank(distributed_option) -> bool:
-    """Whether this process is the one that writes."""
-    return not distributed_option.distributed or distributed_option.dist_rank == 0
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def _write_embeddings(path: Path, embeddings: Mapping[str, np.ndarray]) -> None:

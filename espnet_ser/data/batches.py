@@ -16,7 +16,6 @@ def compose_batches(
     seed: int = 0,
     epoch: int = 0,
     shuffle: bool = True,
-    least: int = 1,
 ) -> list[list[int]]:
     """Splits utterances into batches.
 
@@ -27,7 +26,6 @@ def compose_batches(
         seed: With ``epoch``, decides composition and order: the same pair always gives the same batches.
         epoch: Counts from 1 in training.
         shuffle: False for order of length, longest first (evaluation: out of memory shows at once, if at all).
-        least: The fewest utterances in a batch, whatever its size, as far as there are so many (one for each rank).
 
     Returns:
         Indices, each utterance once; in a batch the longest first, so that ranks that deal it out among them get like shares.
@@ -43,11 +41,8 @@ def compose_batches(
     total = 0
     for index in order.tolist():
         total += num_samples[index]
-        if not batches or len(batches[-1]) >= least and (len(batches[-1]) >= most or total > most_samples):
+        if not batches or len(batches[-1]) >= most or total > most_samples:
             batches.append([])
             total = num_samples[index]
         batches[-1].append(index)
-    if len(batches) > 1 and len(batches[-1]) < least:
-        rest = batches.pop()
-        batches[-1] += rest
     return [sorted(batch, key=lambda index: -num_samples[index]) for batch in batches]

@@ -106,17 +106,21 @@ class UtteranceDataset(Dataset):
 
 
 def collate(items: Iterable[tuple[str, dict[str, torch.Tensor]]]) -> Batch:
-    """Pads what varies in length (speech or frames, and text, each with its ``_lengths``) with zeros and stacks the rest."""
-    utts, examples = zip(*items, strict=True)
+    """Pads what varies in length (speech or frames, and text, each with its ``_lengths``) with zeros and stacks the rest.
+
+    Of no utterances there are no tensors.
+    """
+    items = list(items)
+    utts, examples = [utt for utt, _ in items], [example for _, example in items]
     batch: dict[str, torch.Tensor] = {}
-    for name in examples[0]:
+    for name in examples[0] if examples else ():
         values = [example[name] for example in examples]
         if values[0].ndim == 0:
             batch[name] = torch.stack(values)
         else:
             batch[name] = pad_sequence(values, batch_first=True)
             batch[f"{name}_lengths"] = torch.tensor([len(value) for value in values])
-    return list(utts), batch
+    return utts, batch
 
 
 class BatchFactory(AbsIterFactory):
@@ -127,9 +131,10 @@ class BatchFactory(AbsIterFactory):
         batch_size: The most utterances in a batch, over all ranks together; None for any number.
         batch_bins: The most samples in a batch, over all ranks together; None for any number.
         seed: Decides, with the epoch, how batches are composed.
-        shuffle: False for evaluation.
+        shuffle: Whether to train on them, in random batches of which each rank takes a share; False for evaluation: ranks take
+            whole batches in turn, so that no result depends on how many there are.
         rank: This process, 0 to ``world_size`` - 1.
-        world_size: Number of processes that share each batch.
+        world_size: Number of processes that train together.
         num_workers: Processes that read audio; 0 reads in this one.
         pin_memory: For copies to a GPU.
     """
@@ -161,10 +166,10 @@ class BatchFactory(AbsIterFactory):
             seed=self.seed,
             epoch=epoch,
             shuffle=self.shuffle if shuffle is None else shuffle,
-            least=self.world_size,
         )
-        # Each rank takes every n-th utterance of every batch; with fewer utterances than ranks some have none.
-        shares = [share for batch in batches if (share := batch[self.rank :: self.world_size])]
+        mine = slice(self.rank, None, self.world_size)
+        # Of a batch with fewer utterances than ranks some have an empty share: they train all the same, in step.
+        shares = [batch[mine] for batch in batches] if self.shuffle else batches[mine]
         return DataLoader(
             self.dataset,
             batch_sampler=shares,

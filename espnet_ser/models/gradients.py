@@ -11,6 +11,8 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
+from espnet_ser.collective import num_ranks, of_first_rank, sum_over_ranks
+
 ALL = "all"
 
 
@@ -18,7 +20,8 @@ def task_gradients(losses: Mapping[str, Tensor], parameters: Mapping[str, nn.Par
     """The gradient of each task's loss; ``.grad`` is left alone, and the losses can still be differentiated.
 
     Args:
-        losses: Task -> scalar.
+        losses: Task -> scalar. Where several processes train together, what each adds to the loss of the whole batch: the
+            gradient is that of the sum.
         parameters: Trainable parameters by name.
 
     Returns:
@@ -31,10 +34,7 @@ def task_gradients(losses: Mapping[str, Tensor], parameters: Mapping[str, nn.Par
     if not parameters:
         return {task: {} for task in losses}
     tensors = list(parameters.values())
-    return {
-        task: dict(zip(parameters, torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True), strict=True))
-        for task, loss in losses.items()
-    }
+    return {task: dict(zip(parameters, _gradient(loss, tensors), strict=True)) for task, loss in losses.items()}
 
 
 def cosine_by_group(
@@ -99,7 +99,7 @@ def project_conflicts(
             product = weights[i] @ products[:, j]
             if j != i and product < 0:
                 weights[i, j] -= product / products[j, j]
-    total = weights.sum(0).tolist()
+    total = of_first_rank(weights).sum(0).tolist()  # each process has drawn an order of its own
     return {
         name: torch.stack([weight * task[name] for weight, task in zip(total, tasks, strict=True)]).sum(0) for name in names
     }
@@ -110,11 +110,10 @@ def surgery_loss(losses: Mapping[str, Tensor], shared: Mapping[str, nn.Parameter
 
     The gradients are taken here, one backward pass per task. What is returned is linear in the parameters, with those gradients
     for slopes: its backward pass costs next to nothing, and scaling it (gradient accumulation, a ``GradScaler``) scales them.
-    Being taken before any such scaling, they would underflow in float16: train in float32 or bfloat16. Where several processes
-    train together, each operates on its own batch's gradients before they are averaged.
+    Being taken before any such scaling, they would underflow in float16: train in float32 or bfloat16.
 
     Args:
-        losses: Task -> scalar, weighted as it counts in the sum.
+        losses: Task -> scalar, weighted as it counts in the sum; see :func:`task_gradients`.
         shared: The trainable parameters that the tasks share, by name: their gradient is :func:`project_conflicts`.
         own: All other trainable parameters (the heads): their gradient is the plain sum's.
 
@@ -128,6 +127,16 @@ def surgery_loss(losses: Mapping[str, Tensor], shared: Mapping[str, nn.Parameter
     slopes |= {name: torch.stack([gradient[name] for gradient in gradients.values()]).sum(0) for name in own}
     linear = sum((parameter * slopes[name]).sum() for name, parameter in parameters.items())
     return total + (linear - linear.detach())  # the bracket is zero exactly: it adds a gradient and no value
+
+
+def _gradient(loss: Tensor, tensors: list[Tensor]) -> list[Tensor]:
+    """Over all processes that train together; in one message, since there are hundreds of tensors."""
+    gradients = torch.autograd.grad(loss, tensors, retain_graph=True, materialize_grads=True)
+    if num_ranks() == 1:
+        return list(gradients)
+    flat = sum_over_ranks(torch.cat([gradient.flatten() for gradient in gradients]))
+    parts = flat.split([gradient.numel() for gradient in gradients])
+    return [part.view_as(gradient) for part, gradient in zip(parts, gradients, strict=True)]
 
 
 def _inner(first: Mapping[str, Tensor], second: Mapping[str, Tensor], names: Iterable[str]) -> float:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
+from espnet_ser.collective import num_ranks, sum_over_ranks
 from espnet_ser.models.gradients import surgery_loss
 from espnet_ser.models.losses import ctc_loss, refuse_non_finite, weighted
 from espnet_ser.models.wav2vec2 import CUTS, masked_mean
@@ -96,13 +97,14 @@ class SERModel(AbsESPnetModel):
         return outputs
 
     def losses(
-        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], words_weight: Tensor | float = 1.0
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What :meth:`logits` gave, held against the truth.
 
         Args:
             outputs: From :meth:`logits`.
             targets: ``emotion``, ``gender``, ``style``: class indices [batch]; ``text`` [batch, tokens], ``text_lengths``.
+            words_weight: What CTC's loss is multiplied by.
 
         Returns:
             Each task's weighted loss, whose sum is the objective (Eq. 1), and the statistics to report: the objective, each
@@ -111,7 +113,8 @@ class SERModel(AbsESPnetModel):
         losses, stats = {}, {}
         for task in self.heads:
             if task == "asr":
-                losses[task] = ctc_loss(outputs[task], outputs["num_frames"], targets["text"], targets["text_lengths"])
+                loss = ctc_loss(outputs[task], outputs["num_frames"], targets["text"], targets["text_lengths"])
+                losses[task] = loss * words_weight
             else:
                 losses[task] = F.cross_entropy(outputs[task].float(), targets[task])
                 stats[f"{task}_wa"] = 100.0 * (outputs[task].argmax(-1) == targets[task]).float().mean()
@@ -128,21 +131,52 @@ class SERModel(AbsESPnetModel):
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """One training step's loss, statistics and weight (the number of utterances), as ESPnet's trainer asks for them.
 
+        Where several processes train together, each gets its share of the batch, which may be empty; the mean of what they
+        return, by weight, is what the whole batch gives one process.
+
+        Returns:
+            The loss, the statistics and the weight, each [1].
+
         Raises:
             InputError: When the loss is not finite; the utterances are named.
         """
         if speech is not None:
             batch |= {"speech": speech, "speech_lengths": speech_lengths}
-        outputs = self.logits_of(batch)
-        shares, stats = self.losses(outputs, batch)
+        num_utts, part, words_weight = self._share_of_batch(batch)
+        if num_utts > 0:
+            outputs = self.logits_of(batch)
+            shares, stats = self.losses(outputs, batch, words_weight)
+        else:
+            shares, stats = self._no_losses()
         refuse_non_finite(stats, utt_id or [])
+        parts = {task: share * part for task, share in shares.items()}
         if self.probe is not None and self.training:
-            self.probe(shares)
+            self.probe(parts)
         if self.gradient_surgery and self.training and len(shares) > 1:
-            loss = surgery_loss(shares, *self.shared_and_own_parameters())
+            loss = surgery_loss(parts, *self.shared_and_own_parameters())
         else:
             loss = sum(shares.values())
-        return loss, stats, stats["loss"].new_tensor(float(len(outputs["num_frames"])))
+        weight = loss.new_tensor([float(num_utts)])
+        return loss.view(1), {name: value.view(1) for name, value in stats.items()}, weight
+
+    def _share_of_batch(self, batch: Mapping[str, Tensor]) -> tuple[int, Tensor | float, Tensor | float]:
+        """Utterances in this process's share of a batch, their part of all, and CTC's weight.
+
+        CTC's loss is a mean over the utterances that have words, and these are spread over the shares otherwise than all are.
+        """
+        lengths = next((value for name, value in batch.items() if name.endswith("_lengths")), ())
+        if num_ranks() == 1:
+            return len(lengths), 1.0, 1.0
+        num_words = (batch["text_lengths"] > 0).sum() if "text_lengths" in batch else 0
+        counts = next(self.parameters()).new_tensor([len(lengths), num_words], dtype=torch.float32)
+        part, words_part = counts / sum_over_ranks(counts).clamp_min(1.0)
+        return len(lengths), part, words_part / part.clamp_min(torch.finfo(part.dtype).tiny)
+
+    def _no_losses(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """As :meth:`losses`, of no utterance: zeros, which depend on every parameter."""
+        zero = torch.stack([parameter.sum() * 0.0 for parameter in self.parameters() if parameter.requires_grad]).sum()
+        names = [name for task in self.heads for name in ([] if task == "asr" else [f"{task}_wa"]) + [f"loss_{task}"]]
+        return dict.fromkeys(self.heads, zero), dict.fromkeys(["loss", *names], zero.detach())
 
     def shared_and_own_parameters(self) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
         """What is trained of the encoder, which all tasks share, and of the heads, each of which is one task's own."""

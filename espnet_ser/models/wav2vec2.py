@@ -147,6 +147,13 @@ class Wav2Vec2Encoder(nn.Module):
                 module.eval()
         return self
 
+    @property
+    def may_leave_out(self) -> bool:
+        """Whether a training step may leave out what is trained: a layer (LayerDrop), or the embedding of masked frames."""
+        drops = self.wav2vec2.config.layerdrop > 0 and self.num_frozen_layers < self.num_layers
+        mask_embedding = getattr(self.wav2vec2, "masked_spec_embed", None)
+        return drops or mask_embedding is not None and mask_embedding.requires_grad
+
     def num_frames(self, num_samples: Tensor) -> Tensor:
         """Frames that the CNN gives for so many samples: [batch] -> [batch]."""
         for kernel, stride in zip(self.wav2vec2.config.conv_kernel, self.wav2vec2.config.conv_stride, strict=True):

@@ -17,6 +17,7 @@ from espnet_ser.checkpoint import (
     load_weights,
     read_trained_weights,
 )
+from espnet_ser.collective import first_rank_first
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import read_datadir
@@ -41,6 +42,16 @@ from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
 from espnet_ser.trainer import SERTrainer
 
 GENDERS = ["f", "m"]
+
+ONE_PROCESS = {
+    "dist_init_method": "env://",
+    "dist_launcher": None,
+    "dist_master_addr": None,
+    "dist_master_port": None,
+    "dist_rank": None,
+    "local_rank": None,
+}
+"""ESPnet's defaults of what it calls a process by, among those that train together."""
 
 
 class SERTask(AbsTask):
@@ -137,7 +148,10 @@ class SERTask(AbsTask):
         """Trains one model; see :meth:`espnet2.tasks.abs_task.AbsTask.main_worker`."""
         cls.complete(args)
         if args.token_dir is not None:
-            args.token_dir = str(copy_tokenizer(Path(args.token_dir), Path(args.output_dir) / TOKENS_FOLDER))
+            kept = Path(args.output_dir) / TOKENS_FOLDER
+            if not args.dist_rank:  # the first, or the only process: the others come to read it when that has joined them
+                copy_tokenizer(Path(args.token_dir), kept)
+            args.token_dir = str(kept)
         super().main_worker(args)
 
     @classmethod
@@ -198,6 +212,9 @@ class SERTask(AbsTask):
         Raises:
             InputError: When the settings do not fit together, or the weights do not fit the model.
         """
+        for name, value in ONE_PROCESS.items():  # they have served: a model's configuration does not tell ranks apart
+            if hasattr(args, name):
+                setattr(args, name, value)
         if getattr(args, "ssl", None) is not None:
             args.ssl = str(resolve_encoder(args.ssl))
         model = cls.build_untrained(args)
@@ -209,7 +226,8 @@ class SERTask(AbsTask):
             if args.cache_cut is not None:
                 examples = [*read_datadir(args.train_dir), *read_datadir(args.valid_dir)]
                 device = "cuda" if args.ngpu > 0 else "cpu"
-                cache = fill_cache(model.encoder, args.cache_cut, examples, Path(args.cache_dir), args.cache_dtype, device)
+                with first_rank_first():
+                    cache = fill_cache(model.encoder, args.cache_cut, examples, Path(args.cache_dir), args.cache_dtype, device)
                 args.cache_folder = str(cache.folder)
         if getattr(args, "gradient_every", 0):
             norm_last = bool((args.encoder_config or {}).get("do_stable_layer_norm"))

@@ -50,14 +50,6 @@ def test_ranks_that_deal_a_batch_out_get_like_shares():
     assert np.mean([abs(first - second) / (first + second) for first, second in shares[:-1]]) < 0.06
 
 
-@pytest.mark.parametrize("limit", [{"batch_size": 4}, {"batch_size": None, "batch_bins": 900_000}])
-def test_every_rank_has_its_share_of_every_batch(limit):
-    assert min(map(len, compose_batches(LENGTHS, **limit, seed=1, epoch=1))) < 3
-    batches = compose_batches(LENGTHS, **limit, seed=1, epoch=1, least=3)
-    assert min(map(len, batches)) >= 3
-    assert sorted(i for batch in batches for i in batch) == list(range(333))
-
-
 def test_evaluation_goes_from_long_to_short():
     batches = compose_batches([5, 9, 7, 1], 2, shuffle=False)
     assert batches == [[1, 2], [0, 3]]
@@ -74,18 +66,13 @@ def test_a_batch_must_hold_something():
     st.lists(st.integers(1, 10**6), max_size=80),
     st.one_of(st.none(), st.integers(1, 40)),
     st.one_of(st.none(), st.integers(1, 3 * 10**6)),
-    st.integers(1, 5),
     st.booleans(),
     st.integers(0, 2**32 - 1),
 )
-def test_whatever_the_lengths_every_utterance_comes_once_and_limits_are_kept(lengths, size, bins, least, shuffle, seed):
-    batches = compose_batches(lengths, size, bins, seed=seed, epoch=1, shuffle=shuffle, least=least)
+def test_whatever_the_lengths_every_utterance_comes_once_and_limits_are_kept(lengths, size, bins, shuffle, seed):
+    batches = compose_batches(lengths, size, bins, seed=seed, epoch=1, shuffle=shuffle)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:
         total = sum(lengths[index] for index in batch)
-        # At least `least` in each, which outranks the limits; the last batch takes in what would be too few.
-        assert len(batch) >= min(least, len(lengths))
-        assert size is None or len(batch) <= max(size, least) + least - 1
-        assert bins is None or total <= bins or len(batch) <= least or (least > 1 and batch is batches[-1])
-    if least == 1:
-        assert all(size is None or len(batch) <= size for batch in batches)
+        assert size is None or len(batch) <= size
+        assert bins is None or total <= bins or len(batch) == 1

@@ -43,6 +43,23 @@ def test_ranks_share_batches_by_duration_too(tmp_path):
     assert sorted(utt for batches in ranks for utts, _ in batches for utt in utts) == sorted(e.utt for e in data.examples)
 
 
+def test_a_rank_may_have_no_utterance_of_a_batch(tmp_path):
+    data = dataset(tmp_path)
+    num_last = len(data) % 3
+    for rank in range(3):
+        *_, (utts, batch) = BatchFactory(data, 3, seed=3, rank=rank, world_size=3).build_iter(2)
+        assert len(utts) == (1 if rank < num_last else 0)
+        assert bool(batch) == bool(utts)
+
+
+def test_ranks_evaluate_whole_batches_in_turn(tmp_path):
+    data = dataset(tmp_path)
+    alone = [utts for utts, _ in BatchFactory(data, 3, shuffle=False).build_iter(1)]
+    for rank in range(2):
+        batches = BatchFactory(data, 3, shuffle=False, rank=rank, world_size=2).build_iter(1)
+        assert [utts for utts, _ in batches] == alone[rank::2]
+
+
 def test_a_label_that_is_no_class_is_named(tmp_path):
     with pytest.raises(InputError, match=r"Ses01_F\S+: unknown emotion label 'happy'"):
         UtteranceDataset(examples_of(tmp_path), {"emotion": ["angry", "neutral", "sad"]})
