@@ -20,6 +20,7 @@ from espnet_ser.history import HISTORY_FILE
 from espnet_ser.hub import resolve_encoder
 from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
 from espnet_ser.provenance import data_identity, token_identity
+from espnet_ser.ranks import ALONE, Ranks
 from espnet_ser.recipe import (
     DONE_FILE,
     FROZEN_FILE,
@@ -201,7 +202,7 @@ class Experiment:
         """Reads the options and tries them out, before anything is written.
 
         Args:
-            ngpu: GPUs; 0 for the CPU.
+            ngpu: GPUs of this machine; 0 for the CPU.
 
         Returns:
             ESPnet's options.
@@ -213,8 +214,6 @@ class Experiment:
         from espnet_ser.tasks.options import parse_options, try_options
 
         command = ["--output_dir", str(self.folder), "--ngpu", str(ngpu), "--config", str(self.config)]
-        if ngpu > 1:
-            command += ["--multiprocessing_distributed", "true"]
         for name, value in self.options.items():
             if value is not None:
                 command += [f"--{name}", *(map(str, value) if isinstance(value, list) else [str(value)])]
@@ -224,7 +223,7 @@ class Experiment:
         try_options(args)
         return args
 
-    def run(self, args: Namespace, command: str = "") -> None:
+    def run(self, args: Namespace, command: str = "", ranks: Ranks = ALONE) -> None:
         """Trains, going on with what an interrupted run left, and stamps the folder when it is done.
 
         A model trained on other inputs, or changed since, is moved to ``<folder>.superseded-<n>`` rather than lost.
@@ -232,18 +231,20 @@ class Experiment:
         Args:
             args: From :meth:`check`.
             command: The command line to record beside machine and versions.
+            ranks: The processes that train together. The first machine's keeps the folder; on the others it is only read.
 
         Raises:
             InputError: When another run trains here already, the disk is full, or the training fails.
         """
-        from espnet_ser.tasks.ser import SERTask
-
-        with disk_errors_as_input_errors(self.folder), self._alone():
+        if ranks.node > 0:
+            ranks.train(args)
+            return
+        with ranks.failure_told(), disk_errors_as_input_errors(self.folder), self._alone():
             self._make_folder_ready()
             remove_unfinished(self.folder)
             if self.is_done():
                 return
-            SERTask.main(args)
+            ranks.train(args)
             record = {"command": command, "host": host_name(), "environment": describe_environment()}
             atomic_write(self.folder / ENVIRONMENT_FILE, json.dumps(record, indent=1) + "\n")
             records = [self.folder / name for name in (ENVIRONMENT_FILE, HISTORY_FILE)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
+from espnet_ser.ranks import Ranks
 from espnet_ser.stopping import STOP
 
 TAG = "gradients"
@@ -52,10 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     folds = fold_names(args.datadir, args.folds)
     experiments = {fold: Experiment.of_fold(system, args.stage, fold, setup) for fold in folds}
     command = shlex.join(["espnet-ser", "gradients", *(sys.argv[2:] if argv is None else argv)])
+    ranks = Ranks.of(args)
     with STOP.heard():
         for experiment in experiments.values():
             if not experiment.is_done():
-                experiment.run(experiment.check(ngpu=args.ngpu), command)
+                experiment.run(experiment.check(ngpu=ranks.num_gpus), command, ranks)
     from espnet_ser.environment import describe_environment
     from espnet_ser.gradient_probe import GRADIENTS_FILE
     from espnet_ser.report.gradients import cosines_over_training, gradients_markdown, plot_gradients

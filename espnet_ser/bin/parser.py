@@ -118,6 +118,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole_number(0, 2**32 - 1), default=0, help="random seed")
     parser.add_argument("--ngpu", type=whole_number(0), default=0, help="GPUs of each training; 0 trains on the CPU")
     parser.add_argument(
+        "--dist_backend",
+        default="nccl",
+        choices=("nccl", "gloo"),
+        help="how the processes of a training talk, one for each GPU; with gloo --ngpu N is N processes on the CPU where there "
+        "is no GPU",
+    )
+    parser.add_argument(
         "--cache",
         default="auto",
         choices=("auto", "none", "cnn", "prefix"),

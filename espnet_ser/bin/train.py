@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
+from espnet_ser.ranks import LAUNCH_OPTIONS, Ranks
 from espnet_ser.stopping import STOP
 
 
@@ -26,6 +27,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="ASR model (a folder of transformers or a hub name) whose encoder stands in for stage 1, and for --ssl",
     )
     parser.add_argument("--job", type=int, default=1, help="which fold to train, counted from 1 (JOB of a job array)")
+    launched = parser.add_argument_group("Several machines", "what espnet2.bin.launch adds to the command, on each of them")
+    for name, kind in LAUNCH_OPTIONS.items():
+        launched.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)
     return parser
 
 
@@ -55,5 +59,6 @@ def train(args: argparse.Namespace, command: str) -> None:
     if experiment.is_done():
         print(f"{experiment.folder}: up to date")
         return
-    experiment.run(experiment.check(ngpu=args.ngpu), command)
+    ranks = Ranks.of(args)
+    experiment.run(experiment.check(ngpu=ranks.num_gpus), command, ranks)
     print(f"{experiment.folder}: finished")

@@ -10,6 +10,7 @@ from typing import NoReturn
 import torch
 
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.ranks import LAUNCH_OPTIONS
 from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
 from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
@@ -18,6 +19,7 @@ from espnet_ser.tasks.ser import SERTask
 NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
 NOT_TRAINING |= {"encoder_config", "trained_on", "normalize_waveform", "resume", "use_adapter"}
 NOT_TRAINING |= {"no_forward_run", "best_model_criterion", "cache_cut", "cache_folder"}
+NOT_TRAINING |= {"dist_backend", *LAUNCH_OPTIONS}
 
 
 MOST = 2**63 - 1
@@ -84,7 +86,10 @@ def try_options(args: Namespace) -> None:
     if args.log_interval is not None and args.log_interval < 1:
         raise InputError(f"--log_interval must be 1 or more, or none, not {args.log_interval}")
     if args.ngpu > torch.cuda.device_count():
-        raise InputError(f"--ngpu {args.ngpu}: torch finds {torch.cuda.device_count()} GPUs on this machine; give that many")
+        raise InputError(
+            f"--ngpu {args.ngpu}: torch finds {torch.cuda.device_count()} GPUs on this machine; give that many; or, where "
+            "there is none, --dist_backend gloo for as many processes"
+        )
     if min(args.keep_nbest_models) < 1:
         raise InputError(f"--keep_nbest_models must be 1 or more, not {min(args.keep_nbest_models)}")
     for name in ("dropout", "aux_weight"):
