@@ -43,8 +43,9 @@ stage1_args=   # further ESPnet options of stage 3, e.g. "--max_epoch 50"
 stage2_args=   # further ESPnet options of stage 4
 cache=auto     # outputs of frozen layers to compute once, in dump/cache: auto (all that is frozen), cnn, none
 cache_dtype=float16 # their precision: float16 or float32
-ngpu=auto      # GPUs per training; auto: one if there is one
-num_nodes=1    # machines per training
+ngpu=auto      # GPUs per training, on each of its machines; auto: one if there is one
+num_nodes=1    # machines per training; the job runner of cmd.sh starts a training on several
+dist_backend=nccl # how the processes of a training talk: nccl, or gloo, with which --ngpu N is N processes where there is no GPU
 nj=4           # parallel jobs: processes that read audio, and trainings at a time where there is no GPU
 
 # For others
@@ -89,7 +90,8 @@ for name in stage stop_stage num_nodes nj nbpe seed; do
 done
 [[ ${stop_stage} -le 8 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 8"
 [[ ${stage} -ge 1 && ${stage} -le ${stop_stage} ]] || fail "--stage ${stage} --stop_stage ${stop_stage}: no stage to run"
-[[ ${num_nodes} -eq 1 ]] || fail "--num_nodes ${num_nodes}: training on more than one machine is not supported yet"
+[[ ${num_nodes} -ge 1 ]] || fail "--num_nodes takes 1 or more"
+[[ ${num_nodes} -eq 1 || -z ${table}${systems} ]] || fail "--num_nodes ${num_nodes}: a table's trainings run on one machine each"
 if [[ ${ngpu} == auto ]]; then
     ngpu=0
     if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then ngpu=1; fi
@@ -139,12 +141,14 @@ fi
 # Here, trainings take a GPU one after the other; a cluster finds them places itself.
 at_a_time=${cluster_jobs:-$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")}
 [[ -z ${cluster_jobs-} || ${ngpu} -gt 0 ]] || log "trainings ask the cluster for no GPU: give --ngpu 1 if it has any"
+[[ ${num_nodes} -eq 1 || ${cuda_cmd[0]##*/} != run.pl ]] ||
+    fail "--num_nodes ${num_nodes}: run.pl runs jobs on this machine alone; choose a cluster's job runner in cmd.sh"
 
 ser=(python3 -m espnet_ser)
 where=(--conf "${conf}" --folds "${folds}" --datadir "${datadir}" --expdir "${expdir}")
 with=(--dumpdir "${dumpdir}" --ssl "${ssl}" --stage1_config "${stage1_config}" --stage2_config "${stage2_config}"
     --stage1_args="${stage1_args}" --stage2_args="${stage2_args}" --token_type "${token_type}" --nbpe "${nbpe}"
-    --stage1_data "${stage1_data}" --ngpu "${ngpu}" --cache "${cache}" --cache_dtype "${cache_dtype}")
+    --stage1_data "${stage1_data}" --ngpu "${ngpu}" --dist_backend "${dist_backend}" --cache "${cache}" --cache_dtype "${cache_dtype}")
 recorded=${RECIPE_COMMAND:-${COMMAND_LINE}} # stands beside the figures
 
 # Jobs run in the background and are waited for, so that they are ended when the recipe is.
@@ -190,18 +194,26 @@ run() {
 # Every fold of one training, as an array of jobs, while the epochs that finish are shown.
 #   train_folds stage1|ser FOLDER
 train_folds() {
-    local name=$1 folder=$2 fold_list fold status=0 followed=()
+    local name=$1 folder=$2 fold_list fold job status=0 followed=() words
     read -ra fold_list <<<"${folds}"
     if [[ ${#fold_list[@]} -eq 0 ]]; then
         mapfile -t fold_list < <(printf '%s\n' "${datadir}"/fold*/fold.json | sed -E 's|.*/fold([^/]*)/fold.json|\1|' | sort -V)
     fi
     for fold in "${fold_list[@]}"; do followed+=("${folder}/fold${fold}"); done
     start "${ser[@]}" progress "${followed[@]}"
-    start "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "${at_a_time}" \
-        ESPNET_SER_JOB=1:"${#fold_list[@]}" "${folder}/log/train.ESPNET_SER_JOB.log" \
-        "${ser[@]}" train --stage "${name}" --job ESPNET_SER_JOB "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}" \
-        --stage1_from "${stage1_from}"
-    finish || status=$?
+    words=(--stage "${name}" "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}" --stage1_from "${stage1_from}")
+    if [[ ${num_nodes} -gt 1 ]]; then
+        for ((job = 1; job <= ${#fold_list[@]} && status == 0; job++)); do
+            start "${ser[@]}" launch --cmd "${cuda_cmd[*]}" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
+                --log "${folder}/log/train.${job}.log" -- "${words[@]}" --job "${job}"
+            finish || status=$?
+        done
+    else
+        start "${cuda_cmd[@]}" --gpu "${ngpu}" --max-jobs-run "${at_a_time}" \
+            ESPNET_SER_JOB=1:"${#fold_list[@]}" "${folder}/log/train.ESPNET_SER_JOB.log" \
+            "${ser[@]}" train "${words[@]}" --job ESPNET_SER_JOB
+        finish || status=$?
+    fi
     kill "${running[-1]}" 2>/dev/null || true
     finish || true
     return "${status}"

@@ -17,6 +17,7 @@ COMMANDS = {
     "folds": "stage 1 for a corpus of your own: folds of a Kaldi data directory",
     "tokens": "stage 2: token lists from each fold's training text; fetches the encoder",
     "train": "stages 3 and 4: finetune one fold",
+    "launch": "the same on several machines, through espnet2.bin.launch",
     "select": "stage 5: held-out predictions, by each way of choosing the epoch",
     "score": "stage 6: scores, tables and figures of a system",
     "pack": "stage 7: a trained fold for ESPnet's model zoo, transformers and ONNX, with its card",
