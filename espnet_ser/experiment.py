@@ -239,7 +239,7 @@ class Experiment:
         if ranks.node > 0:
             ranks.train(args)
             return
-        with ranks.failure_told(), disk_errors_as_input_errors(self.folder), self._alone():
+        with disk_errors_as_input_errors(self.folder), self._alone():
             self._make_folder_ready()
             remove_unfinished(self.folder)
             if self.is_done():

@@ -114,9 +114,8 @@ class Ranks:
         """Tells the other machines, which wait for this one's ranks, of an error in the body."""
         try:
             yield
-        except (InputError, OSError) as error:
-            if self.num_nodes > 1:
-                self._ending(None).tell(1, str(error))
+        except Exception as error:
+            self._ending(None).tell(1, f"{os.uname().nodename}: {error}")
             raise
 
     def _watch(self, args: Namespace, meeting: str, ending: "Ending") -> None:

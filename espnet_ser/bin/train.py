@@ -40,11 +40,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     with STOP.heard():
         command = shlex.join(["espnet-ser", "train", *(sys.argv[2:] if argv is None else argv)])
-        train(get_parser().parse_args(argv), command)
+        args = get_parser().parse_args(argv)
+        ranks = Ranks.of(args)
+        with ranks.failure_told():
+            train(args, command, ranks)
 
 
-def train(args: argparse.Namespace, command: str) -> None:
-    """One training, and the command to record beside it."""
+def train(args: argparse.Namespace, command: str, ranks: Ranks) -> None:
+    """One training, the command to record beside it, and the processes that share it."""
     from espnet_ser.errors import InputError
     from espnet_ser.experiment import Experiment
     from espnet_ser.recipe import fold_names
@@ -59,6 +62,5 @@ def train(args: argparse.Namespace, command: str) -> None:
     if experiment.is_done():
         print(f"{experiment.folder}: up to date")
         return
-    ranks = Ranks.of(args)
     experiment.run(experiment.check(ngpu=ranks.num_gpus), command, ranks)
     print(f"{experiment.folder}: finished")

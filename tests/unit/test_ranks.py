@@ -168,13 +168,14 @@ def _train_on_machine(recipe, words):
         (recipe.root / f"said{words[-1]}").write_text(str(end.code))
 
 
-def on_two_machines(recipe):
+def on_two_machines(recipe, of_the_second=()):
     """As ``espnet2.bin.launch`` starts a process on each of two machines without a GPU."""
     meeting = f"file://{recipe.root}/meeting{time.monotonic_ns()}"
     launched = ("--ngpu", "0", "--multiprocessing_distributed", "true", "--dist_init_method", meeting)
     launched += ("--dist_backend", "gloo", "--dist_world_size", "2", "--dist_rank")
     fork = multiprocessing.get_context("fork")
-    machines = [fork.Process(target=_train_on_machine, args=(recipe, (*launched, str(node)))) for node in (1, 0)]
+    words = {0: (*launched, "0"), 1: (*of_the_second, *launched, "1")}
+    machines = [fork.Process(target=_train_on_machine, args=(recipe, words[node])) for node in (1, 0)]
     for machine in machines:
         machine.start()
     for machine in machines:
@@ -200,6 +201,12 @@ def test_machines_hear_of_one_another_s_failures(recipe, at_step):
     for node in (0, 1):
         assert "rank 1 of 2 on " in (recipe.root / f"said{node}").read_text()
         assert "this file is wrong" in (recipe.root / f"said{node}").read_text()
+
+
+def test_machines_hear_of_what_kept_one_from_beginning(recipe):
+    on_two_machines(recipe, ("--stage2_args", "--no_such_option 1"))
+    for node in (0, 1):
+        assert "unknown ESPnet option '--no_such_option'" in (recipe.root / f"said{node}").read_text()
 
 
 def test_started_as_users_do_a_training_saves_itself_and_says_so(recipe):
