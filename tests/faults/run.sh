@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Every fault test at full length; writes docs/reliability.md, the tables of what was tried. tests/run.sh has a short cut of it.
-#   tests/faults/run.sh [--kills 40]
+#   tests/faults/run.sh [--kills 60]
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 cd -- "${root}"
-kills=40 # moments at which the mini recipe is killed
-help_message="Usage: $0 [--kills 40]"
+kills=60 # moments at which the mini recipe is killed
+help_message="Usage: $0 [--kills 60]"
 . utils/parse_options.sh
 [[ $# -eq 0 ]] || { echo "$0: no positional arguments are taken" >&2; exit 2; }
 
