@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Every check and test of the project, in an environment of its own: the README's test command, and CI's.
-#   tests/run.sh [--recipe false] [--pytest-args "-k transcript"]
+#   tests/run.sh [--long true] [--recipe false] [--pytest-args "-k transcript"]
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 cd -- "${root}"
 recipe=true    # run the mini recipe from end to end
+long=false     # what takes longest and seldom changes too: all of ESPnet, every page's commands, ...
 pytest_args=   # further arguments of pytest
-help_message="Usage: $0 [--recipe true] [--pytest-args ARGS]"
+help_message="Usage: $0 [--recipe true] [--long false] [--pytest-args ARGS]"
 . utils/parse_options.sh
 [[ $# -eq 0 ]] || { echo "$0: no positional arguments are taken" >&2; exit 2; }
 
@@ -26,16 +27,18 @@ step "shellcheck"
 mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 shellcheck "${scripts[@]}"
 
+read -ra pytest_options <<<"${pytest_args}"
+[[ ${long} == false ]] || pytest_options+=(--long)
+in_parallel=(-n auto --dist loadfile) # most of a test's time is one core's
+
 step "doctests"
-python3 -m pytest -q --doctest-modules espnet_ser --durations=0 --durations-min=5
+python3 -m pytest -q "${in_parallel[@]}" --doctest-modules espnet_ser
 
 step "unit and shell tests"
-read -ra pytest_options <<<"${pytest_args}"
-in_parallel=(-n auto --dist loadfile) # most of a test's time is one core's
 python3 -m pytest "${in_parallel[@]}" tests/unit tests/shell "${pytest_options[@]}"
 
 step "faults"
-python3 -m pytest "${in_parallel[@]}" tests/faults --kills "$([[ ${recipe} == true ]] && echo 3 || echo 0)" "${pytest_options[@]}"
+python3 -m pytest "${in_parallel[@]}" tests/faults --kills "$([[ ${recipe} == true ]] && echo 2 || echo 0)" "${pytest_options[@]}"
 
 if [[ ${recipe} == true ]]; then
     step "the recipes from end to end"

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,8 +109,13 @@ def script_of(page, folder, done):
 
 DONE = set()
 
+FIRST = (Path("README.md"), Path("docs/tutorial.md"))
+"""What newcomers run; all other pages take longer than they change."""
 
-@pytest.mark.parametrize("page", RUN, ids=str)
+PARAMETERS = [page if page in FIRST else pytest.param(page, marks=pytest.mark.long) for page in RUN]
+
+
+@pytest.mark.parametrize("page", PARAMETERS, ids=str)
 def test_the_commands_of_the_page_work(checkout, page, tmp_path):
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}

@@ -82,6 +82,7 @@ def test_a_table_trains_what_its_systems_share_once_and_goes_on_where_it_stopped
     assert "asr__ser_asr fold 1: started" in second.stdout
 
 
+@pytest.mark.long
 def test_one_speaker_can_be_held_out_and_is_judged_by_the_other_of_the_session(mini):
     recipe, _ = mini
     places = [option for kind in ("data", "dump", "exp") for option in (f"--{kind}dir", recipe / f"{kind}_by_speaker")]

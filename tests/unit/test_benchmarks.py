@@ -105,6 +105,7 @@ def test_every_row_trains(tmp_path, name):
     assert (tmp_path / "cache").exists() == (ROWS[name].cut is not None)
 
 
+@pytest.mark.long
 def test_a_training_is_watched_until_its_first_step(tmp_path, monkeypatch):
     job = {"folder": str(tmp_path), "encoder": str(save_encoder(tmp_path / "encoder")), "result": str(tmp_path / "result.json")}
     (tmp_path / "job.json").write_text(json.dumps(job))

@@ -104,6 +104,7 @@ trainer.train()
 """
 
 
+@pytest.mark.long
 def test_espnet_ez_trains_it_by_name(tmp_path):
     """In a process of its own: espnetez imports all of ESPnet."""
     if find_spec("six") is None:

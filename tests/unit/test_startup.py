@@ -54,6 +54,7 @@ def test_the_task_imports_no_other_task_of_espnet():
     assert not imported & (foreign | {"espnet2.gan_tts", "espnet2.enh", "espnet2.asr", "espnet2.tts", *HARDLY_CALLED})
 
 
+@pytest.mark.long
 def test_espnets_own_tasks_work_after_ours_in_the_same_process():
     printed = python("""
 import torch
