@@ -47,7 +47,8 @@ def unwound_by_signals() -> Iterator[None]:
     def unraised(ignored: "sys.UnraisableHookArgs") -> None:
         if isinstance(ignored.exc_value, SystemExit):  # raised where Python drops it: within a callback, an import's lock
             os._exit(ignored.exc_value.code)
-        sys.__unraisablehook__(ignored)
+        if asked_s < 0:  # else of an object that was being made, and is thrown away as the process ends
+            sys.__unraisablehook__(ignored)
 
     is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
     heard = [signum for signum in ENDING_SIGNALS if is_main and signal.getsignal(signum) != signal.SIG_IGN]
@@ -56,10 +57,10 @@ def unwound_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook = hook_before
         if asked_s > 0:
             ignore_ending_signals()
         else:
+            sys.unraisablehook = hook_before
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 

@@ -2,6 +2,7 @@
 
 import platform
 import signal
+import sys
 
 import pytest
 from packed_recipe import PackedRecipe
@@ -13,9 +14,10 @@ from espnet_ser.stopping import ENDING_SIGNALS
 
 @pytest.fixture(autouse=True)
 def _signals():
-    """A process that is ending ignores signals; the tests' own goes on."""
-    before = {signum: signal.getsignal(signum) for signum in ENDING_SIGNALS}
+    """A process that is ending ignores signals, and errors that nobody can catch; the tests' own goes on."""
+    before, hook = {signum: signal.getsignal(signum) for signum in ENDING_SIGNALS}, sys.unraisablehook
     yield
+    sys.unraisablehook = hook
     for signum, handler in before.items():
         signal.signal(signum, handler)
 

@@ -188,6 +188,30 @@ with unwound_by_signals():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGTERM
 
 
+def test_what_was_half_made_when_a_signal_came_does_not_complain():
+    program = """
+import os, signal
+from espnet_ser.stopping import unwound_by_signals
+class Thing:
+    def __init__(self):
+        os.kill(os.getpid(), {signum})
+        self.key = 1
+    def __del__(self):
+        print(self.key)
+{begin}
+    Thing()
+"""
+    for signum, begin, complaint in (
+        ("signal.SIGTERM", "with unwound_by_signals():", False),
+        ("signal.SIGTERM", "@unwound_by_signals()\ndef main():\n    Thing()\nmain()\nif False:", False),
+        ("0", "with unwound_by_signals():\n    thing = Thing.__new__(Thing)\n    del thing", True),
+    ):
+        code = program.format(signum=signum, begin=begin)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert ("Traceback" in done.stderr) == complaint
+        assert done.returncode == (0 if complaint else 128 + signal.SIGTERM)
+
+
 def test_signals_that_come_together_are_one_request_and_a_later_one_insists(monkeypatch):
     now_s = [100.0]
     monkeypatch.setattr("espnet_ser.stopping.time.monotonic", lambda: now_s[0])
