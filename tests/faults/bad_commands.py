@@ -50,6 +50,7 @@ WANT_MORE = (
     "cache",
     "pack",
     "upload",
+    "launch",
 )
 CASES = {
     f"{command}: an unknown option": (words(command, "--no_such_option", "1"), "--no_such_option")
