@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser, whole_number
-from espnet_ser.predictions import SELECTIONS
+from espnet_ser.bin.parser import CommandParser, add_model_options, whole_number
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -19,11 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
     of_model += "default exp/asr_gender_skip__ser"
     of_space = "write the page's Space into this new folder, and serve nothing; --model is then a name of the hub, or what "
     of_space += "stage 7 left (exp/NAME/packed/fold1), which goes into the folder"
-    parser.add_argument("--model", action="append", help=of_model)
-    parser.add_argument(
-        "--selection", choices=SELECTIONS, default="last", help="whose epoch counts, where a folder has several"
-    )
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:N")
+    add_model_options(parser, of_model)
     parser.add_argument("--host", default="127.0.0.1", help="address to serve on; 0.0.0.0 for other machines too")
     parser.add_argument("--port", type=whole_number(1, 65535), help="default the first free one from 7860")
     parser.add_argument("--max_seconds", type=whole_number(1, 3600), default=300, help="longer recordings are refused")

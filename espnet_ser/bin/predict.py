@@ -5,8 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser
-from espnet_ser.predictions import SELECTIONS
+from espnet_ser.bin.parser import CommandParser, add_model_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -23,17 +22,13 @@ def get_parser() -> argparse.ArgumentParser:
     of_model += "the hub; several times for an ensemble; default exp/asr_gender_skip__ser"
     of_window = "seconds; what is longer is cut into windows of that length; default 4, for what is longer than 35"
     parser.add_argument("audio", nargs="+", metavar="AUDIO", help=of_audio)
-    parser.add_argument("--model", action="append", help=of_model)
-    parser.add_argument(
-        "--selection", choices=SELECTIONS, default="last", help="whose epoch counts, where a folder has several"
-    )
+    add_model_options(parser, of_model)
     parser.add_argument("--format", choices=("table", "jsonl", "csv", "kaldi"), default="table", help="kaldi is utt2emotion")
     parser.add_argument("--output", type=Path, help="file to write instead of printing")
     parser.add_argument("--embedding", type=Path, help="file for the embeddings, .npz or .ark")
     parser.add_argument("--window", type=float, help=of_window)
     parser.add_argument("--hop", type=float, help="seconds from one window to the next; default half a window")
     parser.add_argument("--batch_seconds", type=float, default=60.0, help="audio that is computed together; bounds memory")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:N")
     return parser
 
 

@@ -16,6 +16,7 @@ from espnet_ser.demo.forgetting import FORGET_S, forget
 from espnet_ser.demo.page_style import STYLE
 from espnet_ser.errors import InputError
 from espnet_ser.speech_emotion import SpeechEmotion
+from espnet_ser.windows import LONGEST_WHOLE_S
 
 _LEFT_OVER_S = 3600  # what was sent, and never asked about
 _MAX_WAITING = 32
@@ -138,7 +139,8 @@ def _header(speech_emotion: SpeechEmotion, sources: Sequence[str]) -> str:
 def _notes(max_seconds: float) -> str:
     return (
         '<ul class="ser-small">'
-        f"<li>WAV, FLAC, OGG or MP3, up to {max_seconds:g} s. What is longer than 35 s is told in windows, as a timeline.</li>"
+        f"<li>WAV, FLAC, OGG or MP3, up to {max_seconds:g} s. What is longer than {LONGEST_WHOLE_S:g} s is told in windows, "
+        "as a timeline.</li>"
         "<li>It tells how raters would hear the voice, not what a person feels, and puts silence and noise into a class too. "
         "It is no ground for decisions about people.</li>"
         f"<li>A recording is sent to the machine that serves this page, and removed there {FORGET_S:g} s after its answer, or "
