@@ -6,9 +6,15 @@ holds its output. LayerDrop leaves a trained layer out with its probability.
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+
+Count = TypeVar("Count", int, np.ndarray)
+"""A number, or those of many utterances."""
 
 
-def cnn_flops(config: Mapping, num_samples: int) -> tuple[int, int]:
+def cnn_flops(config: Mapping, num_samples: Count) -> tuple[Count, Count]:
     """The CNN's forward pass over so many samples, and the number of frames that it gives."""
     flops, channels, length = 0, 1, num_samples
     for dim, kernel, stride in zip(config["conv_dim"], config["conv_kernel"], config["conv_stride"], strict=True):
@@ -18,19 +24,19 @@ def cnn_flops(config: Mapping, num_samples: int) -> tuple[int, int]:
     return flops, length
 
 
-def embedding_flops(config: Mapping, num_frames: int) -> int:
+def embedding_flops(config: Mapping, num_frames: Count) -> Count:
     """Feature projection and positional convolution, forward."""
     dim, groups = config["hidden_size"], config["num_conv_pos_embedding_groups"]
     return 2 * num_frames * dim * (config["conv_dim"][-1] + config["num_conv_pos_embeddings"] * dim // groups)
 
 
-def layer_flops(config: Mapping, num_frames: int) -> int:
+def layer_flops(config: Mapping, num_frames: Count) -> Count:
     """One Transformer layer, forward: four projections, two products of attention, two feed-forward products."""
     dim, inner = config["hidden_size"], config["intermediate_size"]
     return 8 * num_frames * dim**2 + 4 * num_frames**2 * dim + 4 * num_frames * dim * inner
 
 
-def floor_flops(config: Mapping, num_samples: int, num_trainable_layers: int, cut: str | None = None) -> float:
+def floor_flops(config: Mapping, num_samples: Count, num_trainable_layers: int, cut: str | None = None) -> float | np.ndarray:
     """What training on one utterance must compute.
 
     Args:
@@ -49,7 +55,7 @@ def floor_flops(config: Mapping, num_samples: int, num_trainable_layers: int, cu
     return frozen + 3.0 * trained
 
 
-def filling_flops(config: Mapping, num_samples: int, num_trainable_layers: int, cut: str) -> float:
+def filling_flops(config: Mapping, num_samples: Count, num_trainable_layers: int, cut: str) -> float | np.ndarray:
     """What a cache of one utterance must compute."""
     everything = floor_flops(config, num_samples, 0, None)
     cnn, num_frames = cnn_flops(config, num_samples)

@@ -1,0 +1,80 @@
+"""Seconds, operations and bytes of one training of the recipe, from the rates that speed.py has measured."""
+
+from collections.abc import Mapping
+
+import torch
+from corpus import NUM_UTTS, sample_durations
+from floor import filling_flops, floor_flops
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from espnet_ser.data.audio import SAMPLE_RATE
+from espnet_ser.errors import InputError
+from espnet_ser.systems import PAPER_LAYERS
+
+HELD_OUT_UTTS = NUM_UTTS // 5
+KEPT_EPOCHS = {"stage1": 1, "ser": 4}
+"""Models of a training that stay, at most: the last, and for emotion the best ones to each judge."""
+CHECKPOINT = 3
+"""What a checkpoint holds of each trained value: itself and AdamW's two moments."""
+
+
+class Costs:
+    """Of trainings of wav2vec2-base on IEMOCAP's lengths, a fifth of them held out.
+
+    Args:
+        rows: Those of ``speed.json``.
+        epochs: Of every training.
+
+    Raises:
+        InputError: Names the rows that have not been measured.
+    """
+
+    def __init__(self, rows: Mapping[str, Mapping], epochs: int):
+        wanted = ("ours_stage1", "ours_stage2", "ours_full", "ours_n0", "fill_cnn", "fill_prefix", "fill_pooled")
+        if missing := [name for name in wanted if "seconds" not in rows.get(name, {})]:
+            raise InputError(f"not measured: {', '.join(missing)}; run speed.py with these rows")
+        self.rows, self.epochs = rows, epochs
+        config = Wav2Vec2Config()
+        self._config = config.to_dict()
+        self._samples = (sample_durations(NUM_UTTS) * SAMPLE_RATE).astype(int)
+        with torch.device("meta"):
+            encoder = Wav2Vec2Model(config)
+        self._values = sum(value.numel() for value in encoder.parameters())
+        self._values_of_layer = sum(value.numel() for value in encoder.encoder.layers[0].parameters())
+        self._values_of_cnn = sum(value.numel() for value in encoder.feature_extractor.parameters())
+
+    def training_flops(self, num_layers: int) -> float:
+        """Operations of all epochs with so many layers trained and the rest read from a cache: steps, and held-out scores."""
+        cut = "cnn" if num_layers == PAPER_LAYERS else "prefix"
+        of_step = floor_flops(self._config, self._samples, num_layers, cut).mean()
+        return self.epochs * of_step * (NUM_UTTS - HELD_OUT_UTTS + HELD_OUT_UTTS / 3.0)  # a step is three forward passes
+
+    def training_s(self, stage: str, num_layers: int) -> float:
+        """Seconds of a training, at the rate of the measured one that is most like it."""
+        if num_layers == 0:
+            return self.epochs * NUM_UTTS / self._rate("ours_n0", "utterances")
+        like = "ours_stage1" if stage == "stage1" else "ours_full" if num_layers == PAPER_LAYERS else "ours_stage2"
+        return self.training_flops(num_layers) / self._rate(like, "flops")
+
+    def filling_s(self, num_layers: int) -> float:
+        """Seconds to fill the cache of what lies below so many trained layers, the CNN's output being cached at full depth."""
+        cut = _cut(num_layers)
+        return filling_flops(self._config, self._samples, num_layers, cut).sum() / self._rate(f"fill_{cut}", "flops")
+
+    def cache_gb(self, num_layers: int) -> float:
+        """Of that cache."""
+        return NUM_UTTS * self.rows[f"fill_{_cut(num_layers)}"]["cache_gb_per_utterance"]
+
+    def model_gb(self, stage: str, num_layers: int) -> float:
+        """What a finished training leaves, in float32; predictions and embeddings are small beside it."""
+        trained = num_layers * self._values_of_layer
+        if num_layers == PAPER_LAYERS:
+            trained = self._values - self._values_of_cnn
+        return 4e-9 * (trained * (KEPT_EPOCHS[stage] + CHECKPOINT) + self._values - trained)
+
+    def _rate(self, name: str, what: str) -> float:
+        return self.rows[name][what] / self.rows[name]["seconds"]
+
+
+def _cut(num_layers: int) -> str:
+    return {0: "pooled", PAPER_LAYERS: "cnn"}.get(num_layers, "prefix")

@@ -1,0 +1,175 @@
+"""What the paper's tables cost, from the rates that speed.py has measured: ``python benchmarks/plan.py speed.json``.
+
+The time on several machines is that of the recipe's own scheduler, played through on the jobs that it would run.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from costs import Costs
+
+from espnet_ser.bin.parser import CommandParser
+from espnet_ser.errors import InputError
+from espnet_ser.experiment import Setup
+from espnet_ser.report.grid import Grid, grid_markdown
+from espnet_ser.schedule.jobs import Job
+from espnet_ser.schedule.simulation import simulate
+from espnet_ser.schedule.table_jobs import table_jobs
+from espnet_ser.systems import PAPER_LAYERS, load_system, systems_of_table
+
+TABLES = ("1", "2", "3", "all")
+IN_QUEUE = 100
+"""Jobs that the recipe gives a cluster at a time (``cluster_jobs`` in ``cmd.sh``)."""
+
+IEMOCAP_HOURS = 6.99
+"""Of the four classes, whose lengths the measured rates are of."""
+
+SUSTAINED = (10, 30, 100)
+"""TFLOP/s for which hours are worked out beside those of the measured rates."""
+
+
+def get_parser() -> CommandParser:
+    """The options."""
+    parser = CommandParser(
+        prog="plan.py", description=__doc__, epilog="example: python benchmarks/plan.py benchmarks/results/speed.json"
+    )
+    parser.add_argument("speed", type=Path, help="speed.json that a run of the benchmark has left")
+    parser.add_argument("--machines", type=int, nargs="+", default=[1, 4, 16], help="how many train at a time")
+    parser.add_argument("--epochs", type=int, default=100, help="of every training")
+    parser.add_argument("--hours", type=float, nargs="+", default=[IEMOCAP_HOURS, 400, 7000], help="audio of larger corpora")
+    parser.add_argument("--conf", type=Path, default=Path(__file__).parents[1] / "conf", help="where the systems are")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints the plan."""
+    args = get_parser().parse_args(argv)
+    if min(*args.machines, args.epochs, *args.hours) < 1:
+        raise InputError("--machines, --epochs and --hours must be 1 or more")
+    try:
+        speed = json.loads(args.speed.read_text(encoding="utf-8"))
+        rows = speed["rows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{args.speed}: not the speed.json of a run of the benchmark ({error})") from error
+    costs = Costs(rows, args.epochs)
+    tables = [Table(costs, args.conf, table) for table in TABLES]
+    grids = (_training_grid(costs), _table_grid(tables, args.machines), _growth_grid(costs, args.hours))
+    print("\n\n".join(map(grid_markdown, grids)))
+
+
+class Table:
+    """The jobs of a table, and what they cost."""
+
+    def __init__(self, costs: Costs, conf: Path, name: str):
+        self.name, self._costs = name, costs
+        self._systems = [load_system(conf, system) for system in systems_of_table(conf, name)]
+        nowhere = Path("nowhere")
+        setup = Setup(nowhere, nowhere, nowhere, "", {}, {})
+        self.jobs = table_jobs(self._systems, tuple("12345"), setup, [], [])
+
+    @cached_property
+    def trainings(self) -> dict[str, tuple[str, int]]:
+        """Name of each training -> its stage, and how many layers it trains."""
+        layers = {f"stage1/{s.stage1_name}": ("stage1", s.stage1.trainable_layers) for s in self._systems if s.stage1}
+        layers |= {s.name: ("ser", s.ser.trainable_layers) for s in self._systems}
+        return {job.name: layers[job.row] for job in self.jobs if job.folder is not None}
+
+    @cached_property
+    def caches(self) -> dict[str, int]:
+        """Name of the training that fills a cache for those that follow -> how many layers it trains.
+
+        The CNN's output is everybody's, as is the pretrained encoder's prefix; a first stage's prefix is that of its fold.
+        """
+        found: dict[tuple, str] = {}
+        for job in self.jobs:
+            if job.folder is not None:
+                _, layers = self.trainings[job.name]
+                below = job.depends_on if layers < PAPER_LAYERS else ()
+                found.setdefault((below, layers), job.name)
+        return {name: layers for (_, layers), name in found.items()}
+
+    def seconds(self, job: Job) -> float:
+        """Of one job, with the cache that it fills; to choose epochs and to score takes next to nothing."""
+        if job.name not in self.trainings:
+            return 0.0
+        filling_s = self._costs.filling_s(self.caches[job.name]) if job.name in self.caches else 0.0
+        return self._costs.training_s(*self.trainings[job.name]) + filling_s
+
+    def pflop(self) -> float:
+        """Operations of all trainings, in 10^15."""
+        return sum(self._costs.training_flops(layers) for _, layers in self.trainings.values()) / 1e15
+
+    def cache_gb(self) -> float:
+        """Of all caches together."""
+        return sum(map(self._costs.cache_gb, self.caches.values()))
+
+    def model_gb(self) -> float:
+        """Of all models and checkpoints together."""
+        return sum(self._costs.model_gb(*training) for training in self.trainings.values())
+
+    def hours_on(self, machines: int) -> float:
+        """From the first job's start to the last one's end."""
+        return max(job.ended_s for job in simulate(self.jobs, self.seconds, machines, max(IN_QUEUE, machines))) / 3600.0
+
+
+def _training_grid(costs: Costs) -> Grid:
+    """One training of each kind."""
+    header = ("training", "PFLOP", "hours", "its cache: hours", "GB", "its models: GB")
+    rows = [
+        _training_row("stage 1, all layers", "stage1", PAPER_LAYERS, costs),
+        *(_training_row(f"emotion, n = {layers}", "ser", layers, costs) for layers in (12, 10, 8, 6, 4, 2, 0)),
+    ]
+    return Grid("", header, tuple(rows))
+
+
+def _training_row(title: str, stage: str, layers: int, costs: Costs) -> tuple[str, ...]:
+    hours = (costs.training_s(stage, layers) / 3600.0, costs.filling_s(layers) / 3600.0)
+    sizes = (costs.cache_gb(layers), costs.model_gb(stage, layers))
+    return (title, f"{costs.training_flops(layers) / 1e15:.3g}", *(f"{value:.3g}" for value in (*hours, *sizes)))
+
+
+def _table_grid(tables: Iterable[Table], machines: Sequence[int]) -> Grid:
+    header = ("table", "trainings", "PFLOP", *(f"hours on {count}" for count in machines))
+    header += (*(f"hours at {rate} TFLOP/s" for rate in SUSTAINED), "caches GB", "models GB")
+    rows = [
+        (
+            table.name,
+            str(len(table.trainings)),
+            f"{table.pflop():.0f}",
+            *(f"{table.hours_on(count):.3g}" for count in machines),
+            *(f"{table.pflop() * 1e3 / rate / 3600.0:.3g}" for rate in SUSTAINED),
+            f"{table.cache_gb():.0f}",
+            f"{table.model_gb():.0f}",
+        )
+        for table in tables
+    ]
+    return Grid("", header, tuple(rows))
+
+
+def _growth_grid(costs: Costs, hours: Iterable[float]) -> Grid:
+    """An epoch of each stage on more audio of the same lengths, and its caches."""
+    header = ("hours of audio", "PFLOP of an epoch: stage 1", "stage 2, n = 8", "hours of it: stage 1", "stage 2, n = 8")
+    header += ("cache of the CNN's output: hours", "GB", "of layer 4's: hours", "GB")
+    header += tuple(f"its MB/s at {rate} TFLOP/s" for rate in SUSTAINED)
+    rows = []
+    for audio in hours:
+        times = audio / IEMOCAP_HOURS
+        flops = [times * costs.training_flops(layers) / costs.epochs for layers in (PAPER_LAYERS, 8)]
+        seconds = [times * costs.training_s(*training) / costs.epochs for training in (("stage1", PAPER_LAYERS), ("ser", 8))]
+        sizes = [times * costs.cache_gb(layers) for layers in (PAPER_LAYERS, 8)]
+        filling = [times * costs.filling_s(layers) for layers in (PAPER_LAYERS, 8)]
+        cells = [*(value / 1e15 for value in flops), *(value / 3600.0 for value in seconds)]
+        cells += [filling[0] / 3600.0, sizes[0], filling[1] / 3600.0, sizes[1]]
+        cells += [1e3 * sizes[1] / (flops[1] / 1e12 / rate) for rate in SUSTAINED]
+        rows.append((f"{audio:g}", *(f"{value:.3g}" for value in cells)))
+    return Grid("", header, tuple(rows))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"plan.py: {error}")
