@@ -6,6 +6,7 @@ whose death (a crash of a decoder) is found out too.
 """
 
 import argparse
+import faulthandler
 import io
 import random
 import resource
@@ -180,6 +181,7 @@ def inputs(seed: int) -> Iterator[tuple[str, bytes, Reader]]:
 
 
 def _work(connection) -> None:
+    faulthandler.disable()  # its death is told in a line
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (in_use + MOST_MEMORY, resource.RLIM_INFINITY))
     while True:

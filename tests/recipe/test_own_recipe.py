@@ -27,6 +27,7 @@ def test_real_speech_of_the_worked_example_goes_through_every_stage(repository, 
     assert {part: by["classes"] for part, by in results["slices"]["style"].items()} == {"normal": 5, "strong": 4}
 
 
+@pytest.mark.long
 def test_a_copy_of_the_template_runs_and_needs_the_corpus_once(repository, tmp_path):
     recipe = repository / "egs" / "mine"
     shutil.copytree(repository / "egs" / "TEMPLATE", recipe, symlinks=True)

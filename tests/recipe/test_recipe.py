@@ -99,6 +99,7 @@ def test_one_speaker_can_be_held_out_and_is_judged_by_the_other_of_the_session(m
         assert choice["epoch"] == (2 if judge[1] > judge[0] else 1)
 
 
+@pytest.mark.long
 def test_several_seeds_of_a_single_stage_system_are_run_and_set_beside_each_other(mini):
     recipe, _ = mini
     result = run(

@@ -154,6 +154,7 @@ def test_a_space_of_a_model_of_the_hub_pins_what_it_needs(tmp_path, capsys):
     assert os.listdir(tmp_path) == ["space"]
 
 
+@pytest.mark.long
 def test_a_space_holds_a_packed_model_and_its_program_serves_it(packed, tmp_path, serve, capsys, monkeypatch):
     header = space(capsys, tmp_path / "space", packed.folder)
     assert header["models"] == []

@@ -217,6 +217,7 @@ def test_default_configuration_stands_alone():
     json.dumps(config)
 
 
+@pytest.mark.long
 def test_compiled_layers_train_as_others_do(recipe, monkeypatch):
     compiled = []
     compile_layer = torch.nn.Module.compile
