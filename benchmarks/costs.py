@@ -24,16 +24,17 @@ class Costs:
     Args:
         rows: Those of ``speed.json``.
         epochs: Of every training.
+        flops_per_s: The rate of all that is computed, in place of the measured ones.
 
     Raises:
         InputError: Names the rows that have not been measured.
     """
 
-    def __init__(self, rows: Mapping[str, Mapping], epochs: int):
+    def __init__(self, rows: Mapping[str, Mapping], epochs: int, flops_per_s: float | None = None):
         wanted = ("ours_stage1", "ours_stage2", "ours_full", "ours_n0", "fill_cnn", "fill_prefix", "fill_pooled")
         if missing := [name for name in wanted if "seconds" not in rows.get(name, {})]:
             raise InputError(f"not measured: {', '.join(missing)}; run speed.py with these rows")
-        self.rows, self.epochs = rows, epochs
+        self.rows, self.epochs, self.flops_per_s = rows, epochs, flops_per_s
         config = Wav2Vec2Config()
         self._config = config.to_dict()
         self._samples = (sample_durations(NUM_UTTS) * SAMPLE_RATE).astype(int)
@@ -73,6 +74,8 @@ class Costs:
         return 4e-9 * (trained * (KEPT_EPOCHS[stage] + CHECKPOINT) + self._values - trained)
 
     def _rate(self, name: str, what: str) -> float:
+        if what == "flops" and self.flops_per_s is not None:
+            return self.flops_per_s
         return self.rows[name][what] / self.rows[name]["seconds"]
 
 

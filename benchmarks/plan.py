@@ -5,7 +5,7 @@ The time on several machines is that of the recipe's own scheduler, played throu
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -27,9 +27,6 @@ IN_QUEUE = 100
 IEMOCAP_HOURS = 6.99
 """Of the four classes, whose lengths the measured rates are of."""
 
-SUSTAINED = (10, 30, 100)
-"""TFLOP/s for which hours are worked out beside those of the measured rates."""
-
 
 def get_parser() -> CommandParser:
     """The options."""
@@ -38,6 +35,9 @@ def get_parser() -> CommandParser:
     )
     parser.add_argument("speed", type=Path, help="speed.json that a run of the benchmark has left")
     parser.add_argument("--machines", type=int, nargs="+", default=[1, 4, 16], help="how many train at a time")
+    parser.add_argument(
+        "--tflops", type=float, nargs="*", default=[10, 30, 100], help="rates of machines that were not measured, in TFLOP/s"
+    )
     parser.add_argument("--epochs", type=int, default=100, help="of every training")
     parser.add_argument("--hours", type=float, nargs="+", default=[IEMOCAP_HOURS, 400, 7000], help="audio of larger corpora")
     parser.add_argument("--conf", type=Path, default=Path(__file__).parents[1] / "conf", help="where the systems are")
@@ -47,16 +47,21 @@ def get_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the plan."""
     args = get_parser().parse_args(argv)
-    if min(*args.machines, args.epochs, *args.hours) < 1:
-        raise InputError("--machines, --epochs and --hours must be 1 or more")
+    if min(*args.machines, args.epochs, *args.hours) < 1 or min(args.tflops, default=1.0) <= 0:
+        raise InputError("--machines, --epochs and --hours must be 1 or more, and --tflops above 0")
     try:
         speed = json.loads(args.speed.read_text(encoding="utf-8"))
         rows = speed["rows"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{args.speed}: not the speed.json of a run of the benchmark ({error})") from error
-    costs = Costs(rows, args.epochs)
-    tables = [Table(costs, args.conf, table) for table in TABLES]
-    grids = (_training_grid(costs), _table_grid(tables, args.machines), _growth_grid(costs, args.hours))
+    measured = Costs(rows, args.epochs)
+    supposed = {f"{rate:g} TFLOP/s": Costs(rows, args.epochs, rate * 1e12) for rate in args.tflops}
+    grids = [
+        _training_grid(measured),
+        _table_grid(measured, args.conf),
+        _hours_grid({"as measured": measured, **supposed}, args.conf, args.machines),
+        _growth_grid(measured, args.hours, args.tflops),
+    ]
     print("\n\n".join(map(grid_markdown, grids)))
 
 
@@ -131,39 +136,40 @@ def _training_row(title: str, stage: str, layers: int, costs: Costs) -> tuple[st
     return (title, f"{costs.training_flops(layers) / 1e15:.3g}", *(f"{value:.3g}" for value in (*hours, *sizes)))
 
 
-def _table_grid(tables: Iterable[Table], machines: Sequence[int]) -> Grid:
-    header = ("table", "trainings", "PFLOP", *(f"hours on {count}" for count in machines))
-    header += (*(f"hours at {rate} TFLOP/s" for rate in SUSTAINED), "caches GB", "models GB")
-    rows = [
-        (
-            table.name,
-            str(len(table.trainings)),
-            f"{table.pflop():.0f}",
-            *(f"{table.hours_on(count):.3g}" for count in machines),
-            *(f"{table.pflop() * 1e3 / rate / 3600.0:.3g}" for rate in SUSTAINED),
-            f"{table.cache_gb():.0f}",
-            f"{table.model_gb():.0f}",
-        )
-        for table in tables
-    ]
+def _table_grid(costs: Costs, conf: Path) -> Grid:
+    """What each table takes, on whatever machine."""
+    rows = []
+    for name in TABLES:
+        table = Table(costs, conf, name)
+        stages = [stage for stage, _ in table.trainings.values()]
+        cells = (str(stages.count("stage1")), str(stages.count("ser")), f"{table.pflop():.0f}")
+        rows.append((name, *cells, f"{table.cache_gb():.0f}", f"{table.model_gb():.0f}"))
+    header = ("table", "stage-1 trainings", "emotion trainings", "PFLOP", "caches GB", "models GB")
     return Grid("", header, tuple(rows))
 
 
-def _growth_grid(costs: Costs, hours: Iterable[float]) -> Grid:
+def _hours_grid(all_costs: Mapping[str, Costs], conf: Path, machines: Sequence[int]) -> Grid:
+    """From beginning to end, on so many machines."""
+    header = ("table", "each machine's rate", *(f"hours on {count}" for count in machines))
+    tables = [(title, Table(costs, conf, name)) for name in TABLES for title, costs in all_costs.items()]
+    rows = [(table.name, title, *(f"{table.hours_on(count):.3g}" for count in machines)) for title, table in tables]
+    return Grid("", header, tuple(rows))
+
+
+def _growth_grid(costs: Costs, hours: Iterable[float], tflops: Iterable[float]) -> Grid:
     """An epoch of each stage on more audio of the same lengths, and its caches."""
+    tflops = list(tflops)
     header = ("hours of audio", "PFLOP of an epoch: stage 1", "stage 2, n = 8", "hours of it: stage 1", "stage 2, n = 8")
     header += ("cache of the CNN's output: hours", "GB", "of layer 4's: hours", "GB")
-    header += tuple(f"its MB/s at {rate} TFLOP/s" for rate in SUSTAINED)
+    header += tuple(f"read in MB/s at {rate:g} TFLOP/s" for rate in tflops)
     rows = []
     for audio in hours:
         times = audio / IEMOCAP_HOURS
         flops = [times * costs.training_flops(layers) / costs.epochs for layers in (PAPER_LAYERS, 8)]
         seconds = [times * costs.training_s(*training) / costs.epochs for training in (("stage1", PAPER_LAYERS), ("ser", 8))]
-        sizes = [times * costs.cache_gb(layers) for layers in (PAPER_LAYERS, 8)]
-        filling = [times * costs.filling_s(layers) for layers in (PAPER_LAYERS, 8)]
-        cells = [*(value / 1e15 for value in flops), *(value / 3600.0 for value in seconds)]
-        cells += [filling[0] / 3600.0, sizes[0], filling[1] / 3600.0, sizes[1]]
-        cells += [1e3 * sizes[1] / (flops[1] / 1e12 / rate) for rate in SUSTAINED]
+        caches = [(times * costs.filling_s(layers) / 3600.0, times * costs.cache_gb(layers)) for layers in (PAPER_LAYERS, 8)]
+        cells = [*(value / 1e15 for value in flops), *(value / 3600.0 for value in seconds), *caches[0], *caches[1]]
+        cells += [1e3 * caches[1][1] / (flops[1] / (rate * 1e12)) for rate in tflops]
         rows.append((f"{audio:g}", *(f"{value:.3g}" for value in cells)))
     return Grid("", header, tuple(rows))
 
