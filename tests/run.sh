@@ -38,7 +38,7 @@ step "unit and shell tests"
 python3 -m pytest "${in_parallel[@]}" tests/unit tests/shell "${pytest_options[@]}"
 
 step "faults"
-python3 -m pytest "${in_parallel[@]}" tests/faults --kills "$([[ ${recipe} == true ]] && echo 1 || echo 0)" "${pytest_options[@]}"
+python3 -m pytest "${in_parallel[@]}" tests/faults "${pytest_options[@]}"
 
 if [[ ${recipe} == true ]]; then
     step "the recipes from end to end"

@@ -98,6 +98,21 @@ def test_a_failing_fold_is_named_and_the_other_is_trained(recipe):
     assert not (recipe.exp / "stl_n8" / "fold2" / "done.json").exists()
 
 
+def test_two_nodes_train_one_model_as_two_processes_do(recipe):
+    one = ["--num_utts", "120", "--folds", "1", "--system", "asr__ser", "--stage", "3", "--dist_backend", "gloo"]
+    one += ["--stage1-args", "--max_epoch 2", "--stage2-args", "--max_epoch 2"]
+    here = trained(recipe.local("run.sh", [*one, "--ngpu", "2"]))
+    recipe.run("run.sh", [*one, "--ngpu", "0", "--num_nodes", "2"], "slurm")
+    log = (recipe.exp / "asr__ser" / "log" / "train.1.log").read_text()
+    assert "--dist_world_size 2" in log
+    assert_same(trained(outcome(recipe.folder)), here)
+
+
+def trained(found):
+    """Of what a run has left, weights and predictions: its configurations say how many processes there were."""
+    return {name: content for name, content in found.items() if name.endswith((".pth", ".jsonl", ".npz", ".jsonl.gz"))}
+
+
 def test_a_table_survives_a_killed_job_and_a_lost_node(recipe, cluster):
     expected = recipe.local("run_table.sh", TABLE)
     process = recipe.start("run_table.sh", TABLE, "slurm")

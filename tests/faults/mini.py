@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,13 @@ LEAVES = ("release", "data", "dump", "exp")
 class MiniRun:
     """One call of ``run.sh``, its processes known by a word in their environment."""
 
-    def __init__(self, recipe: Path, log: Path):
+    def __init__(self, recipe: Path, log: Path, options: Sequence[str] = OPTIONS):
         self._mark = f"ESPNET_SER_FAULT={uuid.uuid4()}"
         self._log = open(log, "ab", buffering=0)  # noqa: SIM115 - closed in close()
         self._said_before = log.stat().st_size
         name, _, value = self._mark.partition("=")
         self.process = subprocess.Popen(
-            [recipe / "run.sh", *OPTIONS],
+            [recipe / "run.sh", *options],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

@@ -2,10 +2,14 @@
 
 import gzip
 import json
+import random
 import shutil
+import signal
+import time
 
 import pytest
 from checkout import MINI_OPTIONS, ROOT, copy_of_repository, run
+from mini import MiniRun, outcome
 from sklearn.metrics import balanced_accuracy_score
 
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
@@ -48,6 +52,25 @@ def test_a_finished_recipe_does_nothing_when_run_again(mini):
     result = run(recipe / "run.sh", *MINI_OPTIONS)
     assert result.stdout.count("up to date") >= 4
     assert files_of(recipe / "exp") | files_of(recipe / "data") | files_of(recipe / "dump") == before
+
+
+def test_a_recipe_that_was_killed_goes_on_to_the_same_results(mini):
+    """One kill, of a training; tests/faults/run.sh tries many, in every stage."""
+    recipe, _ = mini
+    expected = outcome(recipe)
+    shutil.rmtree(recipe / "exp" / "asr_gender_skip__ser")
+    killed = MiniRun(recipe, recipe / "killed.txt", MINI_OPTIONS)
+    while not (recipe / "exp" / "asr_gender_skip__ser" / "fold1" / "history.jsonl").exists():
+        assert killed.process.poll() is None, killed.said()
+        time.sleep(0.05)
+    time.sleep(random.uniform(0.0, 5.0))
+    killed.kill_all()
+    killed.close()
+    assert killed.process.returncode == -signal.SIGKILL
+    run(recipe / "run.sh", *MINI_OPTIONS)
+    found = outcome(recipe)
+    assert sorted(found) == sorted(expected)
+    assert [name for name in expected if found[name] != expected[name]] == []
 
 
 def test_stages_can_be_run_one_after_the_other_on_real_speech(repository, mini):

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import onnx_speed  # noqa: E402
 import speed  # noqa: E402
 import startup  # noqa: E402
 from corpus import computed_s, make_examples, padding_ratio, random_batches, representative, sample_durations  # noqa: E402
@@ -68,6 +69,15 @@ def test_the_floor_counts_what_torch_counts():
     layer = everything - floor_flops({**config, "num_hidden_layers": 5}, num_samples, 0)
     assert floor_flops(config, num_samples, 4, "prefix") == pytest.approx(3 * 4 * layer)
     assert floor_flops(config, num_samples, 0, "pooled") == 0
+
+
+def test_the_exported_files_are_timed(tmp_path, capsys):
+    encoder = save_encoder(tmp_path / "encoder")
+    threads = torch.get_num_threads()
+    onnx_speed.main(["--encoder", str(encoder), "--num_utts", "2", "--threads", str(threads)])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if "onnx" in line]
+    assert [row[0] for row in rows] == ["| model.onnx", "| model_int8.onnx"]
+    assert float(rows[0][3].rstrip(" |")) < 1e-4 < float(rows[1][3].rstrip(" |"))
 
 
 PACKAGE_OF = {"speechbrain_recipe": "speechbrain", "espnet_cls": "s3prl"}
