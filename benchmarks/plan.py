@@ -60,9 +60,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         _training_grid(measured),
         _table_grid(measured, args.conf),
         _hours_grid({"as measured": measured, **supposed}, args.conf, args.machines),
-        _growth_grid(measured, args.hours, args.tflops),
+        _growth_grid(measured, args.hours),
     ]
     print("\n\n".join(map(grid_markdown, grids)))
+    read_mb = 1e3 * measured.cache_gb(8) / (measured.training_flops(8) / measured.epochs / 1e12)
+    print(f"\nAn epoch of n = 8 reads {read_mb:.1f} MB of its cache for each TFLOP.")
 
 
 class Table:
@@ -156,21 +158,21 @@ def _hours_grid(all_costs: Mapping[str, Costs], conf: Path, machines: Sequence[i
     return Grid("", header, tuple(rows))
 
 
-def _growth_grid(costs: Costs, hours: Iterable[float], tflops: Iterable[float]) -> Grid:
+def _growth_grid(costs: Costs, hours: Iterable[float]) -> Grid:
     """An epoch of each stage on more audio of the same lengths, and its caches."""
-    tflops = list(tflops)
-    header = ("hours of audio", "PFLOP of an epoch: stage 1", "stage 2, n = 8", "hours of it: stage 1", "stage 2, n = 8")
+    header = ("hours of audio", "an epoch of stage 1: PFLOP", "hours", "of stage 2, n = 8: PFLOP", "hours")
     header += ("cache of the CNN's output: hours", "GB", "of layer 4's: hours", "GB")
-    header += tuple(f"read in MB/s at {rate:g} TFLOP/s" for rate in tflops)
     rows = []
     for audio in hours:
-        times = audio / IEMOCAP_HOURS
-        flops = [times * costs.training_flops(layers) / costs.epochs for layers in (PAPER_LAYERS, 8)]
-        seconds = [times * costs.training_s(*training) / costs.epochs for training in (("stage1", PAPER_LAYERS), ("ser", 8))]
-        caches = [(times * costs.filling_s(layers) / 3600.0, times * costs.cache_gb(layers)) for layers in (PAPER_LAYERS, 8)]
-        cells = [*(value / 1e15 for value in flops), *(value / 3600.0 for value in seconds), *caches[0], *caches[1]]
-        cells += [1e3 * caches[1][1] / (flops[1] / (rate * 1e12)) for rate in tflops]
-        rows.append((f"{audio:g}", *(f"{value:.3g}" for value in cells)))
+        times, cells = audio / IEMOCAP_HOURS, []
+        for training in (("stage1", PAPER_LAYERS), ("ser", 8)):
+            cells += [
+                costs.training_flops(training[1]) / costs.epochs / 1e15,
+                costs.training_s(*training) / costs.epochs / 3600.0,
+            ]
+        for layers in (PAPER_LAYERS, 8):
+            cells += [costs.filling_s(layers) / 3600.0, costs.cache_gb(layers)]
+        rows.append((f"{audio:g}", *(f"{times * value:.3g}" for value in cells)))
     return Grid("", header, tuple(rows))
 
 
