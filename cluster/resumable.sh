@@ -10,7 +10,7 @@ export cmd_backend=local # within the job
 # Runs a command until it ends, or until it has saved itself and the job is in the queue again.
 #   resumable COMMAND [ARGUMENT ...]
 resumable() {
-    local child code asked=false
+    local child code job asked=false
     # shellcheck disable=SC2317,SC2329 # called by the trap
     pass_on() {
         asked=true
@@ -28,8 +28,11 @@ resumable() {
     if [[ ${asked} == true && ${code} -ne 0 || ${code} -eq 85 ]]; then
         if [[ -n ${SGE_TASK_ID:-} ]]; then
             exit 99 # Grid Engine starts it again
-        elif [[ $(squeue --noheader --jobs="${SLURM_JOB_ID}" --format=%T) == RUNNING ]]; then # not cancelled
-            scontrol requeue "${SLURM_JOB_ID}"
+        fi
+        job=${SLURM_JOB_ID} # of an array it may be that of the whole array as well
+        [[ -z ${SLURM_ARRAY_TASK_ID:-} ]] || job=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
+        if [[ $(squeue --noheader --jobs="${job}" --format=%T) == RUNNING ]]; then # not cancelled
+            scontrol requeue "${job}"
         fi
     fi
     exit "${code}"

@@ -56,7 +56,8 @@ def slurm(cluster, tmp_path):
 def prepared(tmp_path_factory, cluster):
     made = Recipe(tmp_path_factory.mktemp("recipe"), cluster)
     made.run("run.sh", [*OPTIONS, "--stop_stage", "2"], "local")
-    return made
+    yield made
+    made.close()
 
 
 @pytest.fixture

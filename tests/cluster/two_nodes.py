@@ -109,6 +109,10 @@ class Recipe:
         process = self.start(script, options, backend)
         assert process.wait(timeout=3600) == 0, self.said()
 
+    def close(self):
+        """Closes the log."""
+        self._log.close()
+
     def said(self):
         """What the last run printed."""
         return (self.folder / "log.txt").read_text()[self._begin :]
