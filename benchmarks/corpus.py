@@ -14,6 +14,9 @@ from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.datadir import Example
 
 NUM_UTTS = 5531
+HELD_OUT_UTTS = NUM_UTTS // 5
+"""A session's."""
+
 OFFSET_S, LOG_MEDIAN, LOG_DEVIATION, LONGEST_S = 0.44, 1.1822, 0.6819, 34.14
 CHARACTERS_PER_S = 12.0
 LABELS = {"emotion": ["angry", "happy", "neutral", "sad"], "gender": ["f", "m"]}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from corpus import NUM_UTTS, sample_durations
+from corpus import HELD_OUT_UTTS, NUM_UTTS, sample_durations
 from floor import filling_flops, floor_flops
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
@@ -11,7 +11,6 @@ from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.errors import InputError
 from espnet_ser.systems import PAPER_LAYERS
 
-HELD_OUT_UTTS = NUM_UTTS // 5
 KEPT_EPOCHS = {"stage1": 1, "ser": 4}
 """Models of a training that stay, at most: the last, and for emotion the best ones to each judge."""
 CHECKPOINT = 3

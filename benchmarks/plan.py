@@ -16,14 +16,11 @@ from espnet_ser.errors import InputError
 from espnet_ser.experiment import Setup
 from espnet_ser.report.grid import Grid, grid_markdown
 from espnet_ser.schedule.jobs import Job
-from espnet_ser.schedule.simulation import simulate
+from espnet_ser.schedule.simulation import IN_QUEUE, simulate
 from espnet_ser.schedule.table_jobs import table_jobs
 from espnet_ser.systems import PAPER_LAYERS, load_system, systems_of_table
 
 TABLES = ("1", "2", "3", "all")
-IN_QUEUE = 100
-"""Jobs that the recipe gives a cluster at a time (``cluster_jobs`` in ``cmd.sh``)."""
-
 IEMOCAP_HOURS = 6.99
 """Of the four classes, whose lengths the measured rates are of."""
 

@@ -17,7 +17,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.experiment import Setup
 from espnet_ser.report.grid import Grid, grid_markdown
 from espnet_ser.schedule.jobs import Job
-from espnet_ser.schedule.simulation import simulate
+from espnet_ser.schedule.simulation import IN_QUEUE, simulate
 from espnet_ser.schedule.table_jobs import table_jobs, table_systems
 
 DATE = "%a %b %d %H:%M:%S %Y"
@@ -94,7 +94,7 @@ def compared(jobs: Sequence[Job], runs: Mapping[str, Run], machines: int) -> Gri
     }
     rows = [("the run", "", f"{real:.0f}", f"{idle(real, runs.values(), machines):.0f} %", "1.00")]
     for title, seconds in played.items():
-        makespan = max(job.ended_s for job in simulate(jobs, seconds, machines, max(100, machines)))
+        makespan = max(job.ended_s for job in simulate(jobs, seconds, machines, max(IN_QUEUE, machines)))
         share = f"{idle(makespan, runs.values(), machines):.0f} %"
         rows.append(("played through", title, f"{makespan:.0f}", share, f"{makespan / real:.2f}"))
     return Grid("", ("schedule", "a job's time", "s", "machines idle", "of the run's"), tuple(rows))

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from corpus import NUM_UTTS
 from process import available_gb, run_job
 from rows import PEERS, ROWS, STAGES
 from table import report_markdown
@@ -18,7 +19,6 @@ from espnet_ser.stamp import atomic_write
 
 BATCH_SIZES = (16, 8, 4, 2, 1)
 CORPUS_SIZES = (500, 1000, 2000, 5000, 10000)
-NUM_CORPUS_UTTS = 5531
 MEMORY_TO_SPARE_GB = 0.5
 OTHER_ROWS = ("startup", "scaling")
 
@@ -33,7 +33,7 @@ def get_parser() -> CommandParser:
     parser.add_argument("--rows", nargs="+", default=[*ROWS, *OTHER_ROWS], help=f"some of {', '.join([*ROWS, *OTHER_ROWS])}")
     parser.add_argument("--batch_size", default="auto", help="auto: 16, or the largest below that fits a stage's rows")
     parser.add_argument("--steps", type=int, default=3, help="of an epoch's batches, spread over all lengths; 0 for all")
-    parser.add_argument("--num_utts", type=int, default=NUM_CORPUS_UTTS, help="of the corpus whose epoch it is")
+    parser.add_argument("--num_utts", type=int, default=NUM_UTTS, help="of the corpus whose epoch it is")
     parser.add_argument("--memory", default="steps", choices=("steps", "epoch"), help="epoch: add the epoch's largest batch")
     parser.add_argument("--min_seconds", type=float, default=3.0, help="the steps are repeated until so much has passed")
     parser.add_argument("--encoder", default="base", help="base (wav2vec2-base, random weights), or a folder")

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
+from corpus import HELD_OUT_UTTS, NUM_UTTS
 from rows import GOALS, INFERENCE_GOAL, MEMORY_GOAL, ROWS, STAGES, STARTUP_GOAL
 
 from espnet_ser.report.grid import MISSING, Grid, code_markdown, grid_markdown, text_markdown
 
-CORPUS_UTTS, TRAINING_UTTS, EPOCHS = 5531, 4425, 100
+TRAINING_UTTS, EPOCHS = NUM_UTTS - HELD_OUT_UTTS, 100
 HIDDEN_SIZE, SCALING_SIZE = 768, 64
 
 
@@ -121,9 +122,9 @@ def _peer_lines(rows: Mapping) -> Iterable[str]:
 def _filling_lines(rows: Mapping) -> Iterable[str]:
     for name, row in rows.items():
         if ROWS[name].kind == "filling" and "seconds" in row:
-            seconds = CORPUS_UTTS / rate_of(row)
-            line = f"{ROWS[name].title.removeprefix('ours, ')}: {seconds:.0f} s for {CORPUS_UTTS} utterances, once"
-            line += f", {CORPUS_UTTS * row['cache_gb_per_utterance']:.2f} GB"
+            seconds = NUM_UTTS / rate_of(row)
+            line = f"{ROWS[name].title.removeprefix('ours, ')}: {seconds:.0f} s for {NUM_UTTS} utterances, once"
+            line += f", {NUM_UTTS * row['cache_gb_per_utterance']:.2f} GB"
             reader = rows.get(GOALS[ROWS[name].stage][0], {})
             if "seconds" in reader:
                 training = EPOCHS * TRAINING_UTTS / rate_of(reader)

@@ -11,6 +11,9 @@ from dataclasses import replace
 from espnet_ser.schedule.jobs import Job, State
 from espnet_ser.schedule.scheduler import Scheduler, View
 
+IN_QUEUE = 100
+"""Jobs that the recipe gives a cluster at a time (``cluster_jobs`` in ``cmd.sh``)."""
+
 
 def simulate(jobs: Iterable[Job], seconds: Callable[[Job], float], machines: int, max_jobs_run: int | None = None) -> list[Job]:
     """Plays the jobs through.
