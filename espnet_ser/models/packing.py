@@ -7,11 +7,12 @@ speech costs: random batches of IEMOCAP, padded, hold 2.7 times their speech.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -40,20 +41,34 @@ class Packing:
 
     def pack(self, padded: Tensor) -> Tensor:
         """[batch, frames, dim] -> [1, all frames, dim]."""
-        return torch.cat([each[:length] for each, length in zip(padded, self.lengths, strict=True)])[None]
+        return padded.flatten(0, 1).index_select(0, self._places(self._rows(padded.shape[1]), padded.device))[None]
 
     def unpack(self, packed: Tensor) -> Tensor:
         """[1, all frames, dim] -> [batch, frames, dim], zeros as padding."""
-        return pad_sequence(packed[0].split(self.lengths), batch_first=True)
+        longest = max(self.lengths)
+        return self._spread(packed, self._rows(longest), len(self.lengths) * longest).unflatten(1, (-1, longest))[0]
 
     def spaced(self, packed: Tensor, gap: int) -> Tensor:
         """With so many zeros after each utterance: [1, all frames, dim] -> [1, all frames + batch * gap, dim]."""
-        return torch.cat([F.pad(each, (0, 0, 0, gap)) for each in packed[0].split(self.lengths)])[None]
+        return self._spread(packed, self._spaced_starts(gap), packed.shape[1] + gap * len(self.lengths))
 
     def without_gaps(self, spaced: Tensor, gap: int) -> Tensor:
         """What :meth:`spaced` made, undone."""
-        utterances = spaced[0].split([length + gap for length in self.lengths])
-        return torch.cat([each[:length] for each, length in zip(utterances, self.lengths, strict=True)])[None]
+        return spaced.index_select(1, self._places(self._spaced_starts(gap), spaced.device))
+
+    def _rows(self, longest: int) -> tuple[int, ...]:
+        return tuple(range(0, len(self.lengths) * longest, longest))
+
+    def _spaced_starts(self, gap: int) -> tuple[int, ...]:
+        return tuple(accumulate((length + gap for length in self.lengths[:-1]), initial=0))
+
+    def _spread(self, packed: Tensor, starts: tuple[int, ...], num_frames: int) -> Tensor:
+        """Each utterance at its start on an axis of so many frames, zeros elsewhere: one kernel, whatever the batch."""
+        zeros = packed.new_zeros(1, num_frames, packed.shape[2])
+        return zeros.index_copy(1, self._places(starts, packed.device), packed)
+
+    def _places(self, starts: tuple[int, ...], device: torch.device) -> Tensor:
+        return _places(self.lengths, starts, device)
 
     def parts(self, max_frames: int) -> Iterator["Packing"]:
         """The utterances, in order, a few at a time: at most so many frames, or one utterance."""
@@ -87,10 +102,38 @@ def packed_attention(
     if attention_mask is None or attention_mask.ndim != 1:
         return sdpa_attention_forward(module, query, key, value, attention_mask, is_causal=False, **options)
     lengths = attention_mask.tolist()
-    utterances = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
     dropout, scaling = options.get("dropout", 0.0), options.get("scaling")
+    if query.is_cuda and query.shape[-1] % 8 == 0:
+        return _attend_at_once(query, key, value, tuple(lengths), dropout, scaling), None
+    utterances = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
     attended = [F.scaled_dot_product_attention(*each, dropout_p=dropout, scale=scaling) for each in utterances]
     return torch.cat(attended, dim=2).transpose(1, 2), None
+
+
+def _attend_at_once(
+    query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], dropout: float, scaling: float | None
+) -> Tensor:
+    """All utterances in one kernel: the one that torch's own attention of nested tensors calls, which itself is slower than
+    one utterance after the other; and what torch offers under a public name (``varlen_attn``) knows no dropout."""
+    bounds, longest = _bounds(lengths, query.device), max(lengths)
+    tensors = (tensor.transpose(1, 2) for tensor in (query, key, value))
+    options = (bounds, bounds, longest, longest, dropout, 0, torch.is_grad_enabled())
+    return torch.ops.aten._efficient_attention_forward(*tensors, None, *options, scale=scaling)[0]
+
+
+@lru_cache(maxsize=32)
+def _bounds(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where utterances begin and end on their common axis, [batch + 1], int32; kept, as all layers want the same."""
+    with torch.inference_mode(False):  # or training could not use what inference has left here
+        return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
+
+
+@lru_cache(maxsize=32)
+def _places(lengths: tuple[int, ...], starts: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where each frame of utterances end to end lies if utterances begin at these places, [all frames]; kept like bounds."""
+    with torch.inference_mode(False):
+        shifts = torch.tensor([start - end for start, end in zip(starts, accumulate(lengths, initial=0), strict=False)])
+        return (torch.arange(sum(lengths)) + shifts.repeat_interleave(torch.tensor(lengths))).to(device)
 
 
 class PackedWavLMAttention(WavLMAttention):
