@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from espnet_ser.models.packing import PACKED_ATTENTION, PackedWavLMAttention, Packing
+from espnet_ser.models.positional import convolve_positions
 
 SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
 
@@ -291,7 +292,8 @@ class Wav2Vec2Encoder(nn.Module):
             mask = valid_mask(torch.tensor(packing.lengths, device=hidden.device), max(packing.lengths))
             hidden = packing.pack(model._mask_hidden_states(packing.unpack(hidden), attention_mask=mask.long()))
         gap = model.config.num_conv_pos_embeddings // 2
-        hidden = hidden + packing.without_gaps(model.encoder.pos_conv_embed(packing.spaced(hidden, gap)), gap)
+        convolved = convolve_positions(model.encoder.pos_conv_embed, packing.spaced(hidden, gap))
+        hidden = hidden + packing.without_gaps(convolved, gap)
         if not model.config.do_stable_layer_norm:
             hidden = model.encoder.layer_norm(hidden)
         return model.encoder.dropout(hidden)
