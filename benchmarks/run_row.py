@@ -45,20 +45,8 @@ def main() -> None:
 def measure(job: dict) -> None:
     """Times the row over representative batches of its epoch."""
     row = ROWS[job["row"]]
-    examples = make_examples(Path(job["folder"]) / "wav", job["num_utts"], job["seed"])
-    job["config"] = json.loads((Path(job["encoder"]) / "config.json").read_text(encoding="utf-8"))
-    system = load_system(REPOSITORY / "conf", SYSTEMS[row.stage])
-    part = system.stage1 if row.stage == "stage1" else system.ser
-    job["model"] = part.model_options(job["config"]["num_hidden_layers"])
-    job["training"] = str(REPOSITORY / "conf" / f"train_{'stage1' if row.stage == 'stage1' else 'ser'}.yaml")
-
-    trainer = importlib.import_module(row.kind).Trainer(job, row, examples)
+    trainer, examples, steps, largest = prepare(job, row)
     pads = getattr(trainer, "pads", True)
-    steps = representative(trainer.batches, examples, job["steps"], pads)
-    largest = max(trainer.batches, key=lambda batch: computed_s(batch, examples, pads))
-    wanted = sorted({index for batch in [*steps, *([largest] if job["memory"] == "epoch" else [])] for index in batch})
-    write_audio(examples[index] for index in wanted)
-    trainer.prepare(wanted)
     loaded_gb = peak_memory_gb(job["device"])
     # On a GPU a whole pass: kernels are chosen and memory is reserved. On a CPU a single utterance will do.
     trainer.train(steps if job["device"] == "cuda" else [steps[-1][:1]])
@@ -88,6 +76,25 @@ def measure(job: dict) -> None:
     if job["memory"] == "epoch":
         trainer.train([largest])
         write_result(job, {**result, "epoch_gb": peak_memory_gb(job["device"])})
+
+
+def prepare(job: dict, row: Row) -> tuple:
+    """The row's trainer with all that it reads in place, the epoch's utterances, its representative batches and the largest."""
+    examples = make_examples(Path(job["folder"]) / "wav", job["num_utts"], job["seed"])
+    job["config"] = json.loads((Path(job["encoder"]) / "config.json").read_text(encoding="utf-8"))
+    system = load_system(REPOSITORY / "conf", SYSTEMS[row.stage])
+    part = system.stage1 if row.stage == "stage1" else system.ser
+    job["model"] = part.model_options(job["config"]["num_hidden_layers"])
+    job["training"] = str(REPOSITORY / "conf" / f"train_{'stage1' if row.stage == 'stage1' else 'ser'}.yaml")
+
+    trainer = importlib.import_module(row.kind).Trainer(job, row, examples)
+    pads = getattr(trainer, "pads", True)
+    steps = representative(trainer.batches, examples, job["steps"], pads)
+    largest = max(trainer.batches, key=lambda batch: computed_s(batch, examples, pads))
+    wanted = sorted({index for batch in [*steps, *([largest] if job["memory"] == "epoch" else [])] for index in batch})
+    write_audio(examples[index] for index in wanted)
+    trainer.prepare(wanted)
+    return trainer, examples, steps, largest
 
 
 def flops_of(job: dict, row: Row, num_samples: int) -> float:
