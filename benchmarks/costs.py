@@ -8,7 +8,6 @@ from floor import filling_flops, floor_flops
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from espnet_ser.data.audio import SAMPLE_RATE
-from espnet_ser.errors import InputError
 from espnet_ser.systems import PAPER_LAYERS
 
 KEPT_EPOCHS = {"stage1": 1, "ser": 4}
@@ -24,15 +23,9 @@ class Costs:
         rows: Those of ``speed.json``.
         epochs: Of every training.
         flops_per_s: The rate of all that is computed, in place of the measured ones.
-
-    Raises:
-        InputError: Names the rows that have not been measured.
     """
 
     def __init__(self, rows: Mapping[str, Mapping], epochs: int, flops_per_s: float | None = None):
-        wanted = ("ours_stage1", "ours_stage2", "ours_full", "ours_n0", "fill_cnn", "fill_prefix", "fill_pooled")
-        if missing := [name for name in wanted if "seconds" not in rows.get(name, {})]:
-            raise InputError(f"not measured: {', '.join(missing)}; run speed.py with these rows")
         self.rows, self.epochs, self.flops_per_s = rows, epochs, flops_per_s
         config = Wav2Vec2Config()
         self._config = config.to_dict()
@@ -43,6 +36,11 @@ class Costs:
         self._values_of_layer = sum(value.numel() for value in encoder.encoder.layers[0].parameters())
         self._values_of_cnn = sum(value.numel() for value in encoder.feature_extractor.parameters())
 
+    def missing(self, stage: str, num_layers: int) -> list[str]:
+        """The rows that would have to be measured, to know what a training and its cache take."""
+        wanted = (_like(stage, num_layers), f"fill_{_cut(num_layers)}")
+        return [name for name in wanted if "seconds" not in self.rows.get(name, {})]
+
     def training_flops(self, num_layers: int) -> float:
         """Operations of all epochs with so many layers trained and the rest read from a cache: steps, and held-out scores."""
         cut = "cnn" if num_layers == PAPER_LAYERS else "prefix"
@@ -52,9 +50,8 @@ class Costs:
     def training_s(self, stage: str, num_layers: int) -> float:
         """Seconds of a training, at the rate of the measured one that is most like it."""
         if num_layers == 0:
-            return self.epochs * NUM_UTTS / self._rate("ours_n0", "utterances")
-        like = "ours_stage1" if stage == "stage1" else "ours_full" if num_layers == PAPER_LAYERS else "ours_stage2"
-        return self.training_flops(num_layers) / self._rate(like, "flops")
+            return self.epochs * NUM_UTTS / self._rate(_like(stage, num_layers), "utterances")
+        return self.training_flops(num_layers) / self._rate(_like(stage, num_layers), "flops")
 
     def filling_s(self, num_layers: int) -> float:
         """Seconds to fill the cache of what lies below so many trained layers, the CNN's output being cached at full depth."""
@@ -76,6 +73,13 @@ class Costs:
         if what == "flops" and self.flops_per_s is not None:
             return self.flops_per_s
         return self.rows[name][what] / self.rows[name]["seconds"]
+
+
+def _like(stage: str, num_layers: int) -> str:
+    """The row that was measured of the training most like this one."""
+    if stage == "stage1":
+        return "ours_stage1"
+    return {0: "ours_n0", PAPER_LAYERS: "ours_full"}.get(num_layers, "ours_stage2")
 
 
 def _cut(num_layers: int) -> str:

@@ -42,7 +42,7 @@ def get_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the plan."""
+    """Prints the plan of what has been measured."""
     args = get_parser().parse_args(argv)
     if min(*args.machines, args.epochs, *args.hours) < 1 or min(args.tflops, default=1.0) <= 0:
         raise InputError("--machines, --epochs and --hours must be 1 or more, and --tflops above 0")
@@ -52,11 +52,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{args.speed}: not the speed.json of a run of the benchmark ({error})") from error
     measured = Costs(rows, args.epochs)
+    tables = [name for name in TABLES if not Table(measured, args.conf, name).missing()]
+    if not tables:
+        missing = sorted({row for name in TABLES for row in Table(measured, args.conf, name).missing()})
+        raise InputError(f"{args.speed}: not measured: {', '.join(missing)}; run speed.py with these rows")
     supposed = {f"{rate:g} TFLOP/s": Costs(rows, args.epochs, rate * 1e12) for rate in args.tflops}
     grids = [
         _training_grid(measured),
-        _table_grid(measured, args.conf),
-        _hours_grid({"as measured": measured, **supposed}, args.conf, args.machines),
+        _table_grid(measured, args.conf, tables),
+        _hours_grid({"as measured": measured, **supposed}, args.conf, tables, args.machines),
         _growth_grid(measured, args.hours),
     ]
     print("\n\n".join(map(grid_markdown, grids)))
@@ -95,6 +99,10 @@ class Table:
                 found.setdefault((below, layers), job.name)
         return {name: layers for (_, layers), name in found.items()}
 
+    def missing(self) -> set[str]:
+        """Rows that would have to be measured to know what this table costs."""
+        return {row for training in self.trainings.values() for row in self._costs.missing(*training)}
+
     def seconds(self, job: Job) -> float:
         """Of one job, with the cache that it fills; to choose epochs and to score takes next to nothing."""
         if job.name not in self.trainings:
@@ -122,10 +130,9 @@ class Table:
 def _training_grid(costs: Costs) -> Grid:
     """One training of each kind."""
     header = ("training", "PFLOP", "hours", "its cache: hours", "GB", "its models: GB")
-    rows = [
-        _training_row("stage 1, all layers", "stage1", PAPER_LAYERS, costs),
-        *(_training_row(f"emotion, n = {layers}", "ser", layers, costs) for layers in (12, 10, 8, 6, 4, 2, 0)),
-    ]
+    kinds = [("stage 1, all layers", "stage1", PAPER_LAYERS)]
+    kinds += [(f"emotion, n = {layers}", "ser", layers) for layers in (12, 10, 8, 6, 4, 2, 0)]
+    rows = (_training_row(title, *kind, costs) for title, *kind in kinds if not costs.missing(*kind))
     return Grid("", header, tuple(rows))
 
 
@@ -135,10 +142,10 @@ def _training_row(title: str, stage: str, layers: int, costs: Costs) -> tuple[st
     return (title, f"{costs.training_flops(layers) / 1e15:.3g}", *(f"{value:.3g}" for value in (*hours, *sizes)))
 
 
-def _table_grid(costs: Costs, conf: Path) -> Grid:
+def _table_grid(costs: Costs, conf: Path, names: Sequence[str]) -> Grid:
     """What each table takes, on whatever machine."""
     rows = []
-    for name in TABLES:
+    for name in names:
         table = Table(costs, conf, name)
         stages = [stage for stage, _ in table.trainings.values()]
         cells = (str(stages.count("stage1")), str(stages.count("ser")), f"{table.pflop():.0f}")
@@ -147,10 +154,10 @@ def _table_grid(costs: Costs, conf: Path) -> Grid:
     return Grid("", header, tuple(rows))
 
 
-def _hours_grid(all_costs: Mapping[str, Costs], conf: Path, machines: Sequence[int]) -> Grid:
+def _hours_grid(all_costs: Mapping[str, Costs], conf: Path, names: Sequence[str], machines: Sequence[int]) -> Grid:
     """From beginning to end, on so many machines."""
     header = ("table", "each machine's rate", *(f"hours on {count}" for count in machines))
-    tables = [(title, Table(costs, conf, name)) for name in TABLES for title, costs in all_costs.items()]
+    tables = [(title, Table(costs, conf, name)) for name in names for title, costs in all_costs.items()]
     rows = [(table.name, title, *(f"{table.hours_on(count):.3g}" for count in machines)) for title, table in tables]
     return Grid("", header, tuple(rows))
 

@@ -69,7 +69,7 @@ def test_a_prefix_of_the_pretrained_encoder_is_every_folds(costs):
     [
         (None, "speed.json"),
         ("[]", "not the speed.json"),
-        (json.dumps({"rows": {}}), "not measured: ours_stage1, "),
+        (json.dumps({"rows": {}}), "not measured: fill_cnn, fill_pooled, fill_prefix, ours_full, "),
     ],
 )
 def test_what_is_no_benchmark_is_refused(text, message, tmp_path):
@@ -118,3 +118,15 @@ def test_a_log_that_stands_for_no_job_is_refused(run_of_table):
     jobs[0].log.unlink()
     with pytest.raises(InputError, match="was this table run there"):
         plan_check.read_run(jobs[0].log)
+
+
+def test_what_was_not_measured_is_left_out(tmp_path, capsys):
+    path = tmp_path / "speed.json"
+    path.write_text(
+        json.dumps({"rows": {name: ROWS[name] for name in ("ours_stage1", "ours_stage2", "fill_cnn", "fill_prefix")}})
+    )
+    plan.main([str(path), "--tflops"])
+    printed = capsys.readouterr().out
+    assert "emotion, n = 8" in printed
+    assert "emotion, n = 0" not in printed
+    assert [line.split(" | ")[0] for line in printed.splitlines() if "as measured" in line] == ["| 3"]
