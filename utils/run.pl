@@ -10,9 +10,10 @@ JOB, or whatever name stands before "=1:n", is replaced by the job's number in t
 
 Options, one argument each:
   --max-jobs-run N   how many jobs of an array run at a time; by default as many as the CPUs can hold,
-                     and one at a time where each takes a GPU
+                     or the GPUs, where each takes some
   --num-threads N    the CPUs that each job takes (1)
-  --gpu N            the GPUs that each job takes (0)
+  --gpu N            the GPUs that each job takes (0): where the machine has more, CUDA_VISIBLE_DEVICES names
+                     those that fewest other jobs have
   --mem, --config and any other option of a cluster's runner are accepted and have no effect here
 
 The name and these rules are those of Kaldi's job runners, so that queue.pl or slurm.pl fits in its place.
@@ -28,16 +29,19 @@ import sys
 import time
 from pathlib import Path
 
+from gpus import Taken, lock_folder, take, visible_gpus
 from job_runner import DATE, GRACE_S, REQUEUE_CODE, SAME_S, Call, UsageError, parse, report
 
 
 class Job:
     """One command with its log. It leads a process group, so that its whole pipeline can be ended."""
 
-    def __init__(self, number: int, log: str, command: list[str]):
+    def __init__(self, number: int, log: str, command: list[str], num_gpus: int):
         self.number = number
         self.log = log
         self.command = command
+        self.num_gpus = num_gpus
+        self.gpus = Taken([], [])
         self.pid: int | None = None
         self.code: int | None = None
         self.started_s = 0.0
@@ -52,11 +56,19 @@ class Job:
         with open(self.log, "wb") as log:
             log.write(os.fsencode(f"{head}\n# Started at {time.strftime(DATE)}\n#\n"))
             log.flush()
+            self.gpus = take(self.num_gpus)
+            chosen = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus.names)} if self.gpus.names else {}
             argv = ["bash", "-o", "pipefail", "-c", self.command[0]] if is_line else self.command
             try:
                 # Popen's own handle is not kept: the loop below reaps children by pid.
                 process = subprocess.Popen(
-                    argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env={**os.environ, **chosen},
+                    pass_fds=self.gpus.files,
                 )
             except OSError as error:
                 log.write(os.fsencode(f"run.pl: cannot run {argv[0]!r}: {error.strerror}\n"))
@@ -69,6 +81,7 @@ class Job:
     def end(self, code: int) -> None:
         """Write the log's last line."""
         self.code = code
+        self.gpus.give_back()
         elapsed_s = round(time.monotonic() - self.started_s)
         with open(self.log, "a+b") as log:
             if log.seek(0, os.SEEK_END) > 0:
@@ -163,7 +176,7 @@ def max_jobs_run(call: Call) -> int:
     """How many jobs run at a time."""
     threads = call.count("num-threads", 1, least=1)
     gpus = call.count("gpu", 0, least=0)
-    fitting = 1 if gpus else max(1, len(os.sched_getaffinity(0)) // threads)
+    fitting = max(1, len(visible_gpus()) // gpus if gpus else len(os.sched_getaffinity(0)) // threads)
     return call.count("max-jobs-run", fitting, least=1)
 
 
@@ -178,7 +191,12 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         call = parse("run.pl", arguments)
-        jobs = [Job(n, call.numbered(call.log, n), [call.numbered(word, n) for word in call.command]) for n in call.numbers]
+        num_gpus = call.count("gpu", 0, least=0)
+        if num_gpus > 0:
+            lock_folder()  # whatever is wrong with it is told before anything runs
+        jobs = [
+            Job(n, call.numbered(call.log, n), [call.numbered(word, n) for word in call.command], num_gpus) for n in call.numbers
+        ]
         pool = Pool(jobs, max_jobs_run(call))
         pool.run()
     except UsageError as error:

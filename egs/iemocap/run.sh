@@ -44,6 +44,7 @@ stage2_args=   # further ESPnet options of stage 4
 cache=auto     # outputs of frozen layers to compute once, in dump/cache: auto (all that is frozen), cnn, none
 cache_dtype=float16 # their precision: float16 or float32
 ngpu=auto      # GPUs per training, on each of its machines; auto: one if there is one
+jobs_per_gpu=1 # trainings at a time on each GPU of this machine: a large one has room for a second
 num_nodes=1    # machines per training; the job runner of cmd.sh starts a training on several
 dist_backend=nccl # how the processes of a training talk: nccl, or gloo, with which --ngpu N is N processes where there is no GPU
 nj=4           # parallel jobs: processes that read audio, and trainings at a time where there is no GPU
@@ -85,18 +86,19 @@ from_caller() {
     if [[ -n $1 && $1 != /* && -e ${CALLER_DIR}/$1 ]]; then printf '%s\n' "${CALLER_DIR}/$1"; else printf '%s\n' "$1"; fi
 }
 
-for name in stage stop_stage num_nodes nj nbpe seed; do
+for name in stage stop_stage num_nodes nj nbpe seed jobs_per_gpu; do
     [[ ${!name} =~ ^(0|[1-9][0-9]{0,8})$ ]] || fail "--${name} takes a whole number, not ${!name@Q}"
 done
 [[ ${stop_stage} -le 8 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 8"
 [[ ${stage} -ge 1 && ${stage} -le ${stop_stage} ]] || fail "--stage ${stage} --stop_stage ${stop_stage}: no stage to run"
 [[ ${num_nodes} -ge 1 ]] || fail "--num_nodes takes 1 or more"
+[[ ${jobs_per_gpu} -ge 1 ]] || fail "--jobs_per_gpu takes 1 or more"
 [[ ${num_nodes} -eq 1 || -z ${table}${systems} ]] || fail "--num_nodes ${num_nodes}: a table's trainings run on one machine each"
+mapfile -t gpus < <(python3 utils/gpus.py)
 if [[ ${ngpu} == auto ]]; then
-    ngpu=0
-    if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then ngpu=1; fi
+    ngpu=$((${#gpus[@]} > 0))
 fi
-[[ ${ngpu} =~ ^[0-9]+$ ]] || fail "--ngpu takes a whole number or auto, not ${ngpu@Q}"
+[[ ${ngpu} =~ ^(0|[1-9][0-9]{0,3})$ ]] || fail "--ngpu takes a whole number or auto, not ${ngpu@Q}"
 [[ ${nj} -ge 1 ]] || fail "--nj takes 1 or more"
 for name in folds seeds; do
     [[ ${!name} =~ ^[0-9\ ]*$ ]] || fail "--${name} takes numbers separated by spaces, not ${!name@Q}"
@@ -138,8 +140,9 @@ fi
 
 . ./path.sh
 . ./cmd.sh
-# Here, trainings take a GPU one after the other; a cluster finds them places itself.
-at_a_time=${cluster_jobs:-$([[ ${ngpu} -gt 0 ]] && echo 1 || echo "${nj}")}
+# Here, as many trainings at a time as there are GPUs for; a cluster finds them places itself.
+fitting=$((ngpu > 0 ? ${#gpus[@]} * jobs_per_gpu / ngpu : nj))
+at_a_time=${cluster_jobs:-$((fitting > 1 ? fitting : 1))}
 [[ -z ${cluster_jobs-} || ${ngpu} -gt 0 ]] || log "trainings ask the cluster for no GPU: give --ngpu 1 if it has any"
 [[ ${num_nodes} -eq 1 || ${cuda_cmd[0]##*/} != run.pl ]] ||
     fail "--num_nodes ${num_nodes}: run.pl runs jobs on this machine alone; choose a cluster's job runner in cmd.sh"
