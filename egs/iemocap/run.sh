@@ -217,7 +217,8 @@ train_folds() {
             "${ser[@]}" train "${words[@]}" --job ESPNET_SER_JOB
         finish || status=$?
     fi
-    kill "${running[-1]}" 2>/dev/null || true
+    # Until it is gone: a signal that comes between fork and exec finds this script's own trap, and is lost.
+    while kill "${running[-1]}" 2>/dev/null; do sleep 0.1; done
     finish || true
     return "${status}"
 }
