@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import onnx_speed  # noqa: E402
+import sharing  # noqa: E402
 import speed  # noqa: E402
 import startup  # noqa: E402
 from corpus import computed_s, make_examples, padding_ratio, random_batches, representative, sample_durations  # noqa: E402
@@ -78,6 +79,16 @@ def test_the_exported_files_are_timed(tmp_path, capsys):
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if "onnx" in line]
     assert [row[0] for row in rows] == ["| model.onnx", "| model_int8.onnx"]
     assert float(rows[0][3].rstrip(" |")) < 1e-4 < float(rows[1][3].rstrip(" |"))
+
+
+@pytest.mark.long
+def test_trainings_share_a_machine(tmp_path, capsys):
+    encoder = str(save_encoder(tmp_path / "encoder"))
+    options = ["--rows", "ours_n0", "--at_a_time", "1", "2", "--steps", "1", "--num_utts", "32", "--seconds", "0.1"]
+    sharing.main([*options, "--encoder", encoder])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ours")]
+    assert [row[1] for row in rows] == ["1", "2"]
+    assert all(float(row[2]) > 0 for row in rows)
 
 
 PACKAGE_OF = {"speechbrain_recipe": "speechbrain", "espnet_cls": "s3prl"}
