@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests that need a real Slurm: they start one of two nodes on this machine, and end it. Arguments go to pytest.
 #   apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
-#   tests/cluster/run.sh [-k arrays]
+#   tests/cluster/run.sh [-k arrays] [--long]     # --long: all of Table 3 too, here and there
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."

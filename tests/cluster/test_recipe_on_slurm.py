@@ -1,12 +1,13 @@
 """The mini recipe with its trainings on a real Slurm: whatever happens to them, the results are those of a local run."""
 
+import contextlib
 import json
 import signal
 import time
 
 import pytest
 from mini import outcome
-from two_nodes import OPTIONS, kill, processes_of
+from two_nodes import OPTIONS, Recipe, kill, processes_of
 
 SYSTEM = [*OPTIONS, "--folds", "1 2", "--system", "asr__ser", "--stage", "3"]
 TABLE = [*OPTIONS, "--folds", "1", "--table", "3", "--stage", "3"]
@@ -118,18 +119,32 @@ def trained(found):
 
 
 def test_a_table_survives_a_killed_job_and_a_lost_node(recipe, cluster):
-    expected = recipe.local("run_table.sh", TABLE)
-    process = recipe.start("run_table.sh", TABLE, "slurm")
+    assert_survives(recipe, cluster, TABLE)
+    results = json.loads((recipe.exp / "asr__ser" / "results.json").read_text())
+    assert set(results["folds"]) == {"1"}
+
+
+@pytest.mark.long
+def test_the_whole_table_survives_them_too(cluster, tmp_path):
+    with contextlib.closing(Recipe(tmp_path, cluster)) as recipe:
+        assert_survives(recipe, cluster, ["--table", "3", "--ngpu", "0"])
+        found = [json.loads(path.read_text()) for path in sorted(recipe.exp.glob("*__ser*/results.json"))]
+    assert len(found) == 10
+    assert all(set(results["folds"]) == set("12345") for results in found)
+
+
+def assert_survives(recipe, cluster, options):
+    """Of a table's jobs one is killed, and one node is lost with what runs on it."""
+    expected = recipe.local("run_table.sh", options)
+    process = recipe.start("run_table.sh", options, "slurm")
     job, _ = caught(process, recipe, cluster, recipe.exp / "stage1" / "asr_gender")
     kill(processes_of(job))
     _, node = caught(process, recipe, cluster, recipe.exp / "asr__ser_gender")
     cluster.lose(node)
     try:
-        assert process.wait(timeout=3000) == 0, recipe.said()
+        assert process.wait(timeout=3 * 3600) == 0, recipe.said()
     finally:
         cluster.start(node)
     logs = "".join(path.read_text() for path in recipe.exp.glob("**/log/*.log"))
     assert f"job {job} died: killed by signal 9" in logs
     assert_same(outcome(recipe.folder), expected)
-    results = json.loads((recipe.exp / "asr__ser" / "results.json").read_text())
-    assert set(results["folds"]) == {"1"}

@@ -107,7 +107,7 @@ class Recipe:
 
     def run(self, script, options, backend):
         process = self.start(script, options, backend)
-        assert process.wait(timeout=3600) == 0, self.said()
+        assert process.wait(timeout=3 * 3600) == 0, self.said()
 
     def close(self):
         """Closes the log."""
