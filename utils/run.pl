@@ -29,19 +29,20 @@ import sys
 import time
 from pathlib import Path
 
-from gpus import Taken, lock_folder, take, visible_gpus
+from gpus import Taken, take, visible_gpus
 from job_runner import DATE, GRACE_S, REQUEUE_CODE, SAME_S, Call, UsageError, parse, report
 
 
 class Job:
     """One command with its log. It leads a process group, so that its whole pipeline can be ended."""
 
-    def __init__(self, number: int, log: str, command: list[str], num_gpus: int):
+    def __init__(self, number: int, log: str, command: list[str], gpus: list[str], num_gpus: int):
         self.number = number
         self.log = log
         self.command = command
+        self.gpus = gpus
         self.num_gpus = num_gpus
-        self.gpus = Taken([], [])
+        self.taken = Taken([], [])
         self.pid: int | None = None
         self.code: int | None = None
         self.started_s = 0.0
@@ -56,8 +57,8 @@ class Job:
         with open(self.log, "wb") as log:
             log.write(os.fsencode(f"{head}\n# Started at {time.strftime(DATE)}\n#\n"))
             log.flush()
-            self.gpus = take(self.num_gpus)
-            chosen = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus.names)} if self.gpus.names else {}
+            self.taken = take(self.gpus, self.num_gpus)
+            chosen = {"CUDA_VISIBLE_DEVICES": ",".join(self.taken.names)} if self.taken.names else {}
             argv = ["bash", "-o", "pipefail", "-c", self.command[0]] if is_line else self.command
             try:
                 # Popen's own handle is not kept: the loop below reaps children by pid.
@@ -68,7 +69,7 @@ class Job:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                     env={**os.environ, **chosen},
-                    pass_fds=self.gpus.files,
+                    pass_fds=self.taken.files,
                 )
             except OSError as error:
                 log.write(os.fsencode(f"run.pl: cannot run {argv[0]!r}: {error.strerror}\n"))
@@ -81,7 +82,7 @@ class Job:
     def end(self, code: int) -> None:
         """Write the log's last line."""
         self.code = code
-        self.gpus.give_back()
+        self.taken.give_back()
         elapsed_s = round(time.monotonic() - self.started_s)
         with open(self.log, "a+b") as log:
             if log.seek(0, os.SEEK_END) > 0:
@@ -142,7 +143,7 @@ class Pool:
                     self.start(waiting.pop())
                 if self.running:
                     self.reap()
-        except OSError:  # a log that cannot be written must not leave the other jobs behind
+        except (OSError, UsageError):  # a log that cannot be written must not leave the other jobs behind
             for job in self.running.values():
                 job.kill(signal.SIGKILL)
             raise
@@ -172,11 +173,10 @@ class Pool:
             job.kill(signal.SIGKILL if self.killed else signal.SIGTERM)
 
 
-def max_jobs_run(call: Call) -> int:
+def max_jobs_run(call: Call, num_gpus: int, gpus: list[str]) -> int:
     """How many jobs run at a time."""
     threads = call.count("num-threads", 1, least=1)
-    gpus = call.count("gpu", 0, least=0)
-    fitting = max(1, len(visible_gpus()) // gpus if gpus else len(os.sched_getaffinity(0)) // threads)
+    fitting = max(1, len(gpus) // num_gpus if num_gpus else len(os.sched_getaffinity(0)) // threads)
     return call.count("max-jobs-run", fitting, least=1)
 
 
@@ -192,12 +192,11 @@ def main(arguments: list[str]) -> int:
     try:
         call = parse("run.pl", arguments)
         num_gpus = call.count("gpu", 0, least=0)
-        if num_gpus > 0:
-            lock_folder()  # whatever is wrong with it is told before anything runs
-        jobs = [
-            Job(n, call.numbered(call.log, n), [call.numbered(word, n) for word in call.command], num_gpus) for n in call.numbers
-        ]
-        pool = Pool(jobs, max_jobs_run(call))
+        gpus = visible_gpus() if num_gpus > 0 else []
+        pool = Pool([], max_jobs_run(call, num_gpus, gpus))
+        for number in call.numbers:
+            command = [call.numbered(word, number) for word in call.command]
+            pool.jobs.append(Job(number, call.numbered(call.log, number), command, gpus, num_gpus))
         pool.run()
     except UsageError as error:
         print(f"run.pl: {error}", file=sys.stderr)
@@ -205,12 +204,12 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"run.pl: cannot write the log {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
-    codes = {job.code for job in jobs if job.code}
+    codes = {job.code for job in pool.jobs if job.code}
     if pool.stopped_by is not None:
         name = signal.Signals(pool.stopped_by).name
-        print(f"run.pl: stopped by {name}, logs are in {Path(jobs[0].log).parent}", file=sys.stderr)
+        print(f"run.pl: stopped by {name}, logs are in {Path(pool.jobs[0].log).parent}", file=sys.stderr)
         return REQUEUE_CODE if codes == {REQUEUE_CODE} else 128 + pool.stopped_by
-    failed = [job.number for job in jobs if job.code != 0]
+    failed = [job.number for job in pool.jobs if job.code != 0]
     if failed:
         report("run.pl", call, failed)
     return 0 if not failed else REQUEUE_CODE if codes == {REQUEUE_CODE} else 1

@@ -94,11 +94,7 @@ done
 [[ ${num_nodes} -ge 1 ]] || fail "--num_nodes takes 1 or more"
 [[ ${jobs_per_gpu} -ge 1 ]] || fail "--jobs_per_gpu takes 1 or more"
 [[ ${num_nodes} -eq 1 || -z ${table}${systems} ]] || fail "--num_nodes ${num_nodes}: a table's trainings run on one machine each"
-mapfile -t gpus < <(python3 utils/gpus.py)
-if [[ ${ngpu} == auto ]]; then
-    ngpu=$((${#gpus[@]} > 0))
-fi
-[[ ${ngpu} =~ ^(0|[1-9][0-9]{0,3})$ ]] || fail "--ngpu takes a whole number or auto, not ${ngpu@Q}"
+[[ ${ngpu} =~ ^(auto|0|[1-9][0-9]{0,3})$ ]] || fail "--ngpu takes a whole number or auto, not ${ngpu@Q}"
 [[ ${nj} -ge 1 ]] || fail "--nj takes 1 or more"
 for name in folds seeds; do
     [[ ${!name} =~ ^[0-9\ ]*$ ]] || fail "--${name} takes numbers separated by spaces, not ${!name@Q}"
@@ -140,6 +136,12 @@ fi
 
 . ./path.sh
 . ./cmd.sh
+gpus=()
+if [[ ${ngpu} != 0 ]]; then
+    listed=$(python3 utils/gpus.py)
+    read -ra gpus <<<"${listed}"
+fi
+[[ ${ngpu} != auto ]] || ngpu=$((${#gpus[@]} > 0))
 # Here, as many trainings at a time as there are GPUs for; a cluster finds them places itself.
 fitting=$((ngpu > 0 ? ${#gpus[@]} * jobs_per_gpu / ngpu : nj))
 at_a_time=${cluster_jobs:-$((fitting > 1 ? fitting : 1))}

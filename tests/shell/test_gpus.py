@@ -21,7 +21,7 @@ def pretended(tmp_path):
         smi = tools / "nvidia-smi"
         smi.write_text(f'#!/bin/bash\nfor ((i = 0; i < {num_gpus}; i++)); do echo "GPU $i: Pretended"; done\n')
         smi.chmod(0o755)
-        names = {"PATH": f"{tools}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), **more}
+        names = {"SLURM_JOB_ID": None, "JOB_ID": None, "PATH": f"{tools}:{os.environ['PATH']}", "TMPDIR": str(tmp_path), **more}
         return {name: value for name, value in {**os.environ, **names}.items() if value is not None}
 
     return environment
@@ -70,6 +70,44 @@ def test_runners_that_know_nothing_of_each_other_share(machine, sh):
     assert [runner.wait(timeout=60) for runner in runners] == [0] * 4
 
 
+def test_jobs_that_take_several_leave_none_idle(machine, sh):
+    runners = []
+    for number, wanted in enumerate("122"):
+        runners.append(machine(4, "--gpu", wanted, f"a.{number}.log", WAITS))
+        wait_for_jobs(sh.folder, number + 1)
+    assert chosen(sh.folder) == ["0", "1,2", "3,0"]
+    (sh.folder / "go").touch()
+    assert [runner.wait(timeout=60) for runner in runners] == [0] * 3
+
+
+def test_a_gpu_with_fewer_jobs_goes_first_whichever_places_they_have(machine, sh):
+    jobs = [WAITS, WAITS, WAITS, WAITS.replace("-e go", "-e first")]
+    runners = []
+    for number, job in enumerate(jobs[::-1]):
+        runners.append(machine(2, "--gpu", "1", f"a.{number}.log", job))
+        wait_for_jobs(sh.folder, number + 1)
+    assert chosen(sh.folder) == ["0", "1", "0", "1"]
+    (sh.folder / "first").touch()  # GPU 0's first place is free, and its second one taken
+    assert runners[0].wait(timeout=60) == 0
+    runners += [machine(2, "--gpu", "1", "a.4.log", WAITS)]
+    wait_for_jobs(sh.folder, 5)
+    runners += [machine(2, "--gpu", "1", "a.5.log", WAITS)]
+    wait_for_jobs(sh.folder, 6)
+    assert chosen(sh.folder)[4:] == ["0", "0"]
+    (sh.folder / "go").touch()
+    assert [runner.wait(timeout=60) for runner in runners] == [0] * 6
+    files = [path.name for path in sh.folder.parent.glob("espnet-ser-gpus-*/*")]
+    assert sorted(files) == ["0.1", "0.2", "0.3", "1.1", "1.2", "1.3", "choosing"]
+
+
+def test_what_shares_no_gpus_shares_no_places(machine, sh):
+    runners = [machine(2, "--gpu", "1", f"a.{n}.log", WAITS, SLURM_JOB_ID=str(n)) for n in (1, 2)]
+    wait_for_jobs(sh.folder, 2)
+    assert chosen(sh.folder) == ["0", "0"]
+    (sh.folder / "go").touch()
+    assert [runner.wait(timeout=60) for runner in runners] == [0] * 2
+
+
 def test_a_gpu_is_free_again_when_its_job_has_ended_and_not_before(machine, sh):
     runner = machine(2, "--gpu", "1", "a.1.log", WAITS)
     wait_for_jobs(sh.folder, 1)
@@ -89,12 +127,18 @@ def test_a_gpu_is_free_again_when_its_job_has_ended_and_not_before(machine, sh):
     [
         (1, "1", None, "unset"),  # nothing to choose
         (0, "1", None, "unset"),
+        (0, "1", "0,1", "0,1"),
         (4, "0", None, "unset"),
         (2, "3", None, "unset"),  # whoever trains says how many there are
         (8, "1", "5,7", "5"),
         (8, "2", "5, 7", "5, 7"),
-        (8, "1", "GPU-5f3a/b,GPU-77", "GPU-5f3a/b"),
+        (8, "1", "GPU-5f3a,GPU-77", "GPU-5f3a"),
+        (8, "1", "MIG-5/1/0,MIG-5/2/0", "MIG-5/1/0"),
         (8, "1", "", ""),
+        (8, "1", "-1", "-1"),
+        (8, "1", "6,-1,7", "6,-1,7"),  # to CUDA that is number 6 alone
+        (8, "1", "6,8,7", "6,8,7"),
+        (8, "1", "NoDevFiles", "NoDevFiles"),
     ],
 )
 def test_what_a_job_sees(machine, sh, num_gpus, wanted, visible, expected):
@@ -104,9 +148,9 @@ def test_what_a_job_sees(machine, sh, num_gpus, wanted, visible, expected):
 
 
 def test_a_folder_that_is_not_ones_own_is_refused(machine, sh, tmp_path):
-    (tmp_path / f"espnet-ser-gpus-{os.getuid()}").symlink_to(sh.folder)
+    (tmp_path / f"espnet-ser-gpus-{os.getuid()}-").symlink_to(sh.folder)
     assert machine(2, "--gpu", "1", "a.1.log", "touch ran").wait(timeout=60) == 1
-    assert list(sh.folder.iterdir()) == []
+    assert not (sh.folder / "ran").exists()
 
 
 @pytest.mark.parametrize(
