@@ -6,6 +6,7 @@ A step of 16 utterances keeps a large GPU busy for less time than the host takes
 import multiprocessing
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rows import ROWS
 from run_row import now, peak_memory_gb, prepare
 
 from espnet_ser.bin.parser import CommandParser
+from espnet_ser.errors import InputError
 from espnet_ser.report.grid import Grid, grid_markdown
 
 
@@ -51,34 +53,53 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train_together(job: dict, count: int) -> list[tuple[float, float]]:
-    """Of so many trainings that run at the same time, each one's utterances a second and peak memory."""
+    """Of so many trainings that run at the same time, each one's utterances a second and peak memory.
+
+    Raises:
+        InputError: When one of them fails; the others are ended.
+    """
     spawn = multiprocessing.get_context("spawn")
-    start, results = spawn.Barrier(count), spawn.Queue()
-    processes = [spawn.Process(target=_train, args=(job, start, results)) for _ in range(count)]
+    start, over, results = spawn.Barrier(count), spawn.Event(), spawn.Queue()
+    processes = [spawn.Process(target=_train, args=(job, start, over, results), daemon=True) for _ in range(count)]
     for process in processes:
         process.start()
-    found = [results.get(timeout=600) for _ in processes]
+    found = []
+    for _ in processes:
+        while results.empty() and all(process.exitcode is None for process in processes):
+            time.sleep(0.1)
+        result = results.get(timeout=1.0) if not results.empty() else "one was killed, perhaps for its memory"
+        if isinstance(result, str):
+            raise InputError(f"{job['row']}, {count} at a time: {result}")
+        found.append(result)
+    over.set()
     for process in processes:
         process.join()
     return found
 
 
-def _train(job: dict, start, results) -> None:
+def _train(job: dict, start, over, results) -> None:
     import torch
 
-    torch.set_num_threads(job["threads"])
-    folder = tempfile.mkdtemp(dir=job["folder"])
-    trainer, _, steps, _ = prepare({**job, "folder": folder}, ROWS[job["row"]])
-    trainer.train(steps)
-    start.wait()
-    begin, passes = now(job["device"]), 0
-    while now(job["device"]) - begin < job["seconds"]:
+    try:
+        torch.set_num_threads(job["threads"])
+        folder = tempfile.mkdtemp(dir=job["folder"])
+        trainer, _, steps, _ = prepare({**job, "folder": folder}, ROWS[job["row"]])
         trainer.train(steps)
-        passes += 1
-    rate = passes * sum(map(len, steps)) / (now(job["device"]) - begin)
-    results.put((rate, peak_memory_gb(job["device"])))
-    start.wait()  # nobody ends, and frees the GPU, while others are timed
+        start.wait()
+        begin, passes = now(job["device"]), 0
+        while (seconds := now(job["device"]) - begin) < job["seconds"]:
+            trainer.train(steps)
+            passes += 1
+        results.put((passes * sum(map(len, steps)) / seconds, peak_memory_gb(job["device"])))
+        while not over.is_set():  # others are still timed
+            trainer.train(steps)
+    except Exception as error:
+        results.put(f"{type(error).__name__}: {error}")
+        raise
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"sharing.py: {error}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All stages and folds of one system in one job, its trainings one after the other on the job's GPU:
+# All stages and folds of one system in one job, as many of its trainings at a time as the job has GPUs:
 #   sbatch cluster/system.sh --system asr__ser --iemocap DIR       (Slurm)
 #   qsub cluster/system.sh --system asr__ser --iemocap DIR         (Grid Engine)
 #SBATCH --gres=gpu:1

@@ -1,7 +1,7 @@
 """Batches without padding: utterances end to end on one time axis, each attending to itself alone.
 
 What works frame by frame (projections, norms, feed-forward layers: nearly all of a Transformer's arithmetic) does not notice.
-Attention takes the utterances one by one, and a convolution finds zeros between them. So a batch of any lengths costs what its
+Attention keeps the utterances apart, and a convolution finds zeros between them. So a batch of any lengths costs what its
 speech costs: random batches of IEMOCAP, padded, hold 2.7 times their speech.
 """
 
@@ -13,6 +13,7 @@ from itertools import accumulate
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.backends.cuda import SDPAParams, can_use_efficient_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -63,9 +64,9 @@ class Packing:
         return tuple(accumulate((length + gap for length in self.lengths[:-1]), initial=0))
 
     def _spread(self, packed: Tensor, starts: tuple[int, ...], num_frames: int) -> Tensor:
-        """Each utterance at its start on an axis of so many frames, zeros elsewhere: one kernel, whatever the batch."""
+        """Each utterance at its start on an axis of so many frames, zeros elsewhere."""
         zeros = packed.new_zeros(1, num_frames, packed.shape[2])
-        return zeros.index_copy(1, self._places(starts, packed.device), packed)
+        return zeros.index_copy_(1, self._places(starts, packed.device), packed)
 
     def _places(self, starts: tuple[int, ...], device: torch.device) -> Tensor:
         return _places(self.lengths, starts, device)
@@ -103,7 +104,7 @@ def packed_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, is_causal=False, **options)
     lengths = attention_mask.tolist()
     dropout, scaling = options.get("dropout", 0.0), options.get("scaling")
-    if query.is_cuda and query.shape[-1] % 8 == 0:
+    if query.is_cuda and can_use_efficient_attention(SDPAParams(query, key, value, None, dropout, False, False)):
         return _attend_at_once(query, key, value, tuple(lengths), dropout, scaling), None
     utterances = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
     attended = [F.scaled_dot_product_attention(*each, dropout_p=dropout, scale=scaling) for each in utterances]

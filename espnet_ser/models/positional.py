@@ -2,7 +2,7 @@
 
 Its kernel is as long as 2.5 s of speech (128 frames) and its groups are small (48 channels), which general convolutions are not
 made for: on an H100, in bfloat16, cuDNN's took seven eighths of a training step on a packed batch. A product of spectra, block
-by block (overlap-save), gives the same to rounding for a thirtieth of the operations.
+by block (overlap-save), gives the same to rounding for a twentieth of the operations.
 """
 
 import torch

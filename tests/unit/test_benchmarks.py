@@ -91,6 +91,14 @@ def test_trainings_share_a_machine(tmp_path, capsys):
     assert all(float(row[2]) > 0 for row in rows)
 
 
+@pytest.mark.long
+def test_a_training_that_fails_beside_others_ends_them_all(tmp_path):
+    encoder = save_encoder(tmp_path / "encoder")
+    (encoder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="ours_n0, 2 at a time: "):
+        sharing.main(["--rows", "ours_n0", "--at_a_time", "2", "--steps", "1", "--num_utts", "32", "--encoder", str(encoder)])
+
+
 PACKAGE_OF = {"speechbrain_recipe": "speechbrain", "espnet_cls": "s3prl"}
 
 
