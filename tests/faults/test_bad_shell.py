@@ -50,6 +50,8 @@ CASES = {
     "run.sh: a tag of two lines": ("iemocap/run.sh", ["--tag", "a\nb"], "'_' and '-', not $'a\\nb'"),
     "run.sh: a tag that climbs": ("iemocap/run.sh", ["--tag", "../up"], "--tag takes letters, digits"),
     "run.sh: half a GPU": ("iemocap/run.sh", ["--ngpu", "0.5"], "--ngpu takes a whole number or auto, not '0.5'"),
+    "run.sh: GPUs counted in octal": ("iemocap/run.sh", ["--ngpu", "08"], "--ngpu takes a whole number or auto, not '08'"),
+    "run.sh: no training on a GPU": ("iemocap/run.sh", ["--jobs_per_gpu", "0"], "--jobs_per_gpu takes 1 or more"),
     "run.sh: no machine": ("iemocap/run.sh", ["--num_nodes", "0"], "--num_nodes takes 1 or more"),
     "run.sh: a table on two machines": ("iemocap/run.sh", ["--num_nodes", "2", "--table", "3"], "run on one machine each"),
     "run.sh: a seed twice": ("iemocap/run.sh", ["--seeds", "1 1"], "--seeds takes two numbers or more, each once"),
