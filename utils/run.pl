@@ -193,10 +193,11 @@ def main(arguments: list[str]) -> int:
         call = parse("run.pl", arguments)
         num_gpus = call.count("gpu", 0, least=0)
         gpus = visible_gpus() if num_gpus > 0 else []
-        pool = Pool([], max_jobs_run(call, num_gpus, gpus))
+        jobs = []
         for number in call.numbers:
             command = [call.numbered(word, number) for word in call.command]
-            pool.jobs.append(Job(number, call.numbered(call.log, number), command, gpus, num_gpus))
+            jobs.append(Job(number, call.numbered(call.log, number), command, gpus, num_gpus))
+        pool = Pool(jobs, max_jobs_run(call, num_gpus, gpus))
         pool.run()
     except UsageError as error:
         print(f"run.pl: {error}", file=sys.stderr)
@@ -204,12 +205,12 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"run.pl: cannot write the log {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
-    codes = {job.code for job in pool.jobs if job.code}
+    codes = {job.code for job in jobs if job.code}
     if pool.stopped_by is not None:
         name = signal.Signals(pool.stopped_by).name
-        print(f"run.pl: stopped by {name}, logs are in {Path(pool.jobs[0].log).parent}", file=sys.stderr)
+        print(f"run.pl: stopped by {name}, logs are in {Path(jobs[0].log).parent}", file=sys.stderr)
         return REQUEUE_CODE if codes == {REQUEUE_CODE} else 128 + pool.stopped_by
-    failed = [job.number for job in pool.jobs if job.code != 0]
+    failed = [job.number for job in jobs if job.code != 0]
     if failed:
         report("run.pl", call, failed)
     return 0 if not failed else REQUEUE_CODE if codes == {REQUEUE_CODE} else 1

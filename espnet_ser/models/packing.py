@@ -42,7 +42,7 @@ class Packing:
 
     def pack(self, padded: Tensor) -> Tensor:
         """[batch, frames, dim] -> [1, all frames, dim]."""
-        return padded.flatten(0, 1).index_select(0, self._places(self._rows(padded.shape[1]), padded.device))[None]
+        return padded.flatten(0, 1).index_select(0, _places(self.lengths, self._rows(padded.shape[1]), padded.device))[None]
 
     def unpack(self, packed: Tensor) -> Tensor:
         """[1, all frames, dim] -> [batch, frames, dim], zeros as padding."""
@@ -55,7 +55,7 @@ class Packing:
 
     def without_gaps(self, spaced: Tensor, gap: int) -> Tensor:
         """What :meth:`spaced` made, undone."""
-        return spaced.index_select(1, self._places(self._spaced_starts(gap), spaced.device))
+        return spaced.index_select(1, _places(self.lengths, self._spaced_starts(gap), spaced.device))
 
     def _rows(self, longest: int) -> tuple[int, ...]:
         return tuple(range(0, len(self.lengths) * longest, longest))
@@ -66,10 +66,7 @@ class Packing:
     def _spread(self, packed: Tensor, starts: tuple[int, ...], num_frames: int) -> Tensor:
         """Each utterance at its start on an axis of so many frames, zeros elsewhere."""
         zeros = packed.new_zeros(1, num_frames, packed.shape[2])
-        return zeros.index_copy_(1, self._places(starts, packed.device), packed)
-
-    def _places(self, starts: tuple[int, ...], device: torch.device) -> Tensor:
-        return _places(self.lengths, starts, device)
+        return zeros.index_copy_(1, _places(self.lengths, starts, packed.device), packed)
 
     def parts(self, max_frames: int) -> Iterator["Packing"]:
         """The utterances, in order, a few at a time: at most so many frames, or one utterance."""
