@@ -75,7 +75,7 @@ def test_attention_drops_as_much_as_it_is_told_to():
     )
     torch.testing.assert_close(same(speech, lengths)[0][0], same(speech, lengths)[0][1], atol=1e-4, rtol=0)
     outputs = dropped(speech, lengths)[0]
-    assert (outputs[0] - outputs[1]).abs().max() > 3e-4
+    assert (outputs[0] - outputs[1]).abs().max() > 1e-3
 
 
 def test_a_training_follows_that_of_a_cpu(recipe):
