@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -78,6 +79,13 @@ class PausableEpoch:
         if len(saved["random"]) == num_ranks():  # other numbers of processes draw other numbers
             self._random = saved["random"][this_rank()]
         return True
+
+    def groups(self, loader: DataLoader) -> Iterator[tuple[Iterator[Batch], int]]:
+        """The batches that are still to be trained on, and how many of them make a step: at the epoch's end perhaps fewer."""
+        batches, left = self.batches(loader), len(loader) - self.num_done
+        if rest := left % self.accum_grad:
+            yield islice(batches, left - rest), self.accum_grad
+        yield batches, rest or self.accum_grad
 
     def batches(self, loader: DataLoader) -> Iterator[Batch]:
         """The batches that are still to be trained on; ends the process before one when it is asked to.

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,11 @@ class SERTrainer(Trainer):
 
     @classmethod
     def train_one_epoch(cls, model, iterator, reporter, options, distributed_option, **kwargs) -> bool:
-        """One epoch of training; see :meth:`espnet2.train.trainer.Trainer.train_one_epoch`."""
+        """One epoch of training; see :meth:`espnet2.train.trainer.Trainer.train_one_epoch`.
+
+        The last step is on the batches that are left, also where they are fewer than ``accum_grad``: ESPnet would carry their
+        gradient into the next epoch, and no checkpoint holds gradients.
+        """
         net = getattr(model, "module", model)
         parts = [*kwargs["optimizers"], *kwargs["schedulers"], kwargs["scaler"]]
         folder = Path(options.output_dir)
@@ -114,20 +119,23 @@ class SERTrainer(Trainer):
         if this_rank() > 0:  # dropout of its own; the first rank's is that of a process alone
             set_all_random_seed(_seed(options.seed, reporter.get_epoch(), this_rank()))
         restored = epoch.restore()
-        invalid = super().train_one_epoch(
-            model=model,
-            iterator=epoch.batches(iterator),
-            reporter=reporter,
-            options=options,
-            distributed_option=distributed_option,
-            **kwargs,
-        )
+        invalid = [
+            super(SERTrainer, cls).train_one_epoch(
+                model=model,
+                iterator=batches,
+                reporter=reporter,
+                options=replace(options, accum_grad=accum_grad),
+                distributed_option=distributed_option,
+                **kwargs,
+            )
+            for batches, accum_grad in epoch.groups(iterator)
+        ]
         records = net.probe.take() if net.probe is not None else []
         if this_rank() == 0:
             for record in records:
                 append_record(Path(options.output_dir) / GRADIENTS_FILE, {"epoch": reporter.get_epoch(), **record})
         cls._train_stats = {name: float(aggregate(values)) for name, values in reporter.stats.items() if name not in TIMES}
-        return invalid and not restored  # of the steps before the pause nobody knows
+        return all(invalid) and not restored  # of the steps before the pause nobody knows
 
     @classmethod
     @torch.no_grad()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import write_fold
 from tiny_recipe import SYSTEM, refused
 
 from espnet_ser.history import read_history
@@ -82,6 +83,56 @@ def test_an_interrupted_training_ends_as_an_unbroken_one_does(recipe, asked, mon
     assert "saved in epoch 1, after 2 batches; the same command goes on" in capsys.readouterr().err
     assert account(folder) == whole
     assert not (folder / PAUSED_FILE).exists()
+
+
+@pytest.mark.parametrize(("num_batches", "batch_size", "accum_grad"), [(3, 8, 2), (5, 5, 2), (5, 5, 3), (3, 8, 7)])
+def test_gradients_of_too_few_batches_are_a_step_at_the_epochs_end(recipe, monkeypatch, num_batches, batch_size, accum_grad):
+    write_fold(recipe.root, sessions=("1", "2", "3", "4"))  # 24 training utterances
+    steps, step = [], torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *args, **more: (steps.append(1), step(*args, **more))[1])
+
+    def train():
+        recipe.train("ser", "--args", f"--accum_grad {accum_grad} --batch_size {batch_size}", system="stl_n8")
+
+    train()
+    assert len(steps) == 2 * -(-num_batches // accum_grad)
+    folder = recipe.root / "exp/stl_n8/fold1"
+    whole = account(folder)
+    folder.rename(recipe.root / "whole")
+
+    class Killed(BaseException):
+        pass
+
+    train_one_epoch = SERTrainer.train_one_epoch.__func__
+
+    def killed_in_epoch_two(cls, *args, reporter, **more):
+        if reporter.get_epoch() == 2:
+            raise Killed
+        return train_one_epoch(cls, *args, reporter=reporter, **more)
+
+    with monkeypatch.context() as patch:  # at the end of the first epoch, whose checkpoint is all that is left
+        patch.setattr(SERTrainer, "train_one_epoch", classmethod(killed_in_epoch_two))
+        with pytest.raises(Killed):
+            train()
+    train()
+    assert account(folder) == whole
+    folder.rename(recipe.root / "killed")
+
+    forward = SERModel.forward
+
+    def asked_at_every_batch(model, **batch):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return forward(model, **batch)
+
+    monkeypatch.setattr(SERModel, "forward", asked_at_every_batch)
+    num_stops = 0
+    while not (folder / "done.json").exists():
+        try:
+            train()
+        except SystemExit as end:
+            num_stops += end.code == REQUEUE_CODE
+    assert num_stops == len(steps) // 3  # the training has been done thrice by now
+    assert account(folder) == whole
 
 
 def test_damage_of_what_was_saved_is_one_line(recipe, asked, capsys):
