@@ -9,7 +9,17 @@ from pathlib import Path
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
+from espnet_ser.spelling import loose_spelling, plain_spelling, spelt_alike
 from espnet_ser.stamp import Stamp, file_sha256, fingerprint
+
+_SHOWN = 3
+_SHARED = (
+    ("utt", "utterance id", "run stage 1 again, which keeps them apart"),
+    ("wav", "audio file", "list it once, or run stage 1 again"),
+    ("sha256", "audio, byte for byte", "leave one of the two out, or give both the same speaker"),
+    ("samples_sha256", "audio, sample for sample", "leave one of the two out, or give both the same speaker"),
+)
+"""What utterances of both sides may have in common: field, what it is called, and what to do."""
 
 TOKENS_STAMP = ".tokens.json"
 """What stage 2 leaves beside a token list: the texts it was made from."""
@@ -26,9 +36,12 @@ def corpus_sha256(examples: Iterable[Example]) -> str:
 
 
 def _content(example: Example) -> dict[str, object]:
-    """An utterance but for the place of its audio, which a data directory of another maker may not know the content of."""
+    """An utterance but for the place of its audio, which a data directory of another maker may not know the content of.
+
+    Its samples follow from the file's bytes, up to the last bits that another decoder may give.
+    """
     sha256 = example.sha256 or (file_sha256(example.wav) if Path(example.wav).is_file() else "")
-    return {**asdict(example), "wav": None, "sha256": sha256}
+    return {**asdict(example), "wav": None, "samples_sha256": None, "sha256": sha256}
 
 
 def describe_training_data(examples: Iterable[Example]) -> dict[str, object]:
@@ -58,7 +71,8 @@ def refuse_leak(trained_on: Mapping | None, test: Iterable[Example], by: str, so
         raise InputError(f"{source} does not say what it was trained on, so it cannot be shown to be free of the test data")
     test = list(test)
     for kind in ("session", "speaker") if by == "session" else ("speaker",):
-        shared = sorted({getattr(example, kind) for example in test} & set(trained_on[f"{kind}s"]))
+        known = set(map(plain_spelling, trained_on[f"{kind}s"]))
+        shared = sorted(name for name in {getattr(example, kind) for example in test} if plain_spelling(name) in known)
         if shared:
             raise InputError(
                 f"{source} was trained on {kind} {', '.join(shared)}, which this fold holds out for testing; "
@@ -67,21 +81,38 @@ def refuse_leak(trained_on: Mapping | None, test: Iterable[Example], by: str, so
 
 
 def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> None:
-    """Stops a training that would hear held-out speech under whatever name.
+    """Stops a training on held-out speech under whatever name.
 
     Raises:
-        InputError: When an utterance id, an audio file or the content of one is on both sides.
+        InputError: When an utterance id, an audio file, the content of one or its samples are on both sides, or a speaker under
+            two spellings.
     """
-    test = list(test)
-    for field, kind in (("utt", "utterance id"), ("wav", "audio file"), ("sha256", "audio of the same content")):
-        held_out = {str(getattr(example, field)): example.utt for example in test}
-        for example in train:
-            value = str(getattr(example, field))
-            if value and value in held_out:
-                raise InputError(
-                    f"training utterance {example.utt} and held-out utterance {held_out[value]} have the same {kind} "
-                    f"({value}): run stage 1 again, which keeps them apart"
-                )
+    train, test = list(train), list(test)
+    speakers = spelt_alike({example.speaker for example in test}, {example.speaker for example in train})
+    if speakers:
+        shown = ", ".join(f"{name!a} and {other!a}" for name, other in speakers[:_SHOWN])
+        raise InputError(
+            f"speakers held out and trained on differ in spelling alone ({shown}): write one speaker's id alike everywhere, or "
+            "give two people ids that differ in more than case or characters that nobody sees; then run stage 1 again"
+        )
+    for field, kind, remedy in _SHARED:
+        held_out = {str(value): example.utt for example in test if (value := getattr(example, field))}
+        pairs = [(example.utt, held_out[value]) for example in train if (value := str(getattr(example, field))) in held_out]
+        if pairs:
+            more = f" ({len(pairs)} such pairs)" if len(pairs) > 1 else ""
+            raise InputError(
+                f"training utterance {pairs[0][0]} and held-out utterance {pairs[0][1]} have the same {kind}{more}: {remedy}"
+            )
+
+
+def alike_speakers(train: Iterable[Example], test: Iterable[Example]) -> str:
+    """Says which held-out speakers may be trained on under another id: one that differs in zeros or marks; '' for none."""
+    held_out, others = ({example.speaker for example in examples} for examples in (test, train))
+    pairs = spelt_alike(held_out, others, loose_spelling)
+    if not pairs:
+        return ""
+    shown = ", ".join(f"{name} and {other}" for name, other in pairs[:_SHOWN])
+    return f"{shown} are held out and trained on: if that is one speaker, write the id alike and run stage 1 again"
 
 
 def verify_audio(examples: Iterable[Example]) -> None:

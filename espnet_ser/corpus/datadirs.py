@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,12 @@ from espnet_ser.corpus.iemocap import EMOTIONS, Utterance
 from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.datadir import FILES, Example, write_datadir
 from espnet_ser.errors import InputError
+from espnet_ser.provenance import alike_speakers, refuse_shared_speech
 from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, locked, replace_folder
 
 STAMP_NAME = ".prepare.json"
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """What a data directory is made with, so that one of another layout is made anew."""
 
 _MOST_CHANGES = 5
@@ -59,7 +61,8 @@ def make_datadirs(
         What was done, and why, for people to read.
 
     Raises:
-        InputError: A fold has no utterance of the classes, or the disk is full or closed to us; nothing is left half-written.
+        InputError: A fold has no utterance of the classes, or the same speech on both sides; or the disk is full or closed to
+            us. Nothing is left half-written.
     """
     datadir = Path(datadir).resolve()
     inputs = {
@@ -92,6 +95,7 @@ def to_example(utterance: Utterance) -> Example:
         wav=utterance.wav,
         num_samples=utterance.num_samples,
         sha256=utterance.sha256,
+        samples_sha256=utterance.samples_sha256,
     )
 
 
@@ -137,6 +141,9 @@ def _write_all(
     if subset:
         write_datadir(folder / subset, of_classes)
     for fold in folds:
+        refuse_shared_speech(fold.train, fold.test)
+        if warning := alike_speakers(fold.train, fold.test):
+            print(f"warning: {fold.name}: {warning}", file=sys.stderr)
         told = replace(fold, train=_of_classes(fold.train, classes), test=_of_classes(fold.test, classes))
         for side, part in (("trains on", told.train), ("holds out", told.test)):
             if not part:

@@ -66,6 +66,7 @@ class Utterance:
         num_samples: Its length at 16 kHz, whatever the file's own rate.
         sample_rate: The file's own rate, in Hz.
         sha256: Of the audio file's bytes, in hex.
+        samples_sha256: Of its samples; from :func:`espnet_ser.data.audio.hash_samples`.
     """
 
     utt_id: str
@@ -85,6 +86,7 @@ class Utterance:
     num_samples: int
     sample_rate: int
     sha256: str
+    samples_sha256: str = ""
 
     @property
     def kaldi_id(self) -> str:
@@ -130,7 +132,13 @@ def read_release(folder: Path | str, nj: int = 2) -> list[Utterance]:
     if problems:
         raise CorpusError(release, problems)
     return [
-        Utterance(**draft, num_samples=info.num_samples, sample_rate=info.sample_rate, sha256=info.sha256)
+        Utterance(
+            **draft,
+            num_samples=info.num_samples,
+            sample_rate=info.sample_rate,
+            sha256=info.sha256,
+            samples_sha256=info.samples_sha256,
+        )
         for draft, info in zip(drafts, infos, strict=True)
     ]
 

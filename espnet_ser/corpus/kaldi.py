@@ -66,6 +66,7 @@ def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
             wav=wav,
             num_samples=info.num_samples,
             sha256=info.sha256,
+            samples_sha256=info.samples_sha256,
             **{field: tables[field][utt][1] if tables.get(field) else "" for field in fields},
         )
         for utt, wav, info in zip(utts, wavs, infos, strict=True)

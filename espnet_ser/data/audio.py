@@ -1,10 +1,10 @@
 """Audio as the encoder wants it: 16 kHz, mono, float32.
 
 Whatever libsndfile reads is welcome, from a file or from a stream, and arrays of samples; channels are averaged and other rates
-resampled. How many samples come out is known from the header alone (:func:`num_samples_at_16k`), so the lengths of plain WAV
-files need no decoding.
+resampled. How many samples come out follows from the number at the file's own rate (:func:`num_samples_at_16k`).
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ _MAX_AMPLITUDE = 1e10  # above 32-bit integers held in floats, and far from wher
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file's header and bytes say, without decoding it.
+    """What is known of an audio file.
 
     Attributes:
         num_frames: Samples per channel, at the file's own rate.
@@ -56,6 +56,7 @@ class AudioInfo:
         num_channels: 1 for mono.
         num_samples: The length that :func:`load_audio` returns, at 16 kHz.
         sha256: Of the file's bytes, in hex.
+        samples_sha256: From :func:`hash_samples`, of its samples at its own rate.
     """
 
     num_frames: int
@@ -63,6 +64,7 @@ class AudioInfo:
     num_channels: int
     num_samples: int
     sha256: str
+    samples_sha256: str
 
 
 def num_samples_at_16k(frames: int, rate: int) -> int:
@@ -161,22 +163,36 @@ def _resampled(x: np.ndarray, rate: int, name: Path | str) -> np.ndarray:
 
 
 def probe_audio(path: Path | str) -> AudioInfo:
-    """Checks a file and measures it, decoding it only where its header cannot be trusted, or may hide NaN or infinity.
+    """Checks a file, all of its samples included, and measures it.
 
     Raises:
         InputError: As :func:`load_audio`.
     """
     with _open_sound(path) as sound:
         rate, num_channels = sound.samplerate, sound.channels
-        plain = sound.format in ("WAV", "WAVEX") and sound.subtype.startswith("PCM_")
-        num_frames = sound.frames if plain else len(_read_mono(sound, path))
-    num_samples = num_samples_at_16k(num_frames, rate)
+        samples = _read_mono(sound, path)
+    num_samples = num_samples_at_16k(len(samples), rate)
     if num_samples == 0:
         raise _empty(path)
     try:
-        return AudioInfo(num_frames, rate, num_channels, num_samples, file_sha256(path))
+        return AudioInfo(len(samples), rate, num_channels, num_samples, file_sha256(path), hash_samples(samples))
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def hash_samples(samples: np.ndarray) -> str:
+    """What a recording sounds like, by content: the SHA-256 (hex) of its samples, whatever file they lie in.
+
+    The same for a WAV, a FLAC made of it, one of more bits, of other metadata, of two equal channels, or that claims another
+    rate; another one where the samples are others by however little: another gain, a codec that loses something.
+
+    Args:
+        samples: Mono, float32 [num_frames], at the recording's own rate.
+
+    >>> hash_samples(np.zeros(2, np.float32)) == hash_samples(-np.zeros(2, np.float32))
+    True
+    """
+    return hashlib.sha256(samples + np.float32(0)).hexdigest()  # -0.0 becomes 0.0
 
 
 class _ForwardSoundFile(soundfile.SoundFile):

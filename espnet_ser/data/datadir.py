@@ -30,6 +30,7 @@ class Example:
         wav: The audio file.
         num_samples: Its length at 16 kHz.
         sha256: Of the audio file's bytes, in hex.
+        samples_sha256: Of its samples, in hex; from :func:`espnet_ser.data.audio.hash_samples`.
 
     A field whose file is optional and absent is ``''``.
     """
@@ -45,6 +46,7 @@ class Example:
     wav: Path
     num_samples: int
     sha256: str
+    samples_sha256: str = ""
 
 
 # Field of Example -> its file. The required ones first; spk2utt is required besides, and spk2gender beside utt2gender.
@@ -56,6 +58,7 @@ _OPTIONAL = {
     "style": "utt2style",
     "session": "utt2session",
     "sha256": "utt2sha256",
+    "samples_sha256": "utt2samples_sha256",
 }
 FILES = frozenset({*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender"})
 """The names of a data directory's files."""
@@ -187,7 +190,7 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
     if not examples:
         raise InputError(f"{folder}: no utterance to write")
     for example in examples:
-        for field in ("utt", "speaker", "session", "gender", "emotion", "label", "style", "sha256"):
+        for field in ("utt", "speaker", "session", "gender", "emotion", "label", "style", "sha256", "samples_sha256"):
             value = getattr(example, field)
             is_word = not any(character.isspace() for character in value) and _is_utf8(value)
             if not is_word or (not value and field in ("utt", "speaker", "emotion")):

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
-from espnet_ser.data.datadir import Example
+from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.data.loader import Labels
 from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.errors import InputError
 from espnet_ser.models.losses import MAIN_TASK, frames_needed, weighted
+from espnet_ser.provenance import alike_speakers
 
 
 def refuse_missing_classes(labels: Labels, train: Sequence[Example], held_out: Sequence[Example]) -> None:
@@ -29,6 +30,14 @@ def refuse_missing_classes(labels: Labels, train: Sequence[Example], held_out: S
                     f"no {what} utterance of this fold has the {task} {' or '.join(missing)}: a fold needs every class; "
                     "take more data or other folds (--folds_by)"
                 )
+
+
+def report_alike_speakers(args: Namespace) -> None:
+    """Says which speakers of the two data directories may be the same under ids that differ in zeros or marks."""
+    if args.train_dir is None or args.valid_dir is None:
+        return
+    if warning := alike_speakers(read_datadir(args.train_dir), read_datadir(args.valid_dir)):
+        logging.warning(warning)
 
 
 def report_crowded(examples: Sequence[Example], tokenizer: Tokenizer, encoder: torch.nn.Module) -> None:

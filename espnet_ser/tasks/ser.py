@@ -37,7 +37,7 @@ from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.provenance import describe_training_data, refuse_leak, refuse_shared_speech, verify_audio
 from espnet_ser.recipe import TOKENS_FOLDER
 from espnet_ser.selection import selection_criteria
-from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_crowded
+from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_alike_speakers, report_crowded
 from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
 from espnet_ser.trainer import SERTrainer
 
@@ -219,6 +219,7 @@ class SERTask(AbsTask):
             args.ssl = str(resolve_encoder(args.ssl))
         model = cls.build_untrained(args)
         cls.load_initial_weights(model, args)
+        report_alike_speakers(args)
         if "asr" in args.tasks and args.train_dir is not None:
             report_crowded(read_datadir(args.train_dir), cls.build_tokenizer(args), model.encoder)
         if getattr(args, "cache_dir", None) is not None:

@@ -2,11 +2,12 @@ import hashlib
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from release_maker import tone, write_wav
 
-from espnet_ser.data.audio import load_audio, num_samples_at_16k, probe_audio
+from espnet_ser.data.audio import hash_samples, load_audio, num_samples_at_16k, probe_audio
 from espnet_ser.errors import InputError
 
 
@@ -54,6 +55,42 @@ def test_probe_says_what_is_in_the_file(tmp_path):
     info = probe_audio(tmp_path / "a.wav")
     assert (info.num_frames, info.sample_rate, info.num_channels, info.num_samples) == (4800, 48000, 2, 1600)
     assert info.sha256 == hashlib.sha256((tmp_path / "a.wav").read_bytes()).hexdigest()
+
+
+def with_a_note(path, samples):
+    """A WAV with a chunk of metadata before its audio."""
+    write_wav(path, samples)
+    content = path.read_bytes()
+    note = b"JUNK" + (4).to_bytes(4, "little") + b"note"
+    path.write_bytes(content[:4] + (len(content) - 8 + len(note)).to_bytes(4, "little") + content[8:12] + note + content[12:])
+
+
+def of_kind(kind, subtype):
+    return lambda path, samples: soundfile.write(path, samples, 16000, subtype, format=kind)
+
+
+SAME_SAMPLES = {
+    "FLAC": of_kind("FLAC", "PCM_16"),
+    "24 bits": of_kind("WAV", "PCM_24"),
+    "32 bits": of_kind("WAV", "PCM_32"),
+    "floating point": lambda path, samples: write_wav(path, samples / 32768, subtype="FLOAT"),
+    "AIFF, the other byte order": of_kind("AIFF", "PCM_16"),
+    "metadata": with_a_note,
+    "another rate in the header": lambda path, samples: write_wav(path, samples, 16001),
+    "two equal channels": lambda path, samples: write_wav(path, np.stack([samples] * 2, axis=1)),
+}
+
+
+@pytest.mark.parametrize("how", SAME_SAMPLES)
+def test_the_same_samples_are_known_in_other_bytes(tmp_path, how):
+    samples = np.random.default_rng(0).integers(-20000, 20000, 3000).astype(np.int16)
+    write_wav(tmp_path / "a.wav", samples)
+    SAME_SAMPLES[how](tmp_path / "b.wav", samples)
+    here, there = probe_audio(tmp_path / "a.wav"), probe_audio(tmp_path / "b.wav")
+    assert here.samples_sha256 == there.samples_sha256 == hash_samples(load_audio(tmp_path / "a.wav"))
+    assert here.sha256 != there.sha256
+    write_wav(tmp_path / "c.wav", samples // 2)  # another gain is another recording, as far as is known here
+    assert probe_audio(tmp_path / "c.wav").samples_sha256 != here.samples_sha256
 
 
 def truncated(path):

@@ -26,6 +26,7 @@ def make_example(speaker="Ses01_F", name="a", **changes):
         wav=Path("/corpora/a b/it's.wav"),
         num_samples=16000,
         sha256="0" * 64,
+        samples_sha256="1" * 64,
     )
     return replace(example, **changes)
 
@@ -52,7 +53,7 @@ def test_the_files_are_kaldis(folder):
     assert (folder / "text").read_text().splitlines()[:2] == ["Ses01_F-a EXCUSE ME", "Ses01_F-b"]
     assert (folder / "wav.scp").read_text().splitlines()[0] == "Ses01_F-a /corpora/a b/it's.wav"
     assert (folder / "utt2num_samples").read_text().splitlines()[0] == "Ses01_F-a 16000"
-    names = {"wav.scp", "text", "spk2utt", "spk2gender"}
+    names = {"wav.scp", "text", "spk2utt", "spk2gender", "utt2samples_sha256"}
     names |= {f"utt2{field}" for field in ("spk", "emotion", "label", "gender", "style", "session", "num_samples", "sha256")}
     assert {path.name for path in folder.iterdir()} == names
 

@@ -9,6 +9,7 @@ from release_maker import edit, make_release, tone, write_wav
 
 from espnet_ser.corpus import iemocap
 from espnet_ser.corpus.iemocap import LABELS, read_labels, read_release, read_transcripts
+from espnet_ser.data.audio import hash_samples, load_audio
 from espnet_ser.errors import CorpusError, InputError
 from espnet_ser.stamp import file_sha256
 
@@ -53,6 +54,7 @@ def test_every_field_of_an_utterance(release):
     assert (utterance.num_samples, utterance.sample_rate) == (813, 16000)
     assert utterance.duration_s == 813 / 16000
     assert utterance.sha256 == file_sha256(utterance.wav)
+    assert utterance.samples_sha256 == hash_samples(load_audio(utterance.wav))
     assert utterance.kaldi_id == "Ses02_F-Ses02M_script01_1b_F001"
 
 

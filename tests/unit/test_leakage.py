@@ -89,15 +89,26 @@ DISGUISE = {
 }
 
 
+OTHER_AUDIO = {"sha256": "other", "samples_sha256": "other"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({}, "was trained on session 1, which this fold holds out"),
         ({"session": "2"}, "was trained on speaker Ses01_M, which this fold holds out"),
         (DISGUISE, "have the same audio file"),
-        ({**DISGUISE, "wav": "elsewhere.wav"}, "have the same audio of the same content"),
+        ({**DISGUISE, "wav": "elsewhere.wav"}, "have the same audio, byte for byte"),
+        ({**DISGUISE, "wav": "elsewhere.wav", "sha256": "other"}, "have the same audio, sample for sample"),
+        ({**DISGUISE, "utt": "Ses01_f-x", "speaker": "Ses01_f"}, "was trained on speaker Ses01_F, which this fold holds out"),
         (
-            {**DISGUISE, "utt": "Ses01_M-Ses01F_impro01_M003", "speaker": "Ses01", "sha256": "other"},
+            {
+                **DISGUISE,
+                "utt": "Ses01_M-Ses01F_impro01_M003",
+                "speaker": "Ses01",
+                "sha256": "other",
+                "samples_sha256": "other",
+            },
             "have the same utterance id",
         ),
     ],

@@ -33,7 +33,7 @@ def tables(speakers=SPEAKERS, classes=CLASSES, takes=2):
         "utt2style": {utt: ["read", "free"][take % 2] for utt, _, _, take in utts},
         "utt2session": {utt: f"s{speakers.index(who) // 2}" for utt, who, _, _ in utts},
         "utt2fold": {utt: str(7 - speakers.index(who) // 3) for utt, who, _, _ in utts},
-        "spk2gender": {who: GENDERS[who] for who in speakers},
+        "spk2gender": {who: GENDERS.get(who, "f") for who in speakers},
     }
 
 
@@ -87,6 +87,7 @@ def test_what_the_corpus_says_is_what_the_folds_hold(corpus, capsys):
         wav=corpus / "wav" / "dora-curious1.wav",
         num_samples=soundfile.info(corpus / "wav" / "dora-curious1.wav").frames,
         sha256=example.sha256,
+        samples_sha256=example.samples_sha256,
     )
     assert "fold  speakers  bored  curious  tired  all" in capsys.readouterr().out
     folds(corpus)
@@ -118,6 +119,39 @@ def test_another_way_to_fold_and_other_classes_make_the_folds_anew(corpus, capsy
     edit(corpus / "utt2fold", "anna-bored0 7", "anna-bored0 6")
     folds(corpus, "--folds_by", "2", "--classes", "bored tired")
     assert capsys.readouterr().out.endswith("data: up to date\n")  # of no account for these folds
+
+
+def test_one_recording_of_two_speakers_in_other_bytes_is_refused(corpus, capsys):
+    """Sample for sample what anna says, as FLAC, under fred's name: in two folds it would be on both sides."""
+    wav = corpus / "wav" / "anna-tired0.wav"
+    samples, rate = soundfile.read(wav, dtype="int16")
+    soundfile.write(wav.with_name("copy.flac"), samples, rate)
+    edit(corpus / "wav.scp", str(corpus / "wav" / "fred-bored1.wav"), str(wav.with_name("copy.flac")))
+    message = refused(capsys, corpus, call=folds)
+    assert "training utterance fred-bored1 and held-out utterance anna-tired0 have the same audio, sample for sample" in message
+    assert "leave one of the two out, or give both the same speaker" in message
+    assert not (corpus.parent / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["Anna", "ANNA", "\uff41nna", "an\u200bna", "anna\u2060", "a\u00adnna"],
+    ids=lambda name: name.encode("unicode_escape"),
+)
+def test_a_speaker_of_two_spellings_on_both_sides_is_refused(tmp_path, capsys, spelt):
+    corpus = write_corpus(tmp_path / "corpus", tables(speakers=("anna", "ben", spelt)), without=("utt2session", "utt2fold"))
+    message = refused(capsys, corpus, call=folds)
+    assert "held out and trained on differ in spelling alone (" in message
+    assert all(ascii(name) in message for name in ("anna", spelt))
+    assert "write one speaker's id alike everywhere" in message
+
+
+@pytest.mark.parametrize(("one", "other", "told"), [("s01", "s1", True), ("s-1", "s_1", True), ("s1", "s10", False)])
+def test_speakers_that_differ_in_zeros_or_marks_are_told_and_kept(tmp_path, capsys, one, other, told):
+    files = tables(speakers=("anna", one, other))
+    data = folds(write_corpus(tmp_path / "corpus", files, without=("utt2session", "utt2fold")))
+    assert (f"{other} and {one} are held out and trained on: if that is one speaker" in capsys.readouterr().err) == told
+    assert len(held_out(data)) == 3
 
 
 def test_without_sessions_each_speaker_is_one(tmp_path):

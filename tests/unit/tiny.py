@@ -8,6 +8,7 @@ import soundfile
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from espnet_ser.data.audio import hash_samples, load_audio
 from espnet_ser.data.datadir import Example, write_datadir
 from espnet_ser.stamp import file_sha256
 
@@ -65,6 +66,7 @@ def examples_of(folder: Path, sessions=("1", "2"), per_speaker: int = 4, seconds
                         wav=path,
                         num_samples=samples,
                         sha256=file_sha256(path),
+                        samples_sha256=hash_samples(load_audio(path)),
                     )
                 )
     return examples
