@@ -7,6 +7,8 @@ of ours and keeps its traceback.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from espnet_ser.characters import spelt_out
+
 LONGEST_LINE = 800
 """Characters of an error that are shown."""
 
@@ -53,7 +55,7 @@ def one_line(text: str) -> str:
     """
     if len(text) > LONGEST_LINE:
         text = f"{text[: LONGEST_LINE // 2]} ... {text[-LONGEST_LINE // 2 :]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return spelt_out(text)
 
 
 def printable(text: str) -> str:
@@ -62,7 +64,7 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[2Jb") == r"a\x1b[2Jb"
     True
     """
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return spelt_out(text, keep="\n")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") -> InputError:

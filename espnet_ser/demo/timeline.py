@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.decisions import Moment
-from espnet_ser.report.figures import COLOURS, figure_png, styled
+from espnet_ser.report.figures import COLOURS, drawn_name, figure_png, styled
 from espnet_ser.windows import Window, shares
 
 WIDE_INCHES, NARROW_INCHES = (9.0, 3.6), (3.6, 4.2)
@@ -76,7 +76,7 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
     for index, name in enumerate(classes):
         percent = [100 * moment.scores[name] for moment in timeline]
         style = {"color": colour_of(index), "marker": _MARKERS[index % len(_MARKERS)], "markersize": 3.5, "linewidth": 1.4}
-        curves.plot(middles_s, percent, label=name.replace("$", r"\$"), markevery=max(1, len(timeline) // 30), **style)
+        curves.plot(middles_s, percent, markevery=max(1, len(timeline) // 30), **style)
     duration_s = len(waveform) / SAMPLE_RATE
     curves.set(xlim=(0, duration_s), ylim=(-3, 103), ylabel="posterior, %")
     curves.set_xlabel("minutes" if duration_s >= 100 else "seconds")
@@ -85,7 +85,9 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
         curves.xaxis.get_major_locator().set_params(steps=[1, 1.5, 3, 6, 10])
     curves.grid()
     if len(classes) <= len(COLOURS):  # of more, neither colours nor lines can be told apart
-        figure.legend(loc="outside upper center", ncols=7 if inches[0] > inches[1] else 2)
+        # Handed over, as a legend leaves out what is labelled with an underscore first.
+        names = map(drawn_name, classes)
+        figure.legend(curves.lines, names, loc="outside upper center", ncols=7 if inches[0] > inches[1] else 2)
     return figure_png(figure)
 
 

@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from espnet_ser.errors import one_line
 from espnet_ser.report.projection import project
 from espnet_ser.report.wording import SCORE_NAMES
 from espnet_ser.scoring import confusion_matrix
@@ -20,6 +21,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 PAPER_COLOUR = "#D55E00"
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
+_MAX_NAME = 32
+_MAX_LEGEND = 24
+_MAX_INCHES = 60
+"""Of a side: wider pictures than 65,536 dots cannot be drawn, and far smaller ones fill the memory."""
+_MAX_CELLS_WITH_NUMBERS = 30
+_MAX_COLUMNS = 12
 styled = plt.style.context(
     [
         "default",
@@ -35,6 +42,7 @@ styled = plt.style.context(
             "legend.frameon": False,
             "grid.alpha": 0.35,
             "figure.constrained_layout.use": True,
+            "text.parse_math": False,  # a name is drawn as it is spelt, dollar signs too
         },
     ]
 )
@@ -47,13 +55,16 @@ def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") 
     labels = sorted({line["ref"] for line in predictions} | {line["hyp"] for line in predictions})
     counts = confusion_matrix([line["ref"] for line in predictions], [line["hyp"] for line in predictions], labels)
     recalls = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, axes = plt.subplots(figsize=(1.7 + 0.85 * len(labels), 1.0 + 0.75 * len(labels)))
+    cells = min(len(labels), _MAX_CELLS_WITH_NUMBERS)
+    figure, axes = plt.subplots(figsize=(1.7 + 0.85 * cells, 1.0 + 0.75 * cells))
     image = axes.imshow(recalls, cmap="Blues", vmin=0, vmax=100)
-    for (row, column), recall in np.ndenumerate(recalls):
-        colour = "white" if recall > 55 else "black"
-        axes.text(column, row, f"{recall:.1f}\n({counts[row, column]})", ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(labels)), labels)
-    axes.set_yticks(range(len(labels)), labels)
+    if len(labels) == cells:
+        for (row, column), recall in np.ndenumerate(recalls):
+            colour = "white" if recall > 55 else "black"
+            axes.text(column, row, f"{recall:.1f}\n({counts[row, column]})", ha="center", va="center", color=colour)
+    names = list(map(drawn_name, labels))
+    axes.set_xticks(range(len(labels)), names, rotation=90 if max(map(len, names)) > 12 else 0)
+    axes.set_yticks(range(len(labels)), names)
     axes.set(xlabel="predicted", ylabel="labelled", title=title)
     axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=axes, label="share of the row, %", shrink=0.8)
@@ -85,7 +96,7 @@ def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: 
         for axes in (losses, scores):
             axes.grid()
             axes.xaxis.get_major_locator().set_params(integer=True)
-            if axes.has_data():
+            if axes.has_data() and len(folds) <= _MAX_LEGEND:
                 axes.legend(ncols=2)
     save_figure(figure, path)
 
@@ -132,7 +143,7 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
         paper: System -> the paper's UA.
         path: The PNG.
     """
-    figure, axes = plt.subplots(figsize=(8, 1.1 + 0.3 * len(scores)))
+    figure, axes = plt.subplots(figsize=(8, min(1.1 + 0.3 * len(scores), _MAX_INCHES)))
     for place, (name, score) in enumerate(scores.items()):
         if score is not None:
             axes.barh(place, score["mean"], height=0.62, color="#9CC3DF", label="ours, mean over folds")
@@ -142,7 +153,9 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
                 axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.2, label="95 % interval (pooled)")
         if name in paper:
             axes.plot(paper[name], place, "D", color=PAPER_COLOUR, markersize=5, label="paper (IEMOCAP)")
-    axes.set_yticks(range(len(scores)), [name if score else f"{name} (not finished)" for name, score in scores.items()])
+    axes.set_yticks(
+        range(len(scores)), [drawn_name(name) + ("" if score else " (not finished)") for name, score in scores.items()]
+    )
     axes.set(xlabel="UA, %", xlim=(0, 100), ylim=(len(scores) - 0.4, -0.6))
     axes.grid(axis="x")
     axes.set_axisbelow(True)
@@ -153,7 +166,9 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
 
 @styled
 def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]], path: Path) -> None:
-    """Draws embeddings in two dimensions: a column per fold (each is another model), by emotion, and by gender below if known.
+    """Draws embeddings in two dimensions: a column for each of the first folds (12 at most; each is another model).
+
+    By emotion, and by gender below if known.
 
     Args:
         folds: Fold -> embeddings float [num_utterances, dim], and each utterance's emotion and gender (``''`` if unknown).
@@ -161,6 +176,7 @@ def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequenc
     """
     names = [sorted({label for fold in folds.values() for label in fold[kind]}) for kind in (1, 2)]
     names = [known for known in names if known != [""]]
+    folds = dict(list(folds.items())[:_MAX_COLUMNS])
     size = (max(2.4 * len(folds), 4), 2.6 * len(names))
     figure, grid = plt.subplots(len(names), len(folds), figsize=size, squeeze=False)
     for column, (fold, (embeddings, *labels)) in enumerate(folds.items()):
@@ -168,16 +184,28 @@ def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequenc
         for axes, known, of_points in zip(grid[:, column], names, labels, strict=False):
             for index, label in enumerate(known):
                 chosen = points[[of_point == label for of_point in of_points]]
-                style = {"marker": _MARKERS[index % len(_MARKERS)], "color": f"C{index % len(COLOURS)}", "label": label}
+                style = {"marker": _MARKERS[index % len(_MARKERS)], "color": f"C{index % len(COLOURS)}"}
                 axes.scatter(chosen[:, 0], chosen[:, 1], s=9, alpha=0.6, linewidths=0, **style)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(True)
         grid[0, column].set_title(f"fold {fold}")
     for axes, kind in zip(grid[:, 0], ("emotion", "gender"), strict=False):
         axes.set_ylabel(kind)
-    for axes in grid[:, -1]:
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
+    for axes, known in zip(grid[:, -1], names, strict=True):
+        if len(known) <= _MAX_LEGEND:
+            # Handed over, as a legend leaves out what is labelled with an underscore first.
+            axes.legend(axes.collections, map(drawn_name, known), loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
     save_figure(figure, path)
+
+
+def drawn_name(name: str) -> str:
+    """A name as it stands in a figure: as it is spelt, and cut where it would push the figure aside.
+
+    >>> drawn_name("$x$"), drawn_name("a" * 40)
+    ('$x$', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…')
+    """
+    name = one_line(name)
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
 def save_figure(figure: plt.Figure, path: Path) -> None:

@@ -3,10 +3,14 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from report_maker import LABELS, SYSTEM, embeddings, history, predictions, report, write
 
 from espnet_ser.data.datadir import Example
+from espnet_ser.decisions import Moment
+from espnet_ser.demo import timeline
 from espnet_ser.errors import InputError
+from espnet_ser.report import figures
 from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
 from espnet_ser.report.markdown import results_markdown
 from espnet_ser.report.projection import MIN_TSNE_POINTS, project
@@ -75,6 +79,58 @@ def test_figures_are_pictures_of_the_numbers(tmp_path):
         assert min(image.shape[:2]) > 150, name
         assert np.ptp(image[..., :3]) > 0.5, name
     assert len(list(tmp_path.iterdir())) == 5
+
+
+ODD_NAMES = ["$$", "a$\\frac{$", "$x$", "_sad", "\x1b[2Jwiped", "\u06a9\u200c\u0645", "x" * 250]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were drawn, to be looked at."""
+    drawn, png = [], figures.figure_png
+
+    def keep(figure):
+        drawn.append(figure)
+        return png(figure)
+
+    monkeypatch.setattr(figures, "project", lambda points: points[:, :2])
+    monkeypatch.setattr(figures, "figure_png", keep)
+    monkeypatch.setattr(timeline, "figure_png", keep)
+    return drawn
+
+
+def draw_confusion(path):
+    plot_confusion([{"ref": name, "hyp": name} for name in ODD_NAMES], path, "$$")
+
+
+def draw_bars(path):
+    plot_bars(dict.fromkeys(ODD_NAMES, {"mean": 50.0}), {}, path)
+
+
+def draw_embeddings(path):
+    plot_embeddings({"$": (embeddings(len(ODD_NAMES))[0], ODD_NAMES, ["$$", "f"] * 3 + ["m"])}, path)
+
+
+def draw_timeline(path):
+    moments = [Moment("$$", dict.fromkeys(ODD_NAMES, 0.1), float(start), start + 2.0) for start in range(3)]
+    path.write_bytes(timeline.timeline_png(np.ones(16000 * 4, np.float32), moments))
+
+
+@pytest.mark.parametrize("draw", [draw_confusion, draw_bars, draw_embeddings, draw_timeline])
+def test_names_are_drawn_as_they_are_spelt(tmp_path, drawn, draw):
+    draw(tmp_path / "figure.png")
+    (figure,) = drawn
+    texts = figure.findobj(Text)
+    assert not any(text.get_parse_math() for text in texts)
+    shown = {text.get_text().removesuffix(" (not finished)") for text in texts}
+    assert {"$$", "a$\\frac{$", "$x$", "_sad", "\\x1b[2Jwiped", ODD_NAMES[5], "x" * 31 + "\u2026"} <= shown
+
+
+def test_many_classes_and_folds_make_no_endless_picture(tmp_path, drawn):
+    names = [f"class{number}" for number in range(100)]
+    plot_confusion([{"ref": name, "hyp": name} for name in names], tmp_path / "confusion.png")
+    plot_embeddings({name: (np.eye(2), names[:2], ["", ""]) for name in names}, tmp_path / "embeddings.png")
+    assert all(max(figure.get_size_inches()) < 30 for figure in drawn)
 
 
 @pytest.mark.parametrize("num_utterances", [1, 2, MIN_TSNE_POINTS - 1, MIN_TSNE_POINTS, 60])
