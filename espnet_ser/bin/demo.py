@@ -20,6 +20,13 @@ def get_parser() -> argparse.ArgumentParser:
     of_space += "stage 7 left (exp/NAME/packed/fold1), which goes into the folder"
     add_model_options(parser, of_model)
     parser.add_argument("--host", default="127.0.0.1", help="address to serve on; 0.0.0.0 for other machines too")
+    parser.add_argument(
+        "--allow_host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that the page is reached by besides this machine's, as that of a proxy; several times for several",
+    )
     parser.add_argument("--port", type=whole_number(1, 65535), help="default the first free one from 7860")
     parser.add_argument("--max_seconds", type=whole_number(1, 3600), default=300, help="longer recordings are refused")
     parser.add_argument("--space", type=Path, metavar="DIR", help=of_space)
@@ -42,4 +49,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     from espnet_ser.demo.serving import serve
 
-    serve(args.model, args.device, args.selection, args.host, args.port, args.max_seconds)
+    serve(args.model, args.device, args.selection, args.host, args.port, args.max_seconds, args.allow_host)

@@ -9,16 +9,17 @@ from pathlib import Path
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as Gradio is imported
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from espnet_ser.demo.about import source_name, what_is_told, what_was_heard
 from espnet_ser.demo.answer import Answer, Answering
-from espnet_ser.demo.forgetting import FORGET_S, forget
+from espnet_ser.demo.gate import Gate
 from espnet_ser.demo.page_style import STYLE
+from espnet_ser.demo.recordings import KEPT_S, forgetting
 from espnet_ser.errors import InputError
 from espnet_ser.speech_emotion import SpeechEmotion
 from espnet_ser.windows import LONGEST_WHOLE_S
 
-_LEFT_OVER_S = 3600  # what was sent, and never asked about
 _MAX_WAITING = 32
 _PRIVATE = {"api_visibility": "private"}  # of the page alone, no interface for programs
 _BYTES_PER_SECOND = 48_000 * 2 * 4  # of stereo in 32 bits
@@ -41,24 +42,19 @@ def build_page(
         max_seconds: Longer recordings are refused.
     """
     answering = Answering(speech_emotion, max_seconds)
-    given = set(map(str, examples.values()))
 
     def answer(path: str | None) -> Answer:
-        try:
-            told, timeline = answering(path)
-            return Answer(told or _WAITING, timeline)
-        finally:
-            if path is not None and path not in given:
-                forget(Path(path))
+        told, timeline = answering(path)
+        return Answer(told or _WAITING, timeline)
 
     if examples:
-        gr.set_static_paths(sorted(given))  # served from where they lie
-    with gr.Blocks(title="Speech emotion", analytics_enabled=False, delete_cache=(60, _LEFT_OVER_S)) as page:
+        gr.set_static_paths(sorted(map(str, examples.values())))  # served from where they lie
+    with gr.Blocks(title="Speech emotion", analytics_enabled=False) as page:
         gr.HTML(_header(speech_emotion, sources))
         with gr.Row(elem_classes="ser-columns"):
             with gr.Column(min_width=300):
                 audio = gr.Audio(sources=["upload", "microphone"], type="filepath", label="Recording", buttons=[])
-                _take_no_addresses(audio)
+                _take_only_files(audio)
                 if examples:
                     gr.HTML("<p>Or synthetic speech, made by a program (espeak-ng), <b>not by people</b>:</p>")
                     with gr.Row(elem_classes="ser-examples"):
@@ -75,8 +71,18 @@ def build_page(
 
 
 @contextmanager
-def served(page: gr.Blocks, host: str, port: int, max_seconds: float) -> Iterator[str]:
+def served(
+    page: gr.Blocks, host: str, port: int, max_seconds: float, recordings: Path, names: Sequence[str] = ()
+) -> Iterator[str]:
     """While the body runs, the page is served, by threads of this process: no link through others' servers, no analytics.
+
+    Args:
+        page: From :func:`build_page`.
+        host: The address to serve on.
+        port: Likewise.
+        max_seconds: Longer recordings are refused, and so are files that must be longer.
+        recordings: Where Gradio puts what visitors send (``GRADIO_TEMP_DIR``); emptied as time goes on.
+        names: Further names that the server is reached by.
 
     Yields:
         Its address.
@@ -84,6 +90,8 @@ def served(page: gr.Blocks, host: str, port: int, max_seconds: float) -> Iterato
     Raises:
         InputError: When the server does not start.
     """
+    max_bytes = int(max_seconds * _BYTES_PER_SECOND)
+    gate = Middleware(Gate, host=host, names=names, recordings=recordings, max_bytes=max_bytes)
     try:
         _, address, _ = page.launch(
             server_name=host,
@@ -96,7 +104,8 @@ def served(page: gr.Blocks, host: str, port: int, max_seconds: float) -> Iterato
             mcp_server=False,
             enable_monitoring=False,
             footer_links=[],
-            max_file_size=int(max_seconds * _BYTES_PER_SECOND),
+            max_file_size=max_bytes,
+            app_kwargs={"middleware": [gate]},
             theme=_theme(),
             css=STYLE,
         )
@@ -105,18 +114,19 @@ def served(page: gr.Blocks, host: str, port: int, max_seconds: float) -> Iterato
             f"--port {port}: it was free, but the server did not start: taken meanwhile, or the machine is too busy; try again"
         ) from error
     try:
-        yield address
+        with forgetting(recordings):
+            yield address
     finally:
         page.close(verbose=False)  # waits some seconds for pages that are open
 
 
-def _take_no_addresses(audio: gr.Audio) -> None:
-    """Stops whoever asks not for what was sent here but for what lies at some address: Gradio would fetch it."""
+def _take_only_files(audio: gr.Audio) -> None:
+    """Whoever asks without the page may name an address, which Gradio would fetch, or a folder, on which it would stumble."""
     take = audio.async_move_resource_to_block_cache
 
     async def take_file(place: str | Path | None) -> str | None:
-        if place is not None and str(place).lower().startswith(("http:", "https:")):
-            raise gr.Error("recordings are sent here, not fetched from addresses", print_exception=False)
+        if place is not None and not os.path.isfile(place):
+            raise gr.Error("there is no such recording here: send it again", print_exception=False)
         return await take(place)
 
     audio.async_move_resource_to_block_cache = take_file
@@ -143,7 +153,7 @@ def _notes(max_seconds: float) -> str:
         "as a timeline.</li>"
         "<li>It tells how raters would hear the voice, not what a person feels, and puts silence and noise into a class too. "
         "It is no ground for decisions about people.</li>"
-        f"<li>A recording is sent to the machine that serves this page, and removed there {FORGET_S:g} s after its answer, or "
-        "with the end of the program. Neither it nor the answer is kept or passed on.</li>"
+        f"<li>A recording is sent to the machine that serves this page, and removed there "
+        f"{KEPT_S / 60:g} minutes after it was sent, or with the end of the program. Neither it nor the answer is passed on.</li>"
         "</ul>"
     )

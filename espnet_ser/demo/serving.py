@@ -2,18 +2,26 @@
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from espnet_ser.demo.ports import find_port
+from espnet_ser.demo.recordings import page_folder
 from espnet_ser.errors import InputError
 from espnet_ser.model_sources import DEFAULT_MODEL
 
 
-def serve(models: Sequence[str] | None, device: str, selection: str, host: str, port: int | None, max_seconds: float) -> None:
+def serve(
+    models: Sequence[str] | None,
+    device: str,
+    selection: str,
+    host: str,
+    port: int | None,
+    max_seconds: float,
+    names: Sequence[str] = (),
+) -> None:
     """Serves the page. What it writes, recordings and examples, lies in a folder that goes with it.
 
     Args:
@@ -23,6 +31,7 @@ def serve(models: Sequence[str] | None, device: str, selection: str, host: str, 
         host: The address to serve on.
         port: None for the first free one.
         max_seconds: Longer recordings are refused.
+        names: Further names that the page is reached by, besides those of this machine.
 
     Raises:
         InputError: When Gradio is missing, a model cannot be loaded, or the port is taken.
@@ -30,9 +39,10 @@ def serve(models: Sequence[str] | None, device: str, selection: str, host: str, 
     if find_spec("gradio") is None:
         raise InputError("Gradio is not installed: pip install 'espnet-ser[demo]'")
     find_port(host, port)  # before the models, which take longer
-    with tempfile.TemporaryDirectory(prefix="espnet_ser_demo_") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "recordings"))
-        examples = _spoken(Path(folder, "examples"))  # its processes are forked, which goes badly with torch's threads
+    with page_folder() as folder:
+        recordings = folder / "recordings"
+        os.environ["GRADIO_TEMP_DIR"] = str(recordings)
+        examples = _spoken(folder / "examples")  # its processes are forked, which goes badly with torch's threads
 
         from espnet_ser.speech_emotion import SpeechEmotion
 
@@ -41,7 +51,7 @@ def serve(models: Sequence[str] | None, device: str, selection: str, host: str, 
         from espnet_ser.demo.page import build_page, served
 
         page = build_page(speech_emotion, list(models or [str(DEFAULT_MODEL)]), examples, max_seconds)
-        with served(page, host, find_port(host, port), max_seconds) as address:
+        with served(page, host, find_port(host, port), max_seconds, recordings, names) as address:
             print(f"espnet-ser demo: {address} (Ctrl-C ends it)", flush=True)
             threading.Event().wait()  # until a signal unwinds it
 

@@ -41,6 +41,7 @@ here = Path(__file__).resolve().parent
 models = [{models}]
 host, port = (os.environ.get(f"GRADIO_SERVER_{{name}}") for name in ("NAME", "PORT"))
 options = [f"--model={{model}}" for model in models] + ["--max_seconds={max_seconds}", f"--host={{host or '127.0.0.1'}}"]
+options += [f"--allow_host={{name.strip()}}" for name in os.environ.get("SPACE_HOST", "").split(",") if name.strip()]
 main(["demo", *options, *([f"--port={{port}}"] if port else [])])
 '''
 

@@ -8,7 +8,6 @@ import pytest
 import soundfile
 from PIL import Image
 
-from espnet_ser.demo.forgetting import FORGET_S
 from espnet_ser.demo.timeline import runs
 
 UPLOAD, CLEAR = ".upload-container", "button[aria-label='Clear']"
@@ -164,22 +163,12 @@ def test_the_page_can_be_used_without_a_mouse_or_eyes(open_page, recordings):
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
 
 
-def test_recordings_are_forgotten_and_nobody_else_was_asked(served, open_page, tmp_path):
+def test_no_recording_stays_and_nobody_else_was_asked(served, open_page, tmp_path):
     """Last: it ends the program."""
     page = open_page()
     soundfile.write(tmp_path / "mine.wav", 0.1 * np.random.default_rng(5).standard_normal(32000), 16000)
     answer_after(page, lambda: give(page, tmp_path / "mine.wav"))
-    began_s = time.monotonic()
-
-    def kept():
-        return list(served.temporary.rglob("mine.wav"))
-
-    assert len(kept()) == 1
-    end_s = time.monotonic() + 2 * FORGET_S
-    while kept() and time.monotonic() < end_s:
-        time.sleep(1)
-    assert kept() == []
-    assert time.monotonic() - began_s > FORGET_S - 2, "the player could not have asked for it"
+    assert len(list(served.temporary.rglob("mine.wav"))) == 1
     assert served.end() == 128 + signal.SIGTERM
     assert list(served.temporary.iterdir()) == []
     asked = set(served.watched.read_text().split())

@@ -4,7 +4,6 @@ import html
 import io
 import re
 import socket
-import time
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from espnet_ser.demo import ports, serving
 from espnet_ser.demo.about import what_is_told, what_was_heard
 from espnet_ser.demo.answer import Answer, Answering, told_html
 from espnet_ser.demo.examples import LONG, speak_examples
-from espnet_ser.demo.forgetting import forget
 from espnet_ser.demo.ports import find_port
 from espnet_ser.demo.timeline import COLOURS, NARROW_INCHES, WIDE_INCHES, envelope, runs, spans, timeline_png
 from espnet_ser.errors import InputError
@@ -210,25 +208,6 @@ def test_a_taken_port_is_one_line_and_where_none_is_asked_for_the_next_is_taken(
         monkeypatch.setattr(ports, "LAST", port)
         with pytest.raises(InputError, match=f"ports {port} to {port}: all taken"):
             find_port("127.0.0.1", None)
-
-
-def test_a_recording_is_forgotten_after_its_answer_and_one_sent_again_after_its_own(tmp_path):
-    def is_gone(path, within_s):
-        end_s = time.monotonic() + within_s
-        while path.exists() and time.monotonic() < end_s:
-            time.sleep(0.02)
-        return not path.exists()
-
-    path = tmp_path / "a.wav"
-    path.write_text("sent")
-    forget(path, after_s=1.0)
-    assert not is_gone(path, 0.5)
-    (tmp_path / "upload").write_text("sent again")
-    (tmp_path / "upload").rename(path)
-    assert not is_gone(path, 0.8)
-    forget(path, after_s=0.2)
-    assert is_gone(path, 10)
-    forget(path, after_s=0)  # which somebody else removed
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -53,8 +54,8 @@ class Served:
             time.sleep(0.1)
         self.address = found[0]
 
-    def get(self, path=""):
-        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+    def get(self, path="", **headers):
+        with urllib.request.urlopen(urllib.request.Request(self.address + path, headers=headers), timeout=60) as answer:
             return answer.read()
 
     def ask(self, recording):
@@ -120,8 +121,12 @@ def test_the_page_is_served_here_alone_and_ends_in_order(model, serve, tmp_path)
     answer = served.ask(long.as_posix())
     assert answer["success"]
     assert "Length" in answer["output"]["data"][0]
-    answer = served.ask("http://example.invalid/a.wav")
-    assert answer["output"]["error"] == "recordings are sent here, not fetched from addresses"
+    for place in ("http://example.invalid/a.wav", long.parent.parent / "recordings"):
+        assert served.ask(str(place))["output"]["error"] == "there is no such recording here: send it again"
+    # Whoever names an example in another way is answered, and it stays.
+    assert served.ask(f"{long.parent}/../examples/long.wav")["success"]
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        served.get("config", Host="attacker.example")
     assert served.end() == 128 + signal.SIGTERM
     assert len(served.lines) == 1, "".join(served.lines)
     assert list(served.temporary.iterdir()) == []
@@ -137,7 +142,7 @@ def space(capsys, folder, *models):
     return yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
 
 
-def test_a_space_of_a_model_of_the_hub_pins_what_it_needs(tmp_path, capsys):
+def test_a_space_of_a_model_of_the_hub_pins_what_it_needs(tmp_path, capsys, monkeypatch):
     header = space(capsys, tmp_path / "space", "me/my-model")
     pins = dict(line.split("==") for line in (tmp_path / "space" / "requirements.txt").read_text().splitlines())
     constraints = (ROOT / "constraints.txt").read_text().splitlines()
@@ -149,7 +154,14 @@ def test_a_space_of_a_model_of_the_hub_pins_what_it_needs(tmp_path, capsys):
     assert all(any(line.split(";")[0].strip() == f"{name}=={pin}" for line in constraints) for name, pin in pins.items())
     assert {"torch", "transformers", "espnet", "gradio", "espeakng-loader", "uvicorn"} <= pins.keys()
     assert not {"pytest", "ruff", "uv", "pip", "onnx"} & pins.keys()
-    assert "'me/my-model'" in (tmp_path / "space" / "app.py").read_text()
+    asked = []
+    monkeypatch.setattr("espnet_ser.bin.main.main", asked.append)
+    hub = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": "7860", "SPACE_HOST": "me-page.hf.space,page.example"}
+    for name, value in hub.items():
+        monkeypatch.setenv(name, value)
+    runpy.run_path(tmp_path / "space" / "app.py")
+    options = ["--model=me/my-model", "--max_seconds=300", "--host=0.0.0.0", "--port=7860"]
+    assert sorted(asked[0]) == sorted(["demo", *options, "--allow_host=me-page.hf.space", "--allow_host=page.example"])
     assert not list((tmp_path / "space").rglob("__pycache__"))
     assert os.listdir(tmp_path) == ["space"]
 
