@@ -51,6 +51,7 @@ check_lines() {
     [[ ${last_byte// /} == 0a ]] || echo "$1: the last line has no newline"
     awk -v file="$1" -v least="$2" -v most="$3" -v pattern="${4-}" -v meaning="${5-}" '
         function problem(text) { print file ": line " NR ": " text }
+        /^\357\273\277/ { problem("begins with a byte-order mark") }
         /\r/ { problem("has a carriage return") }
         NF == 0 { problem("is empty"); next }
         /^[ \t]/ { problem("begins with white space") }

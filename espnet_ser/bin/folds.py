@@ -42,11 +42,24 @@ def main(argv: list[str] | None = None) -> None:
     """
     args = get_parser().parse_args(argv)
     from espnet_ser.corpus.datadirs import LAYOUT_VERSION, make_datadirs
-    from espnet_ser.corpus.kaldi import FOLDS_FILE, fold_corpus, fold_table, read_corpus, read_utt2fold
+    from espnet_ser.corpus.kaldi import (
+        FOLDS_FILE,
+        fold_corpus,
+        fold_table,
+        ids_that_sort_by_speaker,
+        read_corpus,
+        read_utt2fold,
+        renamed,
+    )
+    from espnet_ser.data.lists import composed
 
     examples = read_corpus(args.data, nj=args.nj)
-    classes = args.classes.split() or sorted({example.emotion for example in examples})
+    classes = composed(args.classes).split() or sorted({example.emotion for example in examples})
     utt2fold = read_utt2fold(args.data / FOLDS_FILE, examples) if args.folds_by == FOLDS_FILE else None
+    ids = ids_that_sort_by_speaker(examples)
+    if changed := next((pair for pair in ids.items() if len(set(pair)) > 1), None):
+        print(f"{args.data}: ids do not sort as speakers do, so each gets its speaker's in front: {changed[0]} is {changed[1]}")
+        examples, utt2fold = renamed(examples, ids), utt2fold and {ids[utt]: fold for utt, fold in utt2fold.items()}
     folds = fold_corpus(examples, classes, args.folds_by, utt2fold)
     print(fold_table(folds, classes))
     asked = {"layout": LAYOUT_VERSION, "folds_by": args.folds_by, "classes": sorted(classes), "utt2fold": utt2fold}

@@ -17,6 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from espnet_ser.data.audio import MIN_SAMPLES, SAMPLE_RATE, AudioInfo, probe_audio
+from espnet_ser.data.lists import text_lines
 from espnet_ser.errors import CorpusError, InputError, unknown_name
 from espnet_ser.files import read_regular
 
@@ -271,8 +272,7 @@ def _read_lines(path: Path, problems: list[str]) -> list[tuple[int, str]]:
         problems.append(f"{path}: not text in UTF-8: it holds NUL bytes; convert the file or copy the release again")
         return []
     lines = []
-    content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    for number, raw in enumerate(content.split(b"\n"), start=1):
+    for number, raw in text_lines(content):
         try:
             lines.append((number, raw.decode("utf-8")))
         except UnicodeDecodeError as error:

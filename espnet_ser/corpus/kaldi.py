@@ -7,11 +7,13 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from espnet_ser.corpus.folds import Fold, even_groups, make_folds
 from espnet_ser.corpus.iemocap import scan_audio
-from espnet_ser.data.datadir import Example, Table, audio_path, check_genders, read_table
+from espnet_ser.data.datadir import Example, audio_path, check_genders
+from espnet_ser.data.lists import Table, read_table
 from espnet_ser.errors import CorpusError, InputError, unknown_name
 
 FOLDS_FILE = "utt2fold"
@@ -54,7 +56,7 @@ def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
     utts = sorted(tables["wav"])
     if not utts:
         raise InputError(f"{folder / 'wav.scp'}: no utterance in it; list them")
-    paths = {utt: audio_path(folder / "wav.scp", number, path.strip()) for utt, (number, path) in tables["wav"].items()}
+    paths = {utt: audio_path(folder / "wav.scp", number, path) for utt, (number, path) in tables["wav"].items()}
     wavs = [paths[utt].absolute() for utt in utts]
     infos = scan_audio(wavs, nj)
     if problems := [info for info in infos if isinstance(info, str)]:
@@ -127,6 +129,32 @@ def read_utt2fold(path: Path, examples: Sequence[Example]) -> dict[str, int]:
         if not re.fullmatch("[1-9][0-9]{0,5}", fold):
             raise InputError(f"{path}:{number}: fold {fold!r}, expected a whole number from 1")
     return {utt: int(fold) for utt, (_, fold) in table.items()}
+
+
+def ids_that_sort_by_speaker(examples: Sequence[Example]) -> dict[str, str]:
+    """Utterance id -> the id in our data directories, where Kaldi wants utterances to sort as their speakers do.
+
+    The corpus's own where they do so; else each has its speaker's id and a hyphen in front: ``spk10_0`` sorts before ``spk1_0``
+    (``_`` comes after digits), ``spk10-spk10_0`` after ``spk1-spk1_0``.
+
+    Raises:
+        InputError: Some ids begin with their speaker's and others do not: a speaker is wrong, or an id.
+    """
+    speakers = [example.speaker for example in sorted(examples, key=lambda example: example.utt)]
+    if speakers == sorted(speakers):
+        return {example.utt: example.utt for example in examples}
+    others = [example for example in examples if not example.utt.startswith(example.speaker)]
+    if 0 < len(others) < len(examples):
+        raise InputError(
+            f"utterance {others[0].utt} is of speaker {others[0].speaker} and does not begin with that, as other ids do with "
+            f"their speaker's: correct utt2spk, or let all utterance ids begin with the speaker's"
+        )
+    return {example.utt: f"{example.speaker}-{example.utt}" for example in examples}
+
+
+def renamed(examples: Sequence[Example], ids: Mapping[str, str]) -> list[Example]:
+    """The utterances under other ids, sorted by them."""
+    return sorted((replace(example, utt=ids[example.utt]) for example in examples), key=lambda example: example.utt)
 
 
 def fold_table(folds: Sequence[Fold[Example]], classes: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet_ser.data.datadir import read_wav_scp
+from espnet_ser.data.datadir import on_disk, read_wav_scp
 from espnet_ser.errors import InputError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".sph")
@@ -45,14 +45,14 @@ def find_audio(names: Iterable[str]) -> list[NamedAudio]:
 
 
 def _find(name: str) -> Iterator[NamedAudio]:
-    path = Path(name)
+    path = on_disk(Path(name))
     if name == STANDARD_INPUT:
         yield NamedAudio(name, None)
     elif not name:
         raise InputError("an empty name; name an audio file")
     elif path.is_dir():
         yield from _named(_audio_below(path))
-    elif path.exists() and path.suffix == ".scp":
+    elif path.exists() and path.suffix.lower() == ".scp":
         yield from (NamedAudio(utt, wav) for utt, wav in read_wav_scp(path).items())
     elif path.is_symlink() or path.exists():
         yield NamedAudio(name, path)

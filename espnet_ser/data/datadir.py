@@ -6,12 +6,13 @@ so speaker ids are prefixes of utterance ids. ``text`` may hold a key alone: an 
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from espnet_ser.data.lists import Table, composed, read_table
 from espnet_ser.errors import InputError
-from espnet_ser.files import read_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,6 @@ _OPTIONAL = {
 }
 FILES = frozenset({*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender"})
 """The names of a data directory's files."""
-
-Table = dict[str, tuple[int, str]]
-"""A file's content: key -> (line number, value)."""
-
-_FREE_TEXT = ("text", "wav.scp")
 
 
 def write_datadir(folder: Path | str, examples: Iterable[Example]) -> None:
@@ -156,11 +152,22 @@ def read_wav_scp(path: Path | str) -> dict[str, Path]:
 
 def audio_path(wav_scp: Path, number: int, path: str) -> Path:
     """What a line of ``wav.scp`` names, which nobody runs."""
-    if path.rstrip().endswith("|"):
+    if path.endswith("|"):
         raise InputError(f"{wav_scp}:{number}: a command, not a path; decode the audio to files and list those")
     if "\0" in path:
         raise InputError(f"{wav_scp}:{number}: a NUL character in a path; make the list again")
-    return Path(path)
+    return on_disk(Path(path))
+
+
+def on_disk(path: Path) -> Path:
+    """The file, in whichever Unicode form its name and its folders' have there; the path as it is where there is none."""
+    if str(path).isascii() or os.path.lexists(path):
+        return path
+    found = Path(path.anchor)
+    for part in path.relative_to(path.anchor).parts:
+        spellings = (part, composed(part), unicodedata.normalize("NFD", part))
+        found /= next((spelling for spelling in spellings if os.path.lexists(found / spelling)), part)
+    return found
 
 
 def validate_datadir(folder: Path | str) -> None:
@@ -183,7 +190,7 @@ def validate_datadir(folder: Path | str) -> None:
     speakers = [speaker for _, speaker in read_table(folder / "utt2spk").values()]
     for number, (earlier, later) in enumerate(zip(speakers, speakers[1:], strict=False), start=2):
         if earlier > later:
-            raise InputError(f"{folder / 'utt2spk'}:{number}: not sorted by speaker; begin utterance ids with the speaker's")
+            raise InputError(f"{folder / 'utt2spk'}:{number}: not sorted by speaker; run stage 1 again")
 
 
 def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
@@ -214,7 +221,10 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
         if earlier.utt == later.utt:
             raise InputError(f"{folder}: two utterances are called {later.utt!r}")
         if earlier.speaker > later.speaker:
-            raise InputError(f"{folder}: let utterance ids begin with the speaker's: {earlier.utt}, {later.utt}")
+            raise InputError(
+                f"{folder}: {earlier.utt} sorts before {later.utt}, and its speaker {earlier.speaker} after {later.speaker}: "
+                f"let ids begin with the speaker's and a character that sorts before all in speakers, such as -"
+            )
     genders = {(example.speaker, example.gender) for example in examples}
     if len(genders) != len({speaker for speaker, _ in genders}):
         raise InputError(f"{folder}: a speaker has two genders")
@@ -252,41 +262,6 @@ def check_genders(path: Path, table: Table) -> None:
     for number, gender in table.values():
         if gender not in ("f", "m"):
             raise InputError(f"{path}:{number}: gender {gender!r}, expected f or m")
-
-
-def read_table(path: Path, name: str | None = None) -> Table:
-    """Key -> (line number, rest of the line), in the file's order.
-
-    Args:
-        path: The file.
-        name: Which of :data:`FILES` it is, where its own name does not say so.
-
-    Raises:
-        InputError: The file cannot be read, or a line is malformed; names file and line.
-    """
-    name = path.name if name is None else name
-    try:
-        content = read_regular(path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; run stage 1 to make it") from error
-    errors = "surrogateescape" if name == "wav.scp" else "strict"
-    table: Table = {}
-    for number, raw in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], start=1):
-        try:
-            line = raw.decode("utf-8", errors=errors)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}:{number}: not UTF-8; convert the file") from error
-        if line.endswith("\r"):
-            raise InputError(f"{path}:{number}: ends in a carriage return; give the file Unix line ends")
-        key, value = (re.split("[ \t]", line, maxsplit=1) + [""])[:2]
-        if not key or (not value and name != "text"):
-            raise InputError(f"{path}:{number}: malformed line {line!r}: expected a key and its value")
-        if name not in (*_FREE_TEXT, "spk2utt") and len(value.split()) != 1:
-            raise InputError(f"{path}:{number}: malformed line {line!r}: expected one value")
-        if key in table:
-            raise InputError(f"{path}:{number}: {key!r} is there twice, first in line {table[key][0]}")
-        table[key] = (number, value if name == "wav.scp" else " ".join(value.split()))
-    return table
 
 
 def _check_same_keys(first: Path, first_table: Table, second: Path, second_table: Table) -> None:

@@ -124,21 +124,12 @@ CASES |= {
         "'Ses09_F-x' is not in wav.scp",
     ),
     "data: an utterance lost from a file": (edited("utt2style", f"{UTT} ", "Ses02_F-x "), f"no line for {UTT!r}"),
-    "data: lines that end as on Windows": (
-        listing("utt2spk", lambda path: put(path, path.read_bytes().replace(b"\n", b"\r\n"))),
-        "utt2spk:1: ends in a carriage return",
-    ),
-    "data: an empty line": (edited("utt2spk", "\n", "\n\n"), "utt2spk:2: malformed line ''"),
     "data: a key without a value": (edited("utt2emotion", f"{UTT} angry", UTT), "utt2emotion:1: malformed line"),
     "data: two values": (edited("utt2emotion", f"{UTT} angry", f"{UTT} very\tangry"), "expected one value"),
     "data: a text in Latin-1": (edited("text", " NO WAY", b" NO W\xc4Y"), "not UTF-8; convert the file"),
     "data: UTF-16": (
         listing("text", lambda path: put(path, path.read_text().encode("utf-16"))),
-        "text:1: not UTF-8; convert the file",
-    ),
-    "data: an invisible mark at the beginning": (
-        listing("utt2spk", lambda path: put(path, b"\xef\xbb\xbf" + path.read_bytes())),
-        f"no line for {UTT!r}",
+        "text: UTF-16, where UTF-8 is read; save it as UTF-8",
     ),
     "data: a length that is no number": (edited("utt2num_samples", f"{UTT} ", f"{UTT} 1e"), "is not a number of samples"),
     "data: a length of 5000 digits": (

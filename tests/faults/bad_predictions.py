@@ -121,7 +121,7 @@ CASES = {
     "predict: a list without ids": (of_list("a.wav\n"), "wav.scp:1: malformed line 'a.wav'"),
     "predict: a list with an id twice": (of_list("utt a.wav\nutt a.wav\n"), "wav.scp:2: 'utt' is there twice"),
     "predict: a list of a file that is not there": (of_list("utt b.wav\n"), "b.wav: no such file"),
-    "predict: a list that is no text": (of_list(b"\xff\xfe\0\0" * 9), "wav.scp:1: malformed line"),
+    "predict: a list that is no text": (of_list(b"\xff\xfe\0\0" * 9), "wav.scp: UTF-16, where UTF-8 is read"),
     "predict: an unknown format": (with_options("--format", "xml"), "--format: unknown value 'xml'"),
     "predict: an unknown selection": (with_options("--selection", "best"), "known: cross, last, oracle"),
     "predict: epochs that nobody chose": (with_options("--selection", "oracle"), "selection.json is missing: run stage 5"),

@@ -182,7 +182,7 @@ def test_even_groups_are_even_and_always_the_same():
         ("utt2emotion", "anna-bored0 bored", "anna-bored0 very bored", "utt2emotion:1: malformed line"),
         ("spk2gender", "ben m", "ben male", "spk2gender:2: gender 'male', expected f or m"),
         ("spk2gender", "ben m\n", "", "spk2gender: no line for 'ben', which utt2spk lists"),
-        ("utt2spk", "anna-bored0 anna", "anna-bored0 ben", "let utterance ids begin with the speaker's"),
+        ("utt2spk", "anna-bored0 anna", "anna-bored0 ben", "anna-bored0 is of speaker ben and does not begin"),
         ("utt2fold", "anna-bored0 7", "anna-bored0 six", "utt2fold:1: fold 'six', expected a whole number from 1"),
         ("utt2fold", "anna-bored0 7", "anna-bored0 6", "['anna'] would be in training and in test"),
         ("wav.scp", "anna-bored0.wav", "gone.wav", "gone.wav: no such file"),

@@ -1,0 +1,80 @@
+"""Kaldi's lists, a key and a value in each line, as editors, spreadsheets and file systems leave them.
+
+A byte-order mark, line ends of any system, empty lines, blanks around columns or several between them, and a last line without
+an end are all read as if they were not there. Letters that can be written in two ways, in one character or in several, are
+composed (Unicode's NFC), so that what looks the same is the same; paths alone stay as they are.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from espnet_ser.errors import InputError
+from espnet_ser.files import read_regular
+
+Table = dict[str, tuple[int, str]]
+"""A list's content: key -> (line number, value)."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OF_TWO_BYTES = (b"\xff\xfe", b"\xfe\xff")
+_WITHOUT_VALUE = ("text",)
+_OF_SEVERAL_WORDS = ("text", "wav.scp", "spk2utt", "segments")
+
+
+def read_table(path: Path, name: str | None = None) -> Table:
+    """Key -> (line number, rest of the line with single blanks between its words), in the file's order.
+
+    Args:
+        path: The file.
+        name: What it is called in a data directory (``wav.scp``, ``utt2spk``, ...), where its own name does not say so.
+
+    Raises:
+        InputError: The file cannot be read, or a line is malformed; names file and line.
+    """
+    name = path.name if name is None else name
+    try:
+        content = read_regular(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; run stage 1 to make it") from error
+    if content.startswith(_OF_TWO_BYTES) or b"\0" in content[:2]:
+        raise InputError(f"{path}: UTF-16, where UTF-8 is read; save it as UTF-8")
+    table: Table = {}
+    for number, raw in text_lines(content):
+        try:
+            line = raw.decode("utf-8", errors="surrogateescape" if name == "wav.scp" else "strict")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}:{number}: not UTF-8; convert the file") from error
+        key, *rest = line.split(maxsplit=1) or [""]
+        if not key:
+            continue
+        key, value = composed(key), "".join(rest).strip()
+        if name != "wav.scp":
+            value = composed(" ".join(value.split()))
+        if not value and name not in _WITHOUT_VALUE:
+            raise InputError(f"{path}:{number}: malformed line {line!r}: expected a key and its value")
+        if name not in _OF_SEVERAL_WORDS and " " in value:
+            raise InputError(f"{path}:{number}: malformed line {line!r}: expected one value")
+        if key in table:
+            raise InputError(f"{path}:{number}: {key!r} is there twice, first in line {table[key][0]}")
+        table[key] = (number, value)
+    return table
+
+
+def text_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+    r"""The lines of a text file with their numbers from 1, without their ends and without byte-order marks.
+
+    >>> list(text_lines(b"\xef\xbb\xbfa\r\nb\rc\n"))
+    [(1, b'a'), (2, b'b'), (3, b'c')]
+    """
+    content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content else [], start=1):
+        yield number, line.removeprefix(_BYTE_ORDER_MARK)  # of any line: files are put together of several
+
+
+def composed(text: str) -> str:
+    r"""A text whose letters are each one character where Unicode has one.
+
+    >>> composed("wu\u0308tend") == "w\u00fctend"
+    True
+    """
+    return unicodedata.normalize("NFC", text)
