@@ -153,7 +153,7 @@ def _notes(max_seconds: float) -> str:
         "as a timeline.</li>"
         "<li>It tells how raters would hear the voice, not what a person feels, and puts silence and noise into a class too. "
         "It is no ground for decisions about people.</li>"
-        f"<li>A recording is sent to the machine that serves this page, and removed there "
-        f"{KEPT_S / 60:g} minutes after it was sent, or with the end of the program. Neither it nor the answer is passed on.</li>"
+        f"<li>A recording is sent to the machine that serves this page, and removed there {KEPT_S / 60:g} minutes later or "
+        "with the end of the program. Neither it nor the answer is passed on.</li>"
         "</ul>"
     )

@@ -15,6 +15,15 @@ from espnet_ser.demo.gate import Gate
 from espnet_ser.demo.recordings import forgetting, page_folder
 
 HERE = "127.0.0.1:7860"
+NOT_HERE = ["attacker.example", "attacker.example:7860", "127.0.0.1.attacker.example", "localhost@attacker.example", "", "[::1"]
+ANOTHER_PAGE = """
+import time
+from espnet_ser.demo.recordings import page_folder
+with page_folder() as folder:
+    (folder / "mine.wav").touch()
+    print(folder, flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -34,9 +43,7 @@ def test_this_machine_reaches_its_page(ask, host):
     assert ask(host=host) == 200
 
 
-@pytest.mark.parametrize(
-    "host", ["attacker.example", "attacker.example:7860", "127.0.0.1.attacker.example", "localhost@attacker.example", "", "[::1"]
-)
+@pytest.mark.parametrize("host", NOT_HERE)
 @pytest.mark.parametrize("serve_on", ["127.0.0.1", "0.0.0.0"])
 def test_a_name_that_somebody_lets_resolve_to_this_machine_is_none_of_its(ask, host, serve_on):
     assert ask(host=host, serve_on=serve_on) == 403
@@ -53,7 +60,9 @@ def test_a_page_for_other_machines_is_reached_by_address_by_its_own_name_and_by_
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-@pytest.mark.parametrize("origin", ["https://attacker.example", "null", "http://127.0.0.1:8888", f"https://{HERE}.attacker.example"])
+@pytest.mark.parametrize(
+    "origin", ["https://attacker.example", "null", "http://127.0.0.1:8888", f"https://{HERE}.attacker.example"]
+)
 def test_other_sites_ask_in_vain(ask, method, origin):
     path = "/gradio_api/queue/join" if method == "POST" else "/config"
     assert ask(path, method, origin=origin) == 403
@@ -116,10 +125,9 @@ def test_what_was_sent_is_forgotten_after_a_while_and_nothing_else(tmp_path):
 def test_what_a_killed_page_left_is_removed_by_the_next_and_that_of_a_living_one_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(recordings.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(recordings, "_YOUNG_S", -1.0)
-    script = "import time\nfrom espnet_ser.demo.recordings import page_folder\n"
-    script += "with page_folder() as folder:\n    (folder / 'mine.wav').touch()\n    print(folder, flush=True)\n    time.sleep(600)"
-    command = [sys.executable, "-c", script]
-    others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}) for _ in "ab"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", ANOTHER_PAGE]
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in "ab"]
     try:
         left, used = (Path(other.stdout.readline().strip()) for other in others)
         others[0].kill()
