@@ -22,6 +22,7 @@ from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
 from espnet_ser.provenance import data_identity, token_identity
 from espnet_ser.ranks import ALONE, Ranks
 from espnet_ser.recipe import (
+    CHECKPOINT_FILE,
     DONE_FILE,
     FROZEN_FILE,
     MODEL_FILE,
@@ -70,6 +71,7 @@ class Setup:
         seed: Random seed.
         cache: Which outputs of frozen layers to keep, of :data:`espnet_ser.features.CACHE_CHOICES`.
         cache_dtype: In which precision.
+        save_every_min: Minutes between two checkpoints, at least.
     """
 
     datadir: Path
@@ -85,6 +87,7 @@ class Setup:
     seed: int = 0
     cache: str = "auto"
     cache_dtype: str = "float16"
+    save_every_min: int = 10
     stage1_from: str = ""
 
     def stage1_folder(self, system: System, fold: str) -> Path:
@@ -160,6 +163,7 @@ class Experiment:
             "cache": setup.cache,
             "cache_dir": str(setup.dumpdir / "cache"),
             "cache_dtype": setup.cache_dtype,
+            "save_every_min": setup.save_every_min,
         }
         config, extra = setup.configs[stage], setup.extras[stage]
         cached = {} if setup.cache == "none" else {"cache": [setup.cache, setup.cache_dtype]}
@@ -243,6 +247,7 @@ class Experiment:
             self._make_folder_ready()
             remove_unfinished(self.folder)
             if self.is_done():
+                (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)
                 return
             ranks.train(args)
             record = {"command": command, "host": host_name(), "environment": describe_environment()}
@@ -251,6 +256,7 @@ class Experiment:
             Stamp(self.folder / RECORDS_STAMP).write({}, [path for path in records if path.exists()])
             outputs = [self.folder / name for name in OUTPUTS]
             Stamp(self.folder / DONE_FILE).write(self.inputs, [output for output in outputs if output.exists()])
+            (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

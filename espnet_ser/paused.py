@@ -2,12 +2,13 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from pickle import UnpicklingError
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -16,13 +17,12 @@ from torch.utils.data import DataLoader
 
 from espnet_ser.collective import any_rank, num_ranks, of_all_ranks, this_rank
 from espnet_ser.data.loader import Batch, without_first
+from espnet_ser.epoch_files import EpochFiles
 from espnet_ser.errors import InputError
 from espnet_ser.models.ser_model import SERModel
+from espnet_ser.recipe import CHECKPOINT_FILE
 from espnet_ser.stopping import STOP
-
-PAUSED_FILE = "paused.pth"
-"""Where a training is within an epoch; beside ``checkpoint.pth``, which says where it was when the epoch began."""
-
+from espnet_ser.weights_file import refuse_flipped_bits
 
 _IN_REPORTS = [timedelta, np.dtype, type(np.dtype(np.float64)), np.float64(0).__reduce__()[0]]
 """What ESPnet's reporter keeps of an epoch beside plain numbers."""
@@ -34,18 +34,20 @@ class PausableEpoch:
     Processes that train together agree on that step: whichever of them was asked, all end, and the first saves for all.
 
     Args:
-        folder: Of the training.
+        files: Of the training.
         epoch: Its number.
         model: What is trained.
-        parts: Optimisers, schedulers and the gradient scaler: whatever has a state beside the model; None for what is not used.
+        parts: ``optimizers``, ``schedulers`` and the gradient ``scaler``: what has a state beside the model; None for what is
+            not used.
         reporter: Of this epoch's training steps.
         accum_grad: Batches between two steps of the optimiser; in between there are gradients, which are not saved.
     """
 
-    def __init__(self, folder: Path, epoch: int, model: SERModel, parts: Sequence, reporter: SubReporter, accum_grad: int = 1):
-        self.path = folder / PAUSED_FILE
-        self.epoch, self.model, self.reporter, self.accum_grad = epoch, model, reporter, accum_grad
-        self.parts = list(parts)
+    def __init__(
+        self, files: EpochFiles, epoch: int, model: SERModel, parts: Mapping, reporter: SubReporter, accum_grad: int = 1
+    ):
+        self.files, self.epoch, self.model, self.parts = files, epoch, model, parts
+        self.reporter, self.accum_grad = reporter, accum_grad
         self.num_done = 0
         self._start_s = time.perf_counter()
         self._random: dict | None = None
@@ -56,21 +58,15 @@ class PausableEpoch:
         return time.perf_counter() - self._start_s
 
     def restore(self) -> bool:
-        """Takes up what was saved of this very epoch; whether there was anything.
+        """Takes up what the checkpoint says of this very epoch, beside the states that ESPnet loads; whether it says anything.
 
         Raises:
-            InputError: When it is damaged, or was saved by a training of other parts.
+            InputError: When it is damaged.
         """
-        if not self.path.is_file():
+        saved, self.files.within = self.files.within, None
+        if saved is None:
             return False
-        saved = read_state(self.path)
-        if saved["epoch"] != self.epoch:  # it was saved, went on, finished that epoch, and was killed
-            return False
-        with damage_as_input_error(self.path):
-            self.model.load_state_dict(saved["model"])
-            for part, state in zip(self.parts, saved["parts"], strict=True):
-                if part is not None:
-                    part.load_state_dict(state)
+        with damage_as_input_error(self.files.folder / CHECKPOINT_FILE):
             if self.model.probe is not None:
                 self.model.probe.load_state_dict(saved["probe"])
         self.reporter.stats.update({name: [_reported(*value) for value in values] for name, values in saved["stats"].items()})
@@ -121,19 +117,22 @@ class PausableEpoch:
 
     def _save(self, random_states: list[dict]) -> None:
         stats = {name: [(v.value, getattr(v, "weight", None)) for v in values] for name, values in self.reporter.stats.items()}
-        saved = {
-            "epoch": self.epoch,
+        within = {
             "num_done": self.num_done,
             "seconds": self.seconds,
-            "model": self.model.state_dict(),
-            "parts": [part.state_dict() if part is not None else None for part in self.parts],
             "probe": self.model.probe.state_dict() if self.model.probe is not None else None,
             "stats": stats,
             "count": self.reporter.count,
             "total_count": self.reporter.total_count,
             "random": random_states,
         }
-        torch.save(saved, self.path)
+        scaler = self.parts["scaler"]
+        states = {
+            "model": self.model.state_dict(),
+            **{name: [part and part.state_dict() for part in self.parts[name]] for name in ("optimizers", "schedulers")},
+            "scaler": scaler and scaler.state_dict(),
+        }
+        self.files.save_within(states, within)
 
 
 @contextmanager
@@ -145,7 +144,7 @@ def damage_as_input_error(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError, TypeError, UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, KeyError, ValueError, TypeError, UnpicklingError, BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(f"{path} is damaged ({reason}): remove it to train this fold from its beginning") from error
 
@@ -157,6 +156,7 @@ def read_state(path: Path) -> dict:
         InputError: When it is damaged, or holds anything else.
     """
     with damage_as_input_error(path), torch.serialization.safe_globals(_IN_REPORTS):
+        refuse_flipped_bits(path)
         return torch.load(path, map_location="cpu", weights_only=True)
 
 

@@ -28,6 +28,9 @@ SCORED_FILE = ".scored.json"
 MODEL_FILE = "latest.pth"
 """What was trained, after the last epoch (ESPnet's name)."""
 
+CHECKPOINT_FILE = "checkpoint.pth"
+"""What a training that has not finished goes on from (ESPnet's name)."""
+
 FROZEN_FILE = "frozen.pth"
 """The weights that training does not change, written once: ``latest.pth`` and the epochs' files hold all others."""
 

@@ -122,7 +122,7 @@ class StopRequest:
             return
         self._signum, self._since_s = signum, now_s
         if again or not self._deferred:
-            self.end("nothing is saved since the last epoch" if again else "what was finished before is saved")
+            self.end("nothing is saved since the last checkpoint" if again else "what was finished before is saved")
 
 
 STOP = StopRequest()

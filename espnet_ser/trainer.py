@@ -1,10 +1,7 @@
 """ESPnet's trainer, with scores that are exact over the epoch and a history that can be plotted."""
 
-import errno
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +11,17 @@ from espnet2.torch_utils.device_funcs import to_device
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.reporter import aggregate
 from espnet2.train.trainer import Trainer
+from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet_ser.checkpoint import frozen_weights, without_frozen_weights
 from espnet_ser.collective import num_ranks, of_all_ranks, this_rank
+from espnet_ser.epoch_files import EpochFiles, TrainingOptions, link, save_whole, saved_by
 from espnet_ser.errors import InputError
 from espnet_ser.gradient_probe import GRADIENTS_FILE
 from espnet_ser.history import HISTORY_FILE, append_record, read_history
 from espnet_ser.inference import decode, prediction_line
 from espnet_ser.models.losses import MAIN_TASK, refuse_non_finite
-from espnet_ser.paused import PAUSED_FILE, PausableEpoch, damage_as_input_error, read_state
+from espnet_ser.paused import PausableEpoch, damage_as_input_error, read_state
 from espnet_ser.predictions import EMBEDDINGS_FILE, epoch_path, write_predictions
 from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE, epoch_model
 from espnet_ser.scoring import score
@@ -42,21 +41,26 @@ class SERTrainer(Trainer):
     """
 
     @classmethod
+    def build_options(cls, args) -> TrainingOptions:
+        """ESPnet's options of a trainer, and ours."""
+        return build_dataclass(TrainingOptions, args)
+
+    @classmethod
     def run(cls, model, trainer_options, distributed_option, **kwargs) -> None:
-        """Trains to the end, each file of weights written whole; see :meth:`espnet2.train.trainer.Trainer.run`.
+        """Trains to the end; see :meth:`espnet2.train.trainer.Trainer.run`, and :class:`EpochFiles` for what it leaves.
 
         Raises:
             InputError: When the checkpoint to go on from is damaged, or the gradients stopped being finite.
         """
         output_dir = Path(trainer_options.output_dir)
-        cls._options = trainer_options
+        cls._files = EpochFiles(output_dir, trainer_options)
         # Ranks wait for every gradient unless told not to. Told so, they also go on sending the same tensors together, on which
         # it depends in which order three numbers or more are added: a training that goes on adds them as an unbroken one does.
         if num_ranks() > 2 or getattr(model.encoder, "may_leave_out", False):
             trainer_options.unused_parameters = True
-        with atomic_torch_save(), without_frozen_weights(model), STOP.deferred():
+        with saved_by(cls._files), without_frozen_weights(model), STOP.deferred():
             if this_rank() == 0:
-                torch.save(frozen_weights(model), output_dir / FROZEN_FILE)
+                save_whole(frozen_weights(model), output_dir / FROZEN_FILE)
             super().run(model=model, trainer_options=trainer_options, distributed_option=distributed_option, **kwargs)
         if this_rank() > 0:
             return
@@ -66,16 +70,13 @@ class SERTrainer(Trainer):
                 f"{output_dir}: training stopped at epoch {reached} of {trainer_options.max_epoch}, its gradients infinite or "
                 f"NaN; try a lower learning rate (--optim_conf lr=...)"
             )
-        for name in ("valid.*.ave*.pth", PAUSED_FILE):  # averages of one model each, and what has been gone on from
-            for path in output_dir.glob(name):
-                path.unlink()
-        _link(output_dir / MODEL_FILE, epoch_model(output_dir, trainer_options.max_epoch).name)
+        for path in output_dir.glob("valid.*.ave*.pth"):  # averages of one model each
+            path.unlink()
+        link(output_dir / MODEL_FILE, epoch_model(output_dir, trainer_options.max_epoch).name)
 
     @classmethod
     def resume(cls, checkpoint, model, optimizers, schedulers, reporter, scaler, ngpu=0, strict=True) -> None:
-        """Goes on from a checkpoint, and makes up for what a kill right after it kept from being written or removed.
-
-        ESPnet's own unpickles whatever the file holds.
+        """Goes on from a checkpoint. ESPnet's own unpickles whatever the file holds.
 
         Raises:
             InputError: When it cannot be read.
@@ -88,22 +89,7 @@ class SERTrainer(Trainer):
             for part, state in [*parts, (scaler, states["scaler"])]:
                 if part is not None:
                     part.load_state_dict(state)
-        if this_rank() == 0:
-            cls._complete_epoch(Path(checkpoint).parent, states["model"], reporter)
-
-    @classmethod
-    def _complete_epoch(cls, folder: Path, weights: Mapping[str, torch.Tensor], reporter) -> None:
-        """Leaves the models of a finished epoch as ESPnet does after it has written the checkpoint."""
-        epoch, kept = reporter.get_epoch(), {reporter.get_epoch()}
-        if not epoch_model(folder, epoch).exists():
-            torch.save(weights, epoch_model(folder, epoch))
-        for phase, name, mode in cls._options.best_model_criterion:
-            best = reporter.sort_epochs(phase, name, mode)[: max(cls._options.keep_nbest_models)]
-            kept |= set(best)
-            _link(folder / f"{phase}.{name}.best.pth", epoch_model(folder, best[0]).name)
-        for other in range(1, epoch):
-            if other not in kept:
-                epoch_model(folder, other).unlink(missing_ok=True)
+            cls._files.go_on(states)
 
     @classmethod
     def train_one_epoch(cls, model, iterator, reporter, options, distributed_option, **kwargs) -> bool:
@@ -113,9 +99,7 @@ class SERTrainer(Trainer):
         gradient into the next epoch, and no checkpoint holds gradients.
         """
         net = getattr(model, "module", model)
-        parts = [*kwargs["optimizers"], *kwargs["schedulers"], kwargs["scaler"]]
-        folder = Path(options.output_dir)
-        cls._epoch = epoch = PausableEpoch(folder, reporter.get_epoch(), net, parts, reporter, options.accum_grad)
+        cls._epoch = epoch = PausableEpoch(cls._files, reporter.get_epoch(), net, kwargs, reporter, options.accum_grad)
         if this_rank() > 0:  # dropout of its own; the first rank's is that of a process alone
             set_all_random_seed(_seed(options.seed, reporter.get_epoch(), this_rank()))
         restored = epoch.restore()
@@ -196,13 +180,6 @@ class SERTrainer(Trainer):
         logging.info(f"epoch {epoch}/{options.max_epoch} held out: {shown}")
 
 
-def _link(path: Path, target: str) -> None:
-    beside = path.with_name(f".{path.name}.link")
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(target)
-    os.replace(beside, path)
-
-
 def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
@@ -211,32 +188,3 @@ def _write_embeddings(path: Path, embeddings: Mapping[str, np.ndarray]) -> None:
     utts = sorted(embeddings)
     with atomic_path(path) as beside:
         np.savez(beside, utts=np.array(utts), embeddings=np.stack([embeddings[utt] for utt in utts]))
-
-
-@contextmanager
-def atomic_torch_save() -> Iterator[None]:
-    """Makes ``torch.save`` write beside and rename, while the body runs: ESPnet's trainer overwrites its checkpoint in place.
-
-    The same content gives the same bytes: given a path, ``torch.save`` would write the name of the file into it.
-
-    Raises:
-        OSError: ``torch.save`` reports a full disk as a RuntimeError; here it is the error it is.
-    """
-    save = torch.save
-
-    def save_whole(obj, f, *args, **kwargs):
-        if not isinstance(f, str | Path):
-            return save(obj, f, *args, **kwargs)
-        try:
-            with atomic_path(f) as beside, open(beside, "wb") as file:
-                save(obj, file, *args, **kwargs)
-        except RuntimeError as error:
-            if "PytorchStreamWriter" not in str(error) and "unexpected pos" not in str(error):
-                raise
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-
-    torch.save = save_whole
-    try:
-        yield
-    finally:
-        torch.save = save

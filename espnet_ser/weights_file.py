@@ -89,6 +89,18 @@ def tensors_in_torch_file(path: Path) -> dict[str, StoredTensor]:
         raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)}); get it again") from error
 
 
+def refuse_flipped_bits(path: Path) -> None:
+    """Holds a file that ``torch.save`` wrote against the checksums in it, which ``torch.load`` does not look at.
+
+    Raises:
+        InputError: When a part is not as it was written.
+        BadZipFile: When the file is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise InputError(f"{path}: damaged since it was written ({damaged} does not match its checksum)")
+
+
 def is_in_former_format(path: Path) -> bool:
     """Whether PyTorch before 1.6 wrote a file, or one told to write as it did: a pickle, not an archive."""
     with open(path, "rb") as file:

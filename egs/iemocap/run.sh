@@ -45,6 +45,7 @@ cache=auto     # outputs of frozen layers to compute once, in dump/cache: auto (
 cache_dtype=float16 # their precision: float16 or float32
 ngpu=auto      # GPUs per training, on each of its machines; auto: one if there is one
 jobs_per_gpu=1 # trainings at a time on each GPU of this machine: a large one has room for a second
+save_every_min=10 # minutes between two checkpoints of a training, at least: what a sudden end may cost; each is three models large
 num_nodes=1    # machines per training; the job runner of cmd.sh starts a training on several
 dist_backend=nccl # how the processes of a training talk: nccl, or gloo, with which --ngpu N is N processes where there is no GPU
 nj=4           # parallel jobs: processes that read audio, and trainings at a time where there is no GPU
@@ -86,7 +87,7 @@ from_caller() {
     if [[ -n $1 && $1 != /* && -e ${CALLER_DIR}/$1 ]]; then printf '%s\n' "${CALLER_DIR}/$1"; else printf '%s\n' "$1"; fi
 }
 
-for name in stage stop_stage num_nodes nj nbpe seed jobs_per_gpu; do
+for name in stage stop_stage num_nodes nj nbpe seed jobs_per_gpu save_every_min; do
     [[ ${!name} =~ ^(0|[1-9][0-9]{0,8})$ ]] || fail "--${name} takes a whole number, not ${!name@Q}"
 done
 [[ ${stop_stage} -le 8 ]] || fail "--stop_stage ${stop_stage}: there are stages 1 to 8"
@@ -153,7 +154,8 @@ ser=(python3 -m espnet_ser)
 where=(--conf "${conf}" --folds "${folds}" --datadir "${datadir}" --expdir "${expdir}")
 with=(--dumpdir "${dumpdir}" --ssl "${ssl}" --stage1_config "${stage1_config}" --stage2_config "${stage2_config}"
     --stage1_args="${stage1_args}" --stage2_args="${stage2_args}" --token_type "${token_type}" --nbpe "${nbpe}"
-    --stage1_data "${stage1_data}" --ngpu "${ngpu}" --dist_backend "${dist_backend}" --cache "${cache}" --cache_dtype "${cache_dtype}")
+    --stage1_data "${stage1_data}" --ngpu "${ngpu}" --dist_backend "${dist_backend}" --cache "${cache}" --cache_dtype "${cache_dtype}"
+    --save_every_min "${save_every_min}")
 recorded=${RECIPE_COMMAND:-${COMMAND_LINE}} # stands beside the figures
 
 # Jobs run in the background and are waited for, so that they are ended when the recipe is.

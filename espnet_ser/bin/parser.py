@@ -140,6 +140,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "none", "cnn", "prefix"),
         help="which outputs of frozen layers to compute once and keep in dump/cache: all that is frozen, none, the CNN's",
     )
+    parser.add_argument(
+        "--save_every_min",
+        type=whole_number(0),
+        default=10,
+        help="minutes between two checkpoints, which are written after an epoch, at least (%(default)s)",
+    )
     parser.add_argument("--cache_dtype", default="float16", choices=("float16", "float32"), help="precision of the cache")
 
 
@@ -176,5 +182,6 @@ def setup_of(args: argparse.Namespace) -> Setup:
         seed=args.seed,
         cache=args.cache,
         cache_dtype=args.cache_dtype,
+        save_every_min=args.save_every_min,
         stage1_from=getattr(args, "stage1_from", ""),
     )

@@ -119,6 +119,7 @@ class SERTask(AbsTask):
             help="seconds of audio in a batch above which trained layers are computed again in the backward "
             "pass, a part of the batch at a time, instead of kept: less memory, more time; none: never",
         )
+        group.add_argument("--save_every_min", type=float, default=10.0, help="minutes between two checkpoints, at least")
         group.add_argument("--compile", type=str2bool, default=False, help="compile the Transformer layers (torch.compile)")
 
         group = parser.add_argument_group("Filled in by training, kept in config.yaml")

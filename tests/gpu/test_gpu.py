@@ -16,7 +16,7 @@ from espnet_ser.history import read_history
 from espnet_ser.inference import predict
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
-from espnet_ser.paused import PAUSED_FILE
+from espnet_ser.recipe import CHECKPOINT_FILE
 from espnet_ser.speech_emotion import SpeechEmotion
 from espnet_ser.stopping import REQUEUE_CODE
 
@@ -143,7 +143,7 @@ def test_a_stopped_training_goes_on(recipe, monkeypatch, options):
             codes.append(end.code)
     assert codes == [REQUEUE_CODE] * 2
     assert curve(recipe, "stl") == pytest.approx(whole, abs=1e-4)
-    assert not (folder / PAUSED_FILE).exists()
+    assert not (folder / CHECKPOINT_FILE).exists()
 
 
 def test_a_model_predicts_the_same_on_either(recipe):

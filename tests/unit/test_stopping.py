@@ -4,19 +4,47 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny import write_fold
 from tiny_recipe import SYSTEM, refused
 
+from espnet_ser import epoch_files, experiment
+from espnet_ser.epoch_files import EpochFiles
 from espnet_ser.history import read_history
 from espnet_ser.models.ser_model import SERModel
-from espnet_ser.paused import PAUSED_FILE
 from espnet_ser.predictions import read_epochs
+from espnet_ser.recipe import CHECKPOINT_FILE
 from espnet_ser.stopping import REQUEUE_CODE, SAME_S, StopRequest
 from espnet_ser.trainer import SERTrainer
+
+
+class Kill(BaseException):
+    """As sudden as a signal."""
+
+
+def kill(*_arguments):
+    raise Kill
+
+
+@pytest.fixture
+def broken_after(monkeypatch):
+    """Ends a training suddenly, after the epoch after the given one has been reported, and before anything of it is saved."""
+    report = SERTrainer._report.__func__
+
+    def break_after(last):
+        def report_or_end(cls, epoch, *more):
+            report(cls, epoch, *more)
+            if epoch > last:
+                kill()
+
+        monkeypatch.setattr(SERTrainer, "_report", classmethod(report_or_end))
+
+    return break_after
 
 
 @pytest.fixture
@@ -70,7 +98,7 @@ def test_an_interrupted_training_ends_as_an_unbroken_one_does(recipe, asked, mon
     whole = account(folder)
     folder.rename(recipe.root / "whole")
     # Of four training batches and two of validation in each of two epochs: within training, within validation, at the end.
-    num_stops = 0
+    codes = []
     asked(2, 7, 10, 17)
     for _ in range(10):
         if (folder / "done.json").exists():
@@ -78,11 +106,12 @@ def test_an_interrupted_training_ends_as_an_unbroken_one_does(recipe, asked, mon
         try:
             recipe.train(stage, *options, system=system)
         except SystemExit as end:
-            num_stops += end.code == REQUEUE_CODE
-    assert num_stops >= 3
+            codes.append(end.code)
+    assert len(codes) >= 3
+    assert set(codes) == {REQUEUE_CODE}
     assert "saved in epoch 1, after 2 batches; the same command goes on" in capsys.readouterr().err
     assert account(folder) == whole
-    assert not (folder / PAUSED_FILE).exists()
+    assert not (folder / CHECKPOINT_FILE).exists()
 
 
 @pytest.mark.parametrize(("num_batches", "batch_size", "accum_grad"), [(3, 8, 2), (5, 5, 2), (5, 5, 3), (3, 8, 7)])
@@ -92,7 +121,9 @@ def test_gradients_of_too_few_batches_are_a_step_at_the_epochs_end(recipe, monke
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *args, **more: (steps.append(1), step(*args, **more))[1])
 
     def train():
-        recipe.train("ser", "--args", f"--accum_grad {accum_grad} --batch_size {batch_size}", system="stl_n8")
+        recipe.train(
+            "ser", "--save_every_min", "0", "--args", f"--accum_grad {accum_grad} --batch_size {batch_size}", system="stl_n8"
+        )
 
     train()
     assert len(steps) == 2 * -(-num_batches // accum_grad)
@@ -135,31 +166,35 @@ def test_gradients_of_too_few_batches_are_a_step_at_the_epochs_end(recipe, monke
     assert account(folder) == whole
 
 
-def test_damage_of_what_was_saved_is_one_line(recipe, asked, capsys):
-    asked(2)
-    with pytest.raises(SystemExit):
-        recipe.train("ser", system="stl_n8")
-    paused = recipe.root / "exp/stl_n8/fold1" / PAUSED_FILE
-    paused.write_bytes(paused.read_bytes()[:-100])
-    assert "paused.pth is damaged" in refused(capsys, "ser", call=lambda stage: recipe.train(stage, system="stl_n8"))
-    paused.unlink()
-    recipe.train("ser", system="stl_n8")
+def flip(content: bytes) -> bytes:
+    return content[: len(content) // 2] + bytes([content[len(content) // 2] ^ 1]) + content[len(content) // 2 + 1 :]
 
 
-def test_a_checkpoint_that_holds_code_runs_none(recipe, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("damage", [lambda content: content[:-100], flip], ids=["cut short", "a flipped bit"])
+@pytest.mark.parametrize("within", [True, False], ids=["within an epoch", "between epochs"])
+def test_damage_of_what_a_training_goes_on_from_is_one_line(recipe, asked, broken_after, capsys, within, damage):
+    train = partial(recipe.train, "ser", "--save_every_min", "0", system="stl_n8")
+    asked(2) if within else broken_after(1)
+    with pytest.raises(SystemExit if within else Kill):
+        train()
+    checkpoint = recipe.root / "exp/stl_n8/fold1" / CHECKPOINT_FILE
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    assert "checkpoint.pth" in (message := refused(capsys, call=train))
+    assert "damaged" in message
+    assert "remove it to train this fold from its beginning" in message
+    checkpoint.unlink()
+    broken_after(2)
+    train()
+
+
+def test_a_checkpoint_that_holds_code_runs_none(recipe, tmp_path, broken_after, capsys):
     class Harm:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "harm"),)
 
-    report = SERTrainer._report.__func__
-
-    def break_in_epoch_two(cls, epoch, *more):
-        return report(cls, epoch, *more) if epoch < 2 else 1 / 0
-
-    monkeypatch.setattr(SERTrainer, "_report", classmethod(break_in_epoch_two))
-    with pytest.raises(ZeroDivisionError):
-        recipe.train("ser", system="stl_n8")
-    monkeypatch.undo()
+    broken_after(1)
+    with pytest.raises(Kill):
+        recipe.train("ser", "--save_every_min", "0", system="stl_n8")
     checkpoint = recipe.root / "exp/stl_n8/fold1/checkpoint.pth"
     states = torch.load(checkpoint, weights_only=False)
     torch.save({**states, "harm": Harm()}, checkpoint)
@@ -168,18 +203,55 @@ def test_a_checkpoint_that_holds_code_runs_none(recipe, tmp_path, monkeypatch, c
     assert not (tmp_path / "harm").exists()
 
 
-@pytest.mark.parametrize("lost", ["2epoch.pth", "latest.pth", "valid.ua.best.pth"])
-def test_a_kill_right_after_the_last_checkpoint_loses_nothing(recipe, lost):
-    recipe.train("ser", system="stl_n8")
+def test_checkpoints_are_written_now_and_then_and_models_where_they_are_the_best(tmp_path, monkeypatch):
+    """Of four epochs of 6, 6, 5 and 3 minutes, where ten minutes may be lost: after the second, and after the last."""
+    written, now_s = [], [0.0]
+    monkeypatch.setattr(epoch_files, "save_whole", lambda obj, path: written.append(Path(path).name))
+    monkeypatch.setattr(epoch_files.time, "monotonic", lambda: now_s[0])
+    options = SimpleNamespace(
+        best_model_criterion=[("valid", "ua", "max")], keep_nbest_models=[1], max_epoch=4, save_every_min=10
+    )
+    files = EpochFiles(tmp_path, options)
+    stats = {}
+    for epoch, (minutes, ua) in enumerate([(6, 40.0), (6, 60.0), (5, 50.0), (3, 55.0)], 1):
+        now_s[0] += 60.0 * minutes
+        stats[epoch] = {"valid": {"ua": ua}}
+        files.finish_epoch({"model": {}, "reporter": {"epoch": epoch, "stats": stats}})
+        written.append(f"end of {epoch}")
+    assert written == [
+        *("1epoch.pth", "end of 1", "2epoch.pth", "checkpoint.pth", "end of 2", "end of 3"),
+        *("4epoch.pth", "checkpoint.pth", "end of 4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "save_every_min"), [("4epoch.pth", 10), ("latest.pth", 10), ("valid.ua.best.pth", 0), (None, 0), (None, 10)]
+)
+def test_a_kill_loses_nothing(recipe, broken_after, monkeypatch, lost, save_every_min):
+    """In the fourth epoch, or (where something is lost that comes after it) right after the last checkpoint."""
+    train = partial(
+        recipe.train, "ser", "--save_every_min", save_every_min, "--args", "--max_epoch 4 --optim_conf lr=3e-3", system="stl_n8"
+    )
+    train()
     folder = recipe.root / "exp/stl_n8/fold1"
-    whole = {path.name: path.read_bytes() for path in folder.glob("*.pth")}
-    (folder / "done.json").unlink()
-    (folder / lost).unlink()
-    for epoch in (1, 2):  # what would have been removed next
-        if not (folder / f"{epoch}epoch.pth").exists() and lost != f"{epoch}epoch.pth":
+    whole = account(folder)
+    assert not (folder / CHECKPOINT_FILE).exists()
+    folder.rename(recipe.root / "whole")
+    if lost is None:
+        broken_after(3)
+    else:
+        monkeypatch.setattr(experiment, "describe_environment", kill)
+    with pytest.raises(Kill):
+        train()
+    monkeypatch.undo()
+    assert (folder / CHECKPOINT_FILE).exists() == (lost is not None or save_every_min == 0)
+    if lost is not None:
+        (folder / lost).unlink()
+    for epoch in range(1, 4):  # what would have been removed next
+        if not (folder / f"{epoch}epoch.pth").exists():
             (folder / f"{epoch}epoch.pth").write_bytes(b"")
-    recipe.train("ser", system="stl_n8")
-    assert {path.name: path.read_bytes() for path in folder.glob("*.pth")} == whole
+    train()
+    assert account(folder) == whole
 
 
 def test_equal_trainings_leave_equal_bytes(recipe):

@@ -22,17 +22,6 @@ def test_a_stage_before_its_time_names_the_one_it_needs(recipe, capsys):
     assert not (recipe.root / "exp").exists()
 
 
-def test_a_damaged_checkpoint_says_what_to_do(recipe, capsys):
-    recipe.train("stage1")
-    folder = recipe.root / "exp/stage1/asr_gender_skip/fold1"
-    (folder / "done.json").unlink()
-    (folder / "checkpoint.pth").write_bytes((folder / "checkpoint.pth").read_bytes()[:1000])
-    assert "checkpoint.pth is damaged" in refused(capsys, "stage1", call=recipe.train)
-    (folder / "checkpoint.pth").unlink()
-    recipe.train("stage1")
-    assert (folder / "done.json").exists()
-
-
 def test_a_mistyped_option_leaves_the_finished_model_where_it_is(trained, capsys):
     folder = trained.root / "exp" / SYSTEM
     for wrong in ("--batch_sizes 3", "--skip_layer 9", "--optim_conf lrr=1", "--max_epoch 0"):
