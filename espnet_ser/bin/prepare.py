@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> None:
 
     utterances = read_release(args.iemocap, nj=args.nj)
     print(summary_table(utterances))
-    check_counts(utterances, args.check_counts)
+    if derived := check_counts(utterances, args.check_counts):
+        print(derived)
     print(f"{args.datadir}: {prepare_datadirs(args.datadir, utterances, args.folds_by)}")
 
 

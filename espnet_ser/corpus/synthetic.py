@@ -39,7 +39,7 @@ SPEAKER_VOICES = {
 }
 STAMP_NAME = ".synthetic.json"
 
-_STAMP_VERSION = 1  # raise it when the same arguments give other bytes
+_STAMP_VERSION = 2  # raise it when the same arguments give other bytes
 _STRENGTH = 2.0
 # Rate (words/min), pitch, range, gain (dB), tilt (dB/octave), word gap (10 ms): what an emotion adds to the speaker's own,
 # times _STRENGTH, and the deviation from utterance to utterance. A speaker's own deviates by half as much.

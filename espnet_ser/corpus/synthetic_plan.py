@@ -1,7 +1,7 @@
 """The plan of a synthetic release: every dialog, turn, label and text, before any sound is made.
 
-``plan_release(10_039)`` takes a second or two and has every published count of IEMOCAP, so that whatever checks those counts
-can be tried without the corpus.
+``plan_release(10_039)`` takes a second or two, has every published count of IEMOCAP and speaks as people do, so that whatever
+checks those counts can be tried without the corpus.
 """
 
 import random
@@ -12,7 +12,7 @@ from espnet_ser.corpus.counts import DIALOGS_PER_SESSION
 from espnet_ser.corpus.espeak import SAMPLE_RATE
 from espnet_ser.corpus.iemocap import SESSIONS
 from espnet_ser.corpus.synthetic_slots import MAX_UTTERANCES, Slot, plan_slots
-from espnet_ser.corpus.synthetic_text import ONE_WORD, compose, only_tags, spelled_as_in_corpus
+from espnet_ser.corpus.synthetic_text import PLAIN, TALK, Wording, compose, only_tags, spelled_as_in_corpus
 
 _TURNS_PER_DIALOG = 12  # in a small release
 _SPOKEN_CHARS_PER_S = 10  # few enough for the slowest voice, mostly
@@ -95,9 +95,10 @@ def plan_release(num_utts: int, seed: int = 0) -> tuple[Dialog, ...]:
     """
     rng = random.Random(f"plan {num_utts} {seed}")
     slots = plan_slots(num_utts, rng)
-    words = [_words(slot, rng) for slot in slots]
+    is_full = num_utts == MAX_UTTERANCES
+    words = [_words(slot, rng, TALK if is_full else PLAIN) for slot in slots]
     transcripts = spelled_as_in_corpus([text or only_tags(rng) for text in words], rng)
-    cast = _cast(list(zip(slots, words, transcripts, strict=True)), num_utts == MAX_UTTERANCES, rng)
+    cast = _cast(list(zip(slots, words, transcripts, strict=True)), is_full, rng)
 
     names = sorted(cast)
     out_of_order = set(rng.sample(names, round(len(names) * _OUT_OF_ORDER_SHARE)))
@@ -115,14 +116,13 @@ def plan_release(num_utts: int, seed: int = 0) -> tuple[Dialog, ...]:
     return tuple(dialogs)
 
 
-def _words(slot: Slot, rng: random.Random) -> str:
+def _words(slot: Slot, rng: random.Random, wording: Wording) -> str:
     if slot.num_words == 0:
         return ""
     if slot.num_words == 1:
-        return rng.choice(ONE_WORD)
-    if slot.num_samples is None:
-        return compose(rng, slot.scripted)
-    return compose(rng, slot.scripted, max_chars=int(_SPOKEN_CHARS_PER_S * slot.num_samples / SAMPLE_RATE))
+        return rng.choice(wording.one_word)
+    max_chars = None if slot.num_samples is None else int(_SPOKEN_CHARS_PER_S * slot.num_samples / SAMPLE_RATE)
+    return compose(rng, slot.scripted, max_chars, wording)
 
 
 def _dialog_names(session: int) -> tuple[list[str], list[str]]:

@@ -11,9 +11,7 @@ from statistics import NormalDist
 
 from espnet_ser.corpus.counts import (
     FOUR_CLASS,
-    FOUR_CLASS_ONE_WORD_OR_NONE,
     FOUR_CLASS_PER_STYLE,
-    FOUR_CLASS_WORDLESS,
     UTTERANCES_PER_LABEL,
     UTTERANCES_PER_SESSION,
 )
@@ -31,7 +29,7 @@ MIN_UTTERANCES, MAX_UTTERANCES = 20, sum(UTTERANCES_PER_SESSION.values())
 _CLASSES = ("hap", "sad", "ang", "neu")
 _NUM_FOUR_CLASS = sum(map(sum, FULL_CLASSES.values()))
 _NUM_SCRIPTED = (FOUR_CLASS_PER_STYLE["scripted"], 2667)  # of the four classes, of the others
-_NUM_WORDLESS, _NUM_ONE_WORD = FOUR_CLASS_WORDLESS, FOUR_CLASS_ONE_WORD_OR_NONE - FOUR_CLASS_WORDLESS
+_NUM_WORDLESS, _NUM_ONE_WORD = 31, 371  # of the four classes; some are a word to whom blanks part words, and two to others
 _DURATION_SIGMA = 0.7  # of the logarithm of the usual durations
 
 

@@ -1,12 +1,14 @@
 """What is said in a synthetic release, and how a transcription file spells it.
 
-The words say nothing about the emotion: only prosody carries it. They come from a vocabulary of about forty, so that a tiny
-model can learn to spell them, and are freely combined, so that it cannot learn whole sentences instead. A third of the
-scripted turns repeat a transcript across sessions, as in the corpus.
+The words say nothing about the emotion: only prosody carries it. They come from a vocabulary of about forty (:data:`PLAIN`),
+so that a tiny model can learn to spell them, and are freely combined, so that it cannot learn whole sentences instead. A
+release of full size says more (:data:`TALK`): hyphens, elisions and abbreviations, about whose words two ways to count
+disagree. A third of the scripted turns repeat a transcript across sessions, as in the corpus.
 """
 
 import random
 import re
+from dataclasses import dataclass
 
 SCRIPT_LINES = (
     "I don't know.",
@@ -30,44 +32,85 @@ SCRIPT_LINES = (
     "You and I know it.",
     "What is the time?",
 )
-ONE_WORD = ("Yes.", "No.", "Okay.", "Well.", "What?", "Please.", "Now.", "Tomorrow.")
 TAGS = ("[LAUGHTER]", "[BREATHING]", "[GARBAGE]", "[garbage]", "[LIPSMACK]", "[laughter]")
 _SCRIPT_LINE_SHARE = 0.3
 
-_OPENERS = ("Well, ", "No, ", "Yes, ", "Okay, ", "Please, ", "Okay. ", "No. ", "What? ")
-_WHO = ("I", "you", "we", "they", "you and I")
-_DO = ("want", "need", "see", "know", "don't want", "don't need", "don't see", "don't know", "open", "don't open")
-_WHAT = ("it", "this", "the house", "the money", "the letter", "the door", "my house", "my money", "my letter", "my door")
-_WHEN = (" now", " today", " tomorrow", " again", " here")
-_BRIEF = ("I know.", "We see.", "Open it.", "Not now.", "Go home.", "It's me.")
+
+@dataclass(frozen=True)
+class Wording:
+    """What sentences are made of: an opener that may be left out, who, do, what, and when, which may be left out.
+
+    Args:
+        one_word: What is said where one word is asked for.
+        brief: Short sentences, for short durations.
+    """
+
+    openers: tuple[str, ...]
+    who: tuple[str, ...]
+    do: tuple[str, ...]
+    what: tuple[str, ...]
+    when: tuple[str, ...]
+    one_word: tuple[str, ...]
+    brief: tuple[str, ...]
 
 
-def compose(rng: random.Random, scripted: bool, max_chars: int | None = None) -> str:
+PLAIN = Wording(
+    openers=("Well, ", "No, ", "Yes, ", "Okay, ", "Please, ", "Okay. ", "No. ", "What? "),
+    who=("I", "you", "we", "they", "you and I"),
+    do=("want", "need", "see", "know", "don't want", "don't need", "don't see", "don't know", "open", "don't open"),
+    what=("it", "this", "the house", "the money", "the letter", "the door", "my house", "my money", "my letter", "my door"),
+    when=(" now", " today", " tomorrow", " again", " here"),
+    one_word=("Yes.", "No.", "Okay.", "Well.", "What?", "Please.", "Now.", "Tomorrow."),
+    brief=("I know.", "We see.", "Open it.", "Not now.", "Go home.", "It's me."),
+)
+TALK = Wording(
+    openers=(*PLAIN.openers, "'Cause ", "Uh-huh, ", "O.K., ", "Mm-hmm. ", "Well-- ", "No-- no, ", "Look... ", "Mr. Lee, "),
+    who=(*PLAIN.who, "y'all", "you guys", "Mrs. Lee"),
+    do=(*PLAIN.do, "wouldn't've seen", "keep sayin'", "are goin' to see", "gotta have"),
+    what=(
+        *PLAIN.what,
+        "the D.M.V.",
+        "an I.D.",
+        "the Lees' house",
+        "my mother-in-law",
+        "nothin'",
+        "a T.V.",
+        "'em",
+        "a so-called 'plan'",
+    ),
+    when=(*PLAIN.when, " in the U.S.", " 'til the a.m.", " all-in-all", ", right?", ", goddamnit", "-- you know"),
+    one_word=(*PLAIN.one_word, "Uh-huh.", "O.K.", "Mm-hmm.", "'Kay.", "Good-bye.", "Mr. Lee?", "Y'all.", "D.M.V.", "N--no."),
+    brief=(*PLAIN.brief, "O.K., O.K.", "C'mon.", "I'm goin'."),
+)
+
+
+def compose(rng: random.Random, scripted: bool, max_chars: int | None = None, wording: Wording = PLAIN) -> str:
     """Compose a text of two words or more.
 
     Args:
         rng: Source of the choices.
         scripted: Whether a fixed script line may be taken.
         max_chars: Sentences are added while they fit into this many characters, at least 8; None makes one sentence.
+        wording: What sentences are made of.
     """
     if scripted and rng.random() < _SCRIPT_LINE_SHARE:
         line = rng.choice(SCRIPT_LINES)
         if max_chars is None or max_chars / 3 < len(line) <= max_chars:
             return line
     if max_chars is None:
-        return _sentence(rng)
-    sentences = (_sentence(rng) for _ in range(20))
-    text = next((sentence for sentence in sentences if len(sentence) <= max_chars), rng.choice(_BRIEF))
-    while len(longer := f"{text} {_sentence(rng)}") <= max_chars:
+        return _sentence(rng, wording)
+    sentences = (_sentence(rng, wording) for _ in range(20))
+    text = next((sentence for sentence in sentences if len(sentence) <= max_chars), rng.choice(wording.brief))
+    while len(longer := f"{text} {_sentence(rng, wording)}") <= max_chars:
         text = longer
     return text
 
 
-def _sentence(rng: random.Random) -> str:
-    opener = rng.choice(_OPENERS) if rng.random() < 0.35 else ""
-    when = rng.choice(_WHEN) if rng.random() < 0.5 else ""
-    body = f"{rng.choice(_WHO)} {rng.choice(_DO)} {rng.choice(_WHAT)}{when}."
-    return opener + (body if opener.endswith(", ") else body[0].upper() + body[1:])
+def _sentence(rng: random.Random, wording: Wording) -> str:
+    opener = rng.choice(wording.openers) if rng.random() < 0.35 else ""
+    when = rng.choice(wording.when) if rng.random() < 0.5 else ""
+    body = f"{rng.choice(wording.who)} {rng.choice(wording.do)} {rng.choice(wording.what)}{when}".removesuffix(".") + "."
+    return opener + (body[0].upper() + body[1:] if not opener or opener.endswith((". ", "? ")) else body)
 
 
 def only_tags(rng: random.Random) -> str:

@@ -88,7 +88,7 @@ CASES = {
         label_file(lambda path: path.write_bytes(path.read_text().encode("utf-16"))),
         "not text in UTF-8: it holds NUL bytes",
     ),
-    "labels: Latin-1": (label_file(lambda path: edit(path, "Neutral;", b"Neutr\xe9;")), "byte 12 (0xe9) is not UTF-8"),
+    "labels: Latin-1": (label_file(lambda path: edit(path, "\tneu\t", b"\tn\xe9u\t")), "byte 40 (0xe9) is not UTF-8"),
     "labels: cut short within a line": (
         label_file(lambda path: path.write_bytes(path.read_bytes()[: path.read_bytes().index(F001.encode()) + 22])),
         "malformed label line",

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from espnet_ser.corpus.iemocap import read_labels, read_transcripts
+from espnet_ser.corpus.iemocap_files import read_labels, read_transcripts
 from espnet_ser.data.audio import MAX_DURATION_S, SAMPLE_RATE, load_audio, probe_audio
 from espnet_ser.errors import InputError
 

@@ -1,5 +1,6 @@
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from release_maker import edit, make_release, tone, write_wav
 
 from espnet_ser.corpus import iemocap
-from espnet_ser.corpus.iemocap import LABELS, read_labels, read_release, read_transcripts
+from espnet_ser.corpus.iemocap import find_release, read_release
+from espnet_ser.corpus.iemocap_files import LABELS, read_labels, read_transcripts
 from espnet_ser.data.audio import hash_samples, load_audio
 from espnet_ser.errors import CorpusError, InputError
 from espnet_ser.stamp import file_sha256
@@ -95,6 +97,82 @@ def test_other_rates_and_stereo_are_counted_at_16k(release):
     assert (second.num_samples, second.sample_rate) == (8000, 8000)
 
 
+def capitals(*folders):
+    """Renames these folders, and what is in them, as some file systems do."""
+    for folder in folders:
+        for path in folder.iterdir():
+            path.rename(path.with_name(path.name.upper()))
+        folder.rename(folder.with_name(folder.name.upper()))
+
+
+def beside(path, name):
+    path.with_name(name).write_bytes(path.read_bytes())
+
+
+HARMLESS = {
+    "latin-1 in a rater's comment": lambda r: edit(r.labels(), "Neutral;", b"Neutr\xe9;"),
+    "latin-1 in the words of an id that nobody labelled": lambda r: edit(r.transcripts(), "Nobody", b"N\xf6body"),
+    "a rater's line that is empty": lambda r: edit(r.labels(), "C-E2:\tNeutral;\t()", ""),
+    "brackets in the header": lambda r: edit(r.labels(), "% [", "% [V, A, D] ["),
+    "other blanks in a label line": lambda r: edit(r.labels(), "[6.5000 - 7.5000]\t", "[ 6.5000-7.5000 ]  "),
+    "ratings without blanks": lambda r: edit(r.labels(), "[0.5000, 2.5000, 5.5000]", "[5e-1,2.5,5.5]  "),
+    "a transcript line that is indented": lambda r: edit(r.transcripts(), "Ses01F_impro01_F000 [", " \tSes01F_impro01_F000 ["),
+    "no blank after the times": lambda r: edit(r.transcripts(), "]: ", "]:"),
+    "the same line twice": lambda r: r.transcripts().write_text(2 * r.transcripts().read_text()),
+    "a WAV without a line": lambda r: beside(r.wav(), "Ses01F_impro01_F099.wav"),
+    "folders of others": lambda r: (r.root / "Session1" / "dialog" / "EmoEvaluation" / "Ses01 notes.txt").mkdir(),
+    "copies of a label file": lambda r: [
+        beside(r.labels(), f"Ses01F_impro01{name}") for name in (" (1).txt", " copy.txt", " - Copy.txt", ".txt~", ".txt.bak")
+    ],
+    "a copy of a folder of audio": lambda r: (r.wav().parent.parent / "Ses01F_impro01_16k").mkdir(),
+    "a list of somebody's own": lambda r: beside(r.labels(), "Ses01_mine.txt"),
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS)
+def test_what_copies_of_the_corpus_hold_changes_nothing(release, change):
+    expected = read_release(release.root, nj=1)
+    HARMLESS[change](release)
+    assert read_release(release.root, nj=1) == expected
+
+
+def test_names_in_capitals_are_read_as_the_corpus_spells_them(release):
+    expected = [replace(utterance, wav=None) for utterance in read_release(release.root, nj=1)]
+    session = release.root / "Session1"
+    capitals(release.wav().parent, session / "dialog" / "EmoEvaluation", session / "dialog" / "transcriptions", session)
+    found = read_release(release.root, nj=1)
+    assert [replace(utterance, wav=None) for utterance in found] == expected
+    assert found[0].wav == release.root / "SESSION1" / "SENTENCES" / "wav" / "SES01F_IMPRO01" / "SES01F_IMPRO01_F000.WAV"
+
+
+def test_linked_sessions_are_read(release, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for session in "12":
+        (elsewhere / f"Session{session}").symlink_to(release.root / f"Session{session}")
+    for session in "345":
+        os.rename(release.root / f"Session{session}", elsewhere / f"Session{session}")
+    assert len(read_release(elsewhere, nj=1)) == 40
+
+
+@pytest.mark.parametrize(
+    "place", ["IEMOCAP_full_release", "corpora/IEMOCAP_full_release", "a/IEMOCAP", "IEMOCAP_withoutVideos"]
+)
+def test_a_release_below_the_folder_is_found(tmp_path, place):
+    release = make_release(tmp_path / place, turns=1)
+    assert find_release(f"{tmp_path}/") == release.root
+
+
+def test_of_several_releases_that_of_the_corpus_or_none_is_taken(tmp_path):
+    for name in ("mini", "other"):
+        make_release(tmp_path / name, dialogs=(), sessions=())
+        (tmp_path / name / "Session1").mkdir(parents=True)
+    with pytest.raises(CorpusError, match="2 releases in it: give one, .*mini or .*other"):
+        find_release(tmp_path)
+    (tmp_path / "IEMOCAP_full_release" / "Session1").mkdir(parents=True)
+    assert find_release(tmp_path) == tmp_path / "IEMOCAP_full_release"
+
+
 def test_valid_utf8_beyond_ascii_is_accepted(release):
     edit(release.transcripts(), "Excuse me.", "Excus\u00e9 me.")
     assert read_release(release.root, nj=1)[0].transcript == "Excus\u00e9 me."
@@ -156,7 +234,7 @@ def test_400_samples_are_enough(release):
         ("Ses01F_impro01_F000", "Ses01F_impro02_F000", ":3: 'Ses01F_impro02_F000' does not belong to dialog Ses01F_impro01"),
         ("Ses01F_impro01_F000", "Ses01F_impro01_X000", ":3: 'Ses01F_impro01_X000' does not belong to dialog"),
         ("Ses01F_impro01_F001", "Ses01F_impro01_F000", ":8: duplicate id Ses01F_impro01_F000, already labelled in line 3"),
-        ("Neutral;", b"Neutr\xe9;", ":4: byte 12 (0xe9) is not UTF-8"),
+        ("\tneu\t", b"\tn\xe9u\t", ":3: byte 40 (0xe9) is not UTF-8; convert the file, with iconv"),
     ],
 )
 def test_a_bad_label_line_is_named_with_file_and_line(release, old, new, expected):
@@ -182,8 +260,8 @@ def test_missing_transcripts_and_wav_folders_are_named_once_per_dialog(release):
     release.transcripts().unlink()
     os.rename(release.wav().parent, release.wav().parent.with_name("elsewhere"))
     assert problems_of(release) == [
-        f"{release.transcripts()}: missing; 4 utterances of this dialog have a label but no transcript",
-        f"{release.wav().parent}: missing; 4 utterances of this dialog have a label but no audio",
+        f"{release.transcripts()}: missing; 4 utterances of this dialog have a label but no transcript: copy it again",
+        f"{release.wav().parent}: missing; 4 utterances of this dialog have a label but no audio: copy it again",
     ]
 
 

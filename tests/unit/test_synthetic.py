@@ -4,6 +4,7 @@ import json
 import os
 import re
 import wave
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from sklearn.metrics import recall_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from espnet_ser.bin import synthesize
-from espnet_ser.corpus import espeak, synthetic
+from espnet_ser.bin import prepare, synthesize
+from espnet_ser.corpus import espeak, iemocap, synthetic
 from espnet_ser.corpus.espeak import Prosody, SpeechRequest, check_voice, speak, speak_many
 from espnet_ser.corpus.synthetic import SPEAKER_VOICES, synthesize_release
 from espnet_ser.corpus.synthetic_plan import plan_release
 from espnet_ser.corpus.synthetic_slots import FULL_CLASSES
+from espnet_ser.corpus.transcript import normalise
+from espnet_ser.data.datadir import read_datadir
 from espnet_ser.errors import InputError
 
 NUM_UTTS = 288
@@ -212,9 +215,7 @@ def test_full_plan_has_the_published_texts_and_durations(seed):
     assert len(four) == 5531
     assert sum("script" in turn.utt for turn in four) == 2588
     assert sum("impro" in turn.utt for turn in four) == 2943
-    num_words = [len(word_list(turn.transcript)) for turn in four]
-    assert num_words.count(0) == 31
-    assert num_words.count(0) + num_words.count(1) == 396
+    assert sum(not word_list(turn.transcript) for turn in four) == 31
     durations_s = np.array([turn.num_samples / 16_000 for turn in four])
     assert (durations_s < 1).sum() == 27
     assert (durations_s > 15).sum() == 78
@@ -223,6 +224,54 @@ def test_full_plan_has_the_published_texts_and_durations(seed):
     assert round(durations_s.sum() / 3600, 2) == 6.99
     assert round(durations_s.mean(), 2) == 4.55
     assert sum(turn.num_samples for turn in turns) / 16_000 / 3600 == pytest.approx(12, abs=0.1)
+
+
+SHAPES = {
+    "a hyphen": r"\w-\w",
+    "a dash": r"--",
+    "an elision at the beginning": r"(^|\s)'\w",
+    "an elision at the end": r"\win'",
+    "two elisions": r"n't've",
+    "an abbreviation of letters": r"\b([A-Z]\.){2}",
+    "a title": r"\bMrs?\. ",
+    "glued sentences": r"[a-z.][.?][A-Z]",
+    "a double space": r"  ",
+    "a tag": r"\[\w+\]",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_full_plan_has_the_shapes_of_real_transcripts(full_turns, shape):
+    assert sum(bool(re.search(SHAPES[shape], turn.transcript)) for turn in full_turns) >= 50
+
+
+def test_full_plan_has_words_about_which_two_ways_to_count_disagree(full_turns):
+    four = [turn.transcript for turn in full_turns if turn.label in MERGED]
+    by_normalise = [len(normalise(text).split()) for text in four]
+    by_blanks = [len(re.sub(r"\[\w+\]", " ", text).split()) for text in four]
+    assert by_normalise.count(0) == by_blanks.count(0) == 31
+    assert by_normalise.count(1) < 371 <= by_blanks.count(1)
+
+
+def _header(path):
+    return SimpleNamespace(num_samples=400, sample_rate=16_000, sha256=path.stem, samples_sha256=path.stem)
+
+
+def test_stage_1_goes_on_though_derived_figures_of_a_full_release_differ(tmp_path, monkeypatch, capsys):
+    sound = np.zeros(400, np.float32)
+    monkeypatch.setattr(synthetic, "_noises", lambda turns, seed: (sound for _ in turns))
+    monkeypatch.setattr(
+        synthetic, "_write_wav", lambda path, samples: None
+    )  # ten thousand files, whose content counts for nothing
+    monkeypatch.setattr(iemocap, "scan_audio", lambda paths, nj: [_header(path) for path in paths])
+    synthesize_release(tmp_path / "release", num_utts=10_039, audio="noise")
+    prepare.main(["--iemocap", str(tmp_path), "--datadir", str(tmp_path / "data")])
+    report = capsys.readouterr().out
+    derived = {line.rsplit(maxsplit=3)[0].strip(): line.split()[-3:] for line in report.splitlines() if "differs" in line}
+    assert derived["of one word or none"][1:] == ["402", "differs"]
+    assert derived["mean in s"] == ["0.03", "4.55", "differs"]  # 400 samples each
+    assert "data: written" in report
+    assert len(read_datadir(tmp_path / "data" / "four_class")) == 5531
 
 
 def test_full_plan_leaves_ctc_more_frames_than_characters(full_turns):
