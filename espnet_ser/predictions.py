@@ -9,11 +9,11 @@ from pathlib import Path
 from espnet_ser.errors import InputError
 from espnet_ser.stamp import atomic_write
 
-SELECTIONS = ("last", "cross", "oracle")
-"""Ways to choose the epoch: see :mod:`espnet_ser.selection`."""
+SELECTIONS = ("last", "others", "oracle")
+"""Ways to choose the epoch, in the order shown: see :mod:`espnet_ser.selection`."""
 
-HEADLINE = "cross"
-"""The one whose scores are put first."""
+HEADLINE = "last"
+"""The one whose scores are put first; every fold has it."""
 
 EPOCHS_FOLDER = "epochs"
 """Where a training keeps its predictions of the held-out utterances after each epoch."""

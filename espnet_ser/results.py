@@ -1,7 +1,7 @@
 """From every fold's predictions to ``results.json``: per fold, mean and deviation over folds, pooled, with intervals."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def summarise(
 
     Args:
         system: Its name.
-        predictions: Fold -> selection (``last``, ``cross``, ``oracle``) -> lines of predictions. A selection that a fold lacks
+        predictions: Fold -> selection (``last``, ``others``, ``oracle``) -> lines of predictions. A selection that a fold lacks
             is left out.
         slices: From :func:`espnet_ser.slices.slices_of`, of the headline's predictions.
         num_folds: How many folds the recipe has, these among them; None for no others.
@@ -38,7 +38,7 @@ def summarise(
         ``ci95`` is of the pooled score. What is not emotion is scored on the headline's predictions.
     """
     selections = common_selections(predictions)
-    main = headline_of(predictions)
+    main = HEADLINE
     scores = {fold: {s: score(lines[s]) for s in selections} for fold, lines in predictions.items()}
     folds = {
         fold: {
@@ -82,7 +82,7 @@ def summarise(
 
 
 def read_results(folder: Path, system: str | None = None) -> dict:
-    """The scores of a system, with what an older file lacks filled in.
+    """The scores of a system.
 
     Args:
         folder: The system's.
@@ -105,8 +105,7 @@ def read_results(folder: Path, system: str | None = None) -> dict:
         raise InputError(f"{path}: not the results of a system ({reason}); run stage 6 again, which makes it anew") from error
     if system is not None and results["system"] != system:
         raise InputError(f"{path} is of system {results['system']}, not of {system}; give another --expdir or --tag")
-    filled = {"headline": choose_headline(results["summary"]), "num_folds": len(results["folds"]), "slices": {}}
-    return {**filled, **results}
+    return results
 
 
 def read_run(folder: Path) -> dict:
@@ -132,16 +131,6 @@ def read_run(folder: Path) -> dict:
 def common_selections(predictions: Mapping[str, Mapping]) -> list[str]:
     """The selections that every fold has."""
     return [selection for selection in SELECTIONS if all(selection in fold for fold in predictions.values())]
-
-
-def headline_of(predictions: Mapping[str, Mapping]) -> str:
-    """The selection whose scores stand for all these folds."""
-    return choose_headline(common_selections(predictions))
-
-
-def choose_headline(selections: Collection[str]) -> str:
-    """The selection whose scores are put first: ``cross``, or ``last`` where a fold lacks it."""
-    return HEADLINE if HEADLINE in selections else SELECTIONS[0]
 
 
 def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
@@ -170,7 +159,7 @@ def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
     for name in OTHER_SCORES:
         values = [by[name] for by in seeds.values() if by[name] is not None]
         summary[name] = _rounded(mean_and_std(values)) if values else None
-    return {"system": runs[0]["system"], "headline": choose_headline(selections), "seeds": seeds, "summary": summary}
+    return {"system": runs[0]["system"], "headline": HEADLINE, "seeds": seeds, "summary": summary}
 
 
 def _from_stage1(predictions: Mapping) -> list[str]:
@@ -205,8 +194,10 @@ def _check_results(results: Mapping) -> None:
     selections = [selection for selection in SELECTIONS if selection in summary]
     if not isinstance(results["system"], str) or not folds:
         raise ValueError("no system, or no fold")
-    if results.get("headline", choose_headline(selections)) not in selections:
+    if results["headline"] not in selections:
         raise ValueError("no scores of the headline")
+    if type(results["num_folds"]) is not int:
+        raise ValueError(f"{results['num_folds']!r} folds")
     for by in folds.values():
         _require_numbers([by["n"], *(by[s][name] for s in selections for name in ("ua", "wa"))])
         _require_numbers(value for name in OTHER_SCORES if (value := by[name]) is not None)
@@ -216,7 +207,7 @@ def _check_results(results: Mapping) -> None:
         _require_numbers([] if score["std"] is None else [score["std"]])
         if score.get("ci95") and len(score["ci95"]) != 2:
             raise ValueError("an interval has two ends")
-    for parts in results.get("slices", {}).values():
+    for parts in results["slices"].values():
         for part in parts.values():
             _require_numbers(part[name] for name in ("n", "classes", "ua", "wa"))
 

@@ -3,7 +3,9 @@
 Each is computed over utterances at once; a mean over batches would be another number.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import fsum
 
 import numpy as np
 
@@ -31,10 +33,8 @@ def unweighted_accuracy(refs: Sequence[str], hyps: Sequence[str]) -> float:
     50.0
     """
     _require_pairs(refs, hyps)
-    recalls = [
-        100.0 * np.mean([hyp == label for ref, hyp in zip(refs, hyps, strict=True) if ref == label]) for label in set(refs)
-    ]
-    return float(np.mean(sorted(recalls)))
+    total, correct = Counter(refs), Counter(ref for ref, hyp in zip(refs, hyps, strict=True) if ref == hyp)
+    return 100.0 * fsum(correct[label] / num for label, num in total.items()) / len(total)
 
 
 def weighted_accuracy(refs: Sequence[str], hyps: Sequence[str]) -> float:

@@ -85,7 +85,7 @@ class SpeechEmotion:
                 (``exp/NAME``), for an ensemble of the folds in it; a name, of ESPnet's model zoo or of the hub; a list of such.
                 Default: the folds of the recipe's default system, in ``exp``.
             device: ``cpu``, ``cuda``, ``cuda:1``; or ``auto``, a GPU where there is one.
-            selection: Whose epoch counts: ``last``, ``cross`` or ``oracle``; see :func:`espnet_ser.model_sources.find_models`.
+            selection: Whose epoch counts: ``last``, ``others`` or ``oracle``; see :func:`espnet_ser.model_sources.find_models`.
             batch_seconds: As for the class.
 
         Raises:

@@ -25,7 +25,7 @@ from espnet_ser.paused import PausableEpoch, damage_as_input_error, read_state
 from espnet_ser.predictions import EMBEDDINGS_FILE, epoch_path, write_predictions
 from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE, epoch_model
 from espnet_ser.scoring import score
-from espnet_ser.selection import standings
+from espnet_ser.selection import standing
 from espnet_ser.stamp import atomic_path
 from espnet_ser.stopping import STOP
 
@@ -156,7 +156,8 @@ class SERTrainer(Trainer):
         in_order = [lines[utt] for utt in sorted(lines)]
         scores = {name: total / len(lines) for name, total in sorted(loss_sums.items())}
         scores |= {name: value for name, value in score(in_order).items() if value is not None and name != "n"}
-        reporter.register(scores | (standings(in_order, reporter.get_epoch()) if MAIN_TASK in net.tasks else {}))
+        kept_by = {"ua": standing(scores["ua"], reporter.get_epoch())} if MAIN_TASK in net.tasks else {}
+        reporter.register(scores | kept_by)
         reporter.next()
         if this_rank() == 0:
             epoch, folder = reporter.get_epoch(), Path(options.output_dir)

@@ -18,7 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Writes ``predictions_{last,cross,oracle}.jsonl`` and ``selection.json`` for each fold."""
+    """Writes ``predictions_{last,others,oracle}.jsonl`` and ``selection.json`` for each fold."""
     args = get_parser().parse_args(argv)
     import json
 
@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.errors import InputError
     from espnet_ser.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
     from espnet_ser.recipe import SELECTED_FILE, SELECTION_FILE, TrainedFold, fold_names, system_folder
+    from espnet_ser.report.wording import SELECTION_NEEDS
     from espnet_ser.selection import choose_epochs, selected_lines, selected_models
     from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, locked, remove_unfinished
     from espnet_ser.systems import load_system
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Predictions and what is said of them belong together: another run of stage 5 or 6 on this system waits.
     with locked(system_folder(args.expdir, system.name, args.tag)):
         folds, inputs = {}, {}
-        for name in fold_names(args.datadir):  # all that are trained: some may judge others, whatever is asked for
+        for name in fold_names(args.datadir):  # all that are trained: they choose for one another, whatever is asked for
             fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag)
             try:
                 inputs[name] = fold.identity()
@@ -56,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 raise InputError(
                     f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4"
                 )
-        judges, chosen_by_fold = choose_epochs(epochs)
-        for name, chosen in chosen_by_fold.items():
+        for name, chosen in choose_epochs(epochs).items():
             fold, outputs = folds[name], []
             stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
             with disk_errors_as_input_errors(fold.folder):
@@ -65,12 +65,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 for selection in SELECTIONS:
                     path = predictions_path(fold.folder, selection)
                     if selection in chosen:
-                        write_predictions(path, selected_lines(epochs[name], chosen[selection], stage1))
+                        write_predictions(path, selected_lines(epochs[name][chosen[selection] - 1], stage1))
                         outputs.append(path)
                     else:
                         path.unlink(missing_ok=True)
-                record = {"judges": judges[name], "models": selected_models(fold.folder, chosen)}
+                record = {"models": selected_models(fold.folder, chosen)}
                 atomic_write(fold.folder / SELECTION_FILE, json.dumps(record, indent=1) + "\n")
                 stamps[name].write(made_from, [*outputs, fold.folder / SELECTION_FILE])
-            shown = "; ".join(f"{s} " + ", ".join(f"{k} {v}" for k, v in chosen[s].items()) for s in SELECTIONS if s in chosen)
+            shown = ", ".join(f"{s} {chosen[s]}" if s in chosen else f"{s} none ({SELECTION_NEEDS[s]})" for s in SELECTIONS)
             print(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")

@@ -46,9 +46,7 @@ def _unlike(reports: Sequence[SystemReport]) -> list[str]:
     scored = {report.name: report.results for report in reports if report.results is not None}
     folds = {name: {fold: by["n"] for fold, by in results["folds"].items()} for name, results in scored.items()}
     shown = {name: f"{folds_text(by)} ({sum(by.values())} utterances)" for name, by in folds.items()}
-    headlines = {name: results["headline"] for name, results in scored.items()}
-    unlike = [f"folds: {_rows_by_value(shown)}"] if len({tuple(by.items()) for by in folds.values()}) > 1 else []
-    return unlike + ([f"headline: {_rows_by_value(headlines)}"] if len(set(headlines.values())) > 1 else [])
+    return [f"folds: {_rows_by_value(shown)}"] if len({tuple(by.items()) for by in folds.values()}) > 1 else []
 
 
 def _differing(reports: Sequence[SystemReport]) -> list[str]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from espnet_ser.report.alike import likeness_notes
 from espnet_ser.report.grid import code_markdown, grid_markdown, spread, text_markdown
 from espnet_ser.report.system import SystemReport, run_facts
-from espnet_ser.report.tables import fold_grid, selections_of, slice_grid, system_grid
-from espnet_ser.report.wording import FIGURES, SELECTION_NOTES, TABLE_FIGURES, notes, scored_folds
+from espnet_ser.report.tables import fold_grid, selections_of, selections_of_table, slice_grid, system_grid
+from espnet_ser.report.wording import FIGURES, TABLE_FIGURES, notes, scored_folds
 
 
 def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
@@ -26,7 +26,7 @@ def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
         f"# {text_markdown(report.name)}",
         f"Headline (`{main}`), {text_markdown(scored_folds(results))}, mean ± deviation: UA **{ua}**, WA **{wa}**.",
         grid_markdown(fold_grid(report)),
-        _bullets(notes(selections_of(results), bool(report.starred), bool(report.paper))),
+        _bullets(notes(selections_of(results["summary"]), bool(report.starred), bool(report.paper))),
     ]
     if slices := slice_grid(results):
         sections.append(f"{text_markdown(slices.caption)}.\n\n{grid_markdown(slices)}")
@@ -53,7 +53,7 @@ def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterabl
         f"# {text_markdown(title)}",
         f"{text_markdown(grid.caption)}.",
         grid_markdown(grid),
-        _bullets([*likeness_notes(reports), *notes(SELECTION_NOTES, starred, True)]),
+        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, True)]),
     ]
     sections += _images(TABLE_FIGURES, figures)
     sections.append(environments_markdown(run))

@@ -14,8 +14,8 @@ from espnet_ser.report.alike import likeness_notes, num_utterances
 from espnet_ser.report.grid import Grid, Strong, number, spread
 from espnet_ser.report.page_style import STYLE
 from espnet_ser.report.system import SystemReport, run_facts
-from espnet_ser.report.tables import fold_grid, interval, selections_of, slice_grid, system_grid
-from espnet_ser.report.wording import FIGURES, SELECTION_NOTES, TABLE_FIGURES, notes, scored_folds
+from espnet_ser.report.tables import fold_grid, interval, selections_of, selections_of_table, slice_grid, system_grid
+from espnet_ser.report.wording import FIGURES, TABLE_FIGURES, notes, scored_folds
 
 _HEADER = ("command", "encoder", "trained with")
 _STRIP_WIDTH = 176
@@ -24,7 +24,7 @@ _STRIP_HEIGHT = 20
 
 def system_page(report: SystemReport) -> str:
     """The page of one system that has been scored; figures are read from its folder."""
-    selections = selections_of(report.results)
+    selections = selections_of(report.results["summary"])
     lines = notes(selections, bool(report.starred), bool(report.paper))
     return _page(report.name, report.run, f"<p>{_headline_text(report)}</p>\n{_system(report)}\n{_notes(lines)}")
 
@@ -43,7 +43,12 @@ def table_page(title: str, reports: Sequence[SystemReport], figures: Path, run: 
     sections = [
         f"<p>{len(done)} of {len(reports)} systems finished.</p>",
         grid_html(system_grid(reports), links, _strips(reports)),
-        _notes([*likeness_notes(reports), *notes(SELECTION_NOTES, any(report.from_stage1 for report in reports), True)]),
+        _notes(
+            [
+                *likeness_notes(reports),
+                *notes(selections_of_table(reports), any(report.from_stage1 for report in reports), True),
+            ]
+        ),
     ]
     if shown := _figures(figures, TABLE_FIGURES, title):
         sections.append(f"<h2>Figures</h2>\n{shown}")

@@ -7,7 +7,8 @@ from espnet_ser.errors import InputError
 from espnet_ser.recipe import describe_run
 from espnet_ser.report.grid import Grid, Strong, grid_markdown, number, text_markdown
 from espnet_ser.report.markdown import environments_markdown
-from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES
+from espnet_ser.report.tables import selections_of
+from espnet_ser.report.wording import SCORE_NAMES
 from espnet_ser.results import OTHER_SCORES
 
 
@@ -42,9 +43,8 @@ def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -
         run: ``command``, ``settings`` and ``environment``.
     """
     summary = results["summary"]
-    selections = [s for s in SELECTION_NOTES if s in summary]
     others = [name for name in OTHER_SCORES if summary[name] is not None]
-    scores = [(s, m) for s in selections for m in ("ua", "wa")]
+    scores = [(s, m) for s in selections_of(summary) for m in ("ua", "wa")]
     header = ("seed", *(f"{m.upper()} ({s})" for s, m in scores), *(SCORE_NAMES[name] for name in others))
     rows = [
         (seed, *(number(by[s][m]) for s, m in scores), *(number(by[name]) for name in others))

@@ -9,9 +9,15 @@ from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, folds_text
 from espnet_ser.results import OTHER_SCORES
 
 
-def selections_of(results: Mapping) -> list[str]:
-    """The selections that all folds have, in the order shown."""
-    return [name for name in SELECTION_NOTES if name in results["summary"]]
+def selections_of(*summaries: Mapping) -> list[str]:
+    """The selections that any of these summaries (``results["summary"]``) has, in the order shown."""
+    return [name for name in SELECTION_NOTES if any(name in summary for summary in summaries)]
+
+
+def selections_of_table(reports: Sequence[SystemReport]) -> list[str]:
+    """Those that any system has; where none has been scored, all."""
+    summaries = [report.results["summary"] for report in reports if report.results is not None]
+    return selections_of(*summaries) or list(SELECTION_NOTES)
 
 
 def fold_grid(report: SystemReport) -> Grid:
@@ -19,7 +25,7 @@ def fold_grid(report: SystemReport) -> Grid:
     results, main = report.results, report.results["headline"]
     summary = results["summary"]
     others = [name for name in OTHER_SCORES if summary.get(name) is not None]
-    scores = [(s, m) for s in selections_of(results) for m in ("ua", "wa")]
+    scores = [(s, m) for s in selections_of(summary) for m in ("ua", "wa")]
     columns = [summary[s][m] for s, m in scores] + [summary[name] for name in others]
     mains = [s == main for s, _ in scores] + [False] * len(others)
     stars = _stars(report.starred)
@@ -52,10 +58,11 @@ def slice_grid(results: Mapping) -> Grid | None:
 
 def system_grid(reports: Sequence[SystemReport]) -> Grid:
     """Systems beside the paper's rows, in the order given; one that has not been scored keeps its row."""
-    scores = [(s, m) for m in ("ua", "wa") for s in SELECTION_NOTES]
+    scores = [(s, m) for m in ("ua", "wa") for s in selections_of_table(reports)]
     header = ["system", "folds", "n", *(f"{SCORE_NAMES[m]} ({s})" for s, m in scores)]
     header += [SCORE_NAMES[name] for name in ("gender_ua", "wer", "ua", "wa", "gender_ua", "wer", "ua", "wa")]
-    groups = (("", 1), ("ours", 10), ("paper", 4), ("difference", 2))
+    num_ours = 2 + len(scores) + 2
+    groups = (("", 1), ("ours", num_ours), ("paper", 4), ("difference", 2))
     best = best_row(reports)
     rows = []
     for index, report in enumerate(reports):
@@ -63,7 +70,7 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
         paper = [number(report.paper.get(m)) for m in ("ua", "wa")]
         paper += [_starred(report.paper.get(name), star[name]) for name in ("gender_ua", "wer")]
         if report.results is None:
-            rows.append((f"{report.name} (not finished)", *[MISSING] * 10, *paper, *[MISSING] * 2))
+            rows.append((f"{report.name} (not finished)", *[MISSING] * num_ours, *paper, *[MISSING] * 2))
             continue
         summary, main = report.results["summary"], report.results["headline"]
         star = _stars(report.starred)

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping
 
 SELECTION_NOTES = {
-    "cross": "each speaker's epoch is chosen by how well other held-out speakers are told, never by their own utterances",
     "last": "the last epoch; nothing is chosen",
+    "others": "one epoch for each fold: the number at which all other folds' utterances together are predicted best",
     "oracle": "the epoch that is best on the test fold itself: chosen on test data, and no estimate for new speakers; shown "
     "because published figures are often this",
 }
-"""Every way of choosing the epoch, in the order shown: the three stand side by side always."""
+"""Every way of choosing the epoch, in the order shown."""
+
+SELECTION_NEEDS = {"others": "needs a further fold, trained for as many epochs"}
+"""Those that may be left out -> why."""
 
 SCORE_NAMES = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER"}
 """Every score as it is called in tables and figures."""
@@ -66,11 +69,13 @@ def notes(selections: Iterable[str], starred: bool, beside_paper: bool) -> list[
     """What a reader must know of a table of scores, as sentences with code in backticks.
 
     Args:
-        selections: Those shown, of :data:`SELECTION_NOTES`.
+        selections: Those that were made, of :data:`SELECTION_NOTES`; of the others it is said why not.
         starred: Whether some scores are told by the stage-1 model.
         beside_paper: Whether the paper's figures are shown.
     """
-    lines = [f"`{name}`: {note}." for name, note in SELECTION_NOTES.items() if name in set(selections)]
+    made = set(selections)
+    lines = [f"`{name}`: {note}." for name, note in SELECTION_NOTES.items() if name in made]
+    lines += [f"`{name}` is left out: it {needs}." for name, needs in SELECTION_NEEDS.items() if name not in made]
     lines.append(
         "UA: mean recall over classes; WA: accuracy. All scores in percent; the deviation over folds is the sample's, unknown "
         "for a single fold."

@@ -36,7 +36,7 @@ from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.provenance import describe_training_data, refuse_leak, refuse_shared_speech, verify_audio
 from espnet_ser.recipe import TOKENS_FOLDER
-from espnet_ser.selection import selection_criteria
+from espnet_ser.selection import KEPT_BY
 from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_alike_speakers, report_crowded
 from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
 from espnet_ser.trainer import SERTrainer
@@ -131,7 +131,7 @@ class SERTask(AbsTask):
         group.add_argument("--token_list", nargs="+", help="the vocabulary of CTC, blank first")
         group.add_argument("--trained_on", action=NestedDictAction, help="sessions, speakers and number of training utterances")
         parser.set_defaults(use_tf32=True)
-        # Models are kept by the criteria of the selections, which follow from the held-out speakers.
+        # Models are kept for the selections, where emotion is trained.
         parser.set_defaults(best_model_criterion=[], keep_nbest_models=[1], resume=True)
         parser.set_defaults(use_matplotlib=False, use_tensorboard=False, num_att_plot=0)
 
@@ -182,9 +182,7 @@ class SERTask(AbsTask):
         refuse_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
         refuse_shared_speech(train, held_out)
         verify_audio([*train, *held_out])
-        args.best_model_criterion = (
-            selection_criteria({example.speaker for example in held_out}) if MAIN_TASK in args.tasks else []
-        )
+        args.best_model_criterion = list(KEPT_BY) if MAIN_TASK in args.tasks else []
         if args.labels is None:
             emotions, styles = (sorted({getattr(example, f) for example in [*train, *held_out]}) for f in ("emotion", "style"))
             available = {"emotion": emotions, "gender": GENDERS, "style": styles}

@@ -8,7 +8,7 @@ from pathlib import Path
 from espnet_ser.errors import InputError
 from espnet_ser.predictions import SELECTIONS, predictions_path, predictions_text, read_epochs
 from espnet_ser.recipe import SELECTED_FILE, SELECTION_FILE, TrainedFold
-from espnet_ser.selection import JUDGES, choose_epochs, selected_lines, selected_models
+from espnet_ser.selection import choose_epochs, selected_lines, selected_models
 from espnet_ser.stamp import Stamp
 
 
@@ -22,7 +22,7 @@ class Selections:
     def __init__(self, folds: Mapping[str, TrainedFold]):
         self._folds = folds
         self._epochs: dict[str, list[list[dict]]] = {}
-        self._chosen: dict[tuple[str, ...], tuple] = {}
+        self._chosen: dict[tuple[str, ...], dict[str, dict[str, int]]] = {}
 
     def changes(self, name: str) -> Iterator[str]:
         """What a fold's predictions should not be, and which of the models they are said to be of are others now."""
@@ -36,23 +36,21 @@ class Selections:
         for other in here:
             if json.loads(json.dumps(self._folds[other].identity())) != together[other]:
                 yield f"epochs were chosen from another model or other data of fold {other} than are here now"
-        judges, chosen = self._choose(here)
-        if len(here) < len(together) and judges[name] != JUDGES[0]:
+        chosen = self._choose(here)
+        if len(here) < len(together):
             raise InputError(f"fold {min(together.keys() - set(here))}, which helped to choose the epochs, is not here")
         stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
         for selection in SELECTIONS:
             path = predictions_path(fold.folder, selection)
             if selection in chosen[name]:
-                lines = selected_lines(self._epochs[name], chosen[name][selection], stage1)
+                lines = selected_lines(self._epochs[name][chosen[name][selection] - 1], stage1)
                 yield from _changed_lines(path, predictions_text(lines))
             elif path.exists():
                 yield f"{path.name} is there, but nobody could choose its epochs"
         record = json.loads((fold.folder / SELECTION_FILE).read_text(encoding="utf-8"))
-        if record["judges"] != judges[name]:
-            yield f"{SELECTION_FILE}: the judges are not {judges[name]}"
         yield from _changed_models(record["models"], selected_models(fold.folder, chosen[name]))
 
-    def _choose(self, names: tuple[str, ...]) -> tuple:
+    def _choose(self, names: tuple[str, ...]) -> dict[str, dict[str, int]]:
         for name in names:
             if name not in self._epochs:
                 self._epochs[name] = read_epochs(self._folds[name].folder)
@@ -71,13 +69,12 @@ def _changed_lines(path: Path, expected: str) -> Iterator[str]:
 
 def _changed_models(recorded: Mapping[str, Mapping], now: Mapping[str, Mapping]) -> Iterator[str]:
     """Weights that a selection names against those that are there; ones that were removed are not missed."""
-    if {s: set(by) for s, by in recorded.items()} != {s: set(by) for s, by in now.items()}:
-        yield f"{SELECTION_FILE} is of other selections or speakers"
+    if recorded.keys() != now.keys():
+        yield f"{SELECTION_FILE} is of other selections"
         return
-    for selection, by in now.items():
-        for speaker, model in by.items():
-            then = recorded[selection][speaker]
-            if then["epoch"] != model["epoch"]:
-                yield f"{SELECTION_FILE}: {selection} of {speaker} is epoch {then['epoch']}, which follows from nothing"
-            elif model["model"] is not None and then != model:
-                yield f"{model['model']}: not the weights that stage 5 found"
+    for selection, model in now.items():
+        then = recorded[selection]
+        if then["epoch"] != model["epoch"]:
+            yield f"{SELECTION_FILE}: {selection} is epoch {then['epoch']}, which follows from nothing"
+        elif model["model"] is not None and then != model:
+            yield f"{model['model']}: not the weights that stage 5 found"

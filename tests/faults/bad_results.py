@@ -30,7 +30,7 @@ def compared(change, *more):
     def case(room):
         exp = room.experiment("stl")
         shutil.copytree(exp / "stl", exp / "other")
-        change(exp / "other" / "fold2" / "predictions_cross.jsonl")
+        change(exp / "other" / "fold2" / "predictions_last.jsonl")
         return ("compare", "stl", "other", "--expdir", exp, "--draws", "10", *more)
 
     return case
@@ -122,8 +122,8 @@ CASES = {
         "predictions_0002.jsonl.gz: changed since it was written",
     ),
     "predictions: changed by hand": (
-        after("score", lambda fold: edit(fold / "predictions_cross.jsonl", "angry", "happy")),
-        "predictions_cross.jsonl: changed since it was written; run stage 5 again",
+        after("score", lambda fold: edit(fold / "predictions_last.jsonl", "angry", "happy")),
+        "predictions_last.jsonl: changed since it was written; run stage 5 again",
     ),
     "predictions: missing": (
         after("score", lambda fold: (fold / "predictions_last.jsonl").unlink()),
@@ -146,9 +146,9 @@ CASES = {
         after("score", lambda fold: put(fold / "embeddings.npz", "x" * 100)),
         "embeddings.npz: not embeddings",
     ),
-    "compare: no predictions": (compared(os.unlink), "predictions_cross.jsonl of folds 1 2 3"),
+    "compare: no predictions": (compared(os.unlink), "predictions_last.jsonl of folds 1 2 3"),
     "compare: an empty file": (compared(lambda path: put(path, "")), "is empty: remove it and run stage 5 again"),
-    "compare: binary": (compared(lambda path: put(path, bytes(range(256)))), "predictions_cross.jsonl: damaged"),
+    "compare: binary": (compared(lambda path: put(path, bytes(range(256)))), "predictions_last.jsonl: damaged"),
     "compare: a line cut short": (
         compared(lambda path: cut(path, 100)),
         "not a prediction; remove the file and run stage 5 again",
@@ -167,7 +167,7 @@ CASES = {
     "results: 100000 brackets": (reported("[" * 100_000), "results.json: not JSON"),
     "results: of another system": (reported(changed("system", value="mine")), "is of system mine, not of stl"),
     "results: a score in words": (
-        reported(changed("summary", "cross", "ua", "mean", value="good")),
+        reported(changed("summary", "last", "ua", "mean", value="good")),
         "not the results of a system ('good' is no score)",
     ),
     "results: a score that is NaN": (

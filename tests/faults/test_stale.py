@@ -167,8 +167,8 @@ CHANGES = [
     ),
     ("a token list edited", rewrite("dump/fold1/tokens_char/tokens.txt", lambda text: f"{text}Q\n"), {}, "2"),
     ("the cache lost", lambda whole: shutil.rmtree(whole.root / "dump" / "cache"), {}, NOTHING),
-    ("a selected prediction edited", rewrite(f"{SER}/fold1/predictions_cross.jsonl", lambda text: text[2:]), {}, "5"),
-    ("the choice of epochs edited", edit_json(f"{SER}/fold1/selection.json", judges="me"), {}, "5"),
+    ("a selected prediction edited", rewrite(f"{SER}/fold1/predictions_last.jsonl", lambda text: text[2:]), {}, "5"),
+    ("the choice of epochs edited", edit_json(f"{SER}/fold1/selection.json", models={}), {}, "5"),
     ("the scores edited", edit_json(f"{SER}/results.json", headline="oracle"), {}, "6"),
     ("the report lost", remove(f"{SER}/RESULTS.md"), {}, "6"),
     ("a figure lost", remove(f"{SER}/figures/confusion.png"), {}, "6"),
@@ -211,7 +211,7 @@ EDITED = [
 def test_a_training_that_was_edited_is_done_anew(whole, record_property, change, stage):
     """Equal trainings leave equal files, so that what begins with them stays; predictions lie in the folder moved aside."""
     folder = {3: whole.path("exp/stage1/*/fold1"), 4: whole.root / SER / "fold1"}[stage]
-    predictions = [(whole.root / SER / "fold1" / f"predictions_{name}.jsonl").read_bytes() for name in ("last", "cross")]
+    predictions = [(whole.root / SER / "fold1" / f"predictions_{name}.jsonl").read_bytes() for name in ("last", "oracle")]
     weights = {name: tensor.clone() for name, tensor in read_trained_weights(folder).items()}  # not the file, mapped
     change(whole)
     ran = whole.run()
@@ -220,7 +220,7 @@ def test_a_training_that_was_edited_is_done_anew(whole, record_property, change,
     assert file_sha256(folder / "latest.pth") == whole.weights[stage]
     assert all(torch.equal(tensor, weights[name]) for name, tensor in read_trained_weights(folder).items())
     assert predictions == [
-        (whole.root / SER / "fold1" / f"predictions_{name}.jsonl").read_bytes() for name in ("last", "cross")
+        (whole.root / SER / "fold1" / f"predictions_{name}.jsonl").read_bytes() for name in ("last", "oracle")
     ]
     assert whole.run() == NOTHING
 
@@ -251,6 +251,6 @@ def test_after_many_changes_all_is_as_if_made_at_once(whole, tmp_path):
     fresh = WholeRecipe(tmp_path / "fresh")
     change(fresh)
     fresh.run()
-    names = [*(f"fold1/predictions_{name}.jsonl" for name in ("last", "cross", "oracle")), "results.json"]
+    names = [*(f"fold1/predictions_{name}.jsonl" for name in ("last", "others", "oracle")), "results.json"]
     for name in names:
         assert (whole.root / SER / name).read_bytes() == (fresh.root / SER / name).read_bytes(), name

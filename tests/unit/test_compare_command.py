@@ -30,7 +30,7 @@ def exp(tmp_path):
             ]
             folder = tmp_path / "exp" / name / f"fold{fold}"
             folder.mkdir(parents=True)
-            for selection in ("last", "cross"):
+            for selection in ("last", "others"):
                 write_predictions(predictions_path(folder, selection), lines)
     return tmp_path / "exp"
 
@@ -51,18 +51,18 @@ def error_of(exp, *arguments):
 def test_the_better_system_is_named(exp, capsys):
     run(exp, "poor", "good")
     printed = capsys.readouterr().out
-    assert f"A: {exp / 'poor'} (cross)\nB: {exp / 'good'} (cross)\n400 utterances of 4 speakers\n" in printed
+    assert f"A: {exp / 'poor'} (last)\nB: {exp / 'good'} (last)\n400 utterances of 4 speakers\n" in printed
     assert "B is better on UA (p = 0.004)" in printed  # 2 / 501: the least that 500 draws can say
     assert "B is better on WA (p < 0.001)" in printed
 
 
 def test_json_holds_the_comparison_and_its_choices(exp, capsys):
-    run(exp, str(exp / "poor"), "good", "--selection", "last", "--seed", "3", "--format", "json")
+    run(exp, str(exp / "poor"), "good", "--selection", "others", "--seed", "3", "--format", "json")
     printed = json.loads(capsys.readouterr().out)
     folds = [
-        {k: read_predictions(predictions_path(exp / name / f"fold{k}", "last")) for k in "12"} for name in ("poor", "good")
+        {k: read_predictions(predictions_path(exp / name / f"fold{k}", "others")) for k in "12"} for name in ("poor", "good")
     ]
-    choices = {"folds": ["1", "2"], "selection": "last", "draws": 500, "seed": 3}
+    choices = {"folds": ["1", "2"], "selection": "others", "draws": 500, "seed": 3}
     assert printed == {"a": str(exp / "poor"), "b": str(exp / "good"), **choices, **compare(*folds, 500, 3)}
 
 
@@ -79,14 +79,14 @@ def test_other_folds_are_refused_unless_common_ones_are_named(exp, capsys):
     run(exp, "poor", "good", "--folds", "1")
     assert "200 utterances of 2 speakers" in capsys.readouterr().out
     (exp / "good" / "fold2").mkdir()
-    assert "fold2/predictions_cross.jsonl is missing: run stage 5" in error_of(exp, "poor", "good", "--folds", "1 2")
+    assert "fold2/predictions_last.jsonl is missing: run stage 5" in error_of(exp, "poor", "good", "--folds", "1 2")
 
 
 def test_what_a_rerun_moved_aside_does_not_count(exp, capsys):
     for name in ("poor", "good"):
         aside = exp / name / "fold1.superseded-1"
         shutil.copytree(exp / name / "fold1", aside)
-        for selection in ("last", "cross"):
+        for selection in ("last", "others"):
             path = predictions_path(aside, selection)
             write_predictions(path, [{**line, "utt": f"old-{line['utt']}"} for line in read_predictions(path)])
     run(exp, "poor", "good", "--format", "json")
@@ -133,7 +133,7 @@ def test_wrong_use_is_one_clear_line(exp, arguments, message):
 
 
 def test_a_damaged_file_and_other_references_are_named(exp):
-    path = predictions_path(exp / "good" / "fold2", "cross")
+    path = predictions_path(exp / "good" / "fold2", "last")
     lines = read_predictions(path)
     write_predictions(path, [{**lines[0], "ref": "calm"}, *lines[1:]])
     assert "fold 2: utterances whose 'ref' is not the same in both: 1, such as u2-000" in error_of(exp, "poor", "good")

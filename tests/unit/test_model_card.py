@@ -67,8 +67,8 @@ def test_scores_stand_with_their_intervals(facts):
     (low, high), _ = bootstrap_interval([refs], [hyps]).values()
     assert f"| this model | 87.50 ({low:.2f} to {high:.2f}) | 92.31 (" in card
     assert "Told by the stage-1 model: asr, gender." in card
-    cross = facts.results["summary"]["cross"]["ua"]
-    assert f"| cross | {cross['mean']:.2f} ± {cross['std']:.2f} (" in card
+    others = facts.results["summary"]["others"]["ua"]
+    assert f"| others | {others['mean']:.2f} ± {others['std']:.2f} (" in card
     assert "folds 1, 2 of 5" in card
 
 

@@ -276,7 +276,7 @@ def test_three_classes_and_three_folds_go_through_every_stage(tmp_path):
         own.train("stage1", "asr_gender_skip__ser", job)
         own.train("ser", "asr_gender_skip__ser", job)
     results = own.score("asr_gender_skip__ser")
-    assert results["headline"] == "cross"
+    assert results["headline"] == "last"
     assert results["num_folds"] == 3
     assert {part: by["classes"] for part, by in results["slices"]["style"].items()} == {"free": 3, "read": 3}
     config = yaml.safe_load((tmp_path / "exp/asr_gender_skip__ser/fold1/config.yaml").read_text())
@@ -294,8 +294,6 @@ def test_a_corpus_that_says_emotions_alone_trains_what_needs_no_more(tmp_path, c
         own.train("ser", "stl_n0", job)
     results = own.score("stl_n0")
     assert set(results["slices"]) == {"duration"}
-    selection = json.loads((tmp_path / "exp/stl_n0/fold1/selection.json").read_text())
-    assert selection["judges"] == "other folds"  # nobody shares a session with the one who is held out
     assert (tmp_path / "exp/stl_n0/figures/embeddings.png").is_file()
 
 

@@ -100,7 +100,7 @@ def test_the_page_of_a_system_has_the_numbers_of_its_results(folder):
     page = (folder / "mine" / "report.html").read_text()
     for grid in (fold_grid(made), slice_grid(made.results)):
         assert grid_html(grid) in page
-    summary = made.results["summary"]["cross"]["ua"]
+    summary = made.results["summary"]["last"]["ua"]
     texts = "".join(Page(page).texts)
     assert (
         f"UA {summary['mean']:.2f} ± {summary['std']:.2f}, 95 % {summary['ci95'][0]:.2f} to {summary['ci95'][1]:.2f}" in texts

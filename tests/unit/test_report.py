@@ -22,37 +22,33 @@ from espnet_ser.report.write import labelled_embeddings
 def test_markdown_shows_every_fold_the_mean_the_slices_and_the_paper(tmp_path):
     text = results_markdown(report(tmp_path), ["confusion"])
     assert (
-        "| held-out fold | **UA (cross)** | **WA (cross)** | UA (last) | WA (last) | UA (oracle) | WA (oracle) "
+        "| held-out fold | **UA (last)** | **WA (last)** | UA (others) | WA (others) | UA (oracle) | WA (oracle) "
         "| gender UA* | WER* | utterances |" in text
     )
     assert "| 1 | 75.00 | 87.50 | 50.00 | 75.00 | 100.00 | 100.00 | 100.00 | 50.00 | 8 |" in text
     assert "| **mean ± deviation** | **62.50 ± 17.68** | **68.75 ± 26.52** | 50.00 ± 0.00 |" in text
     assert "| paper (IEMOCAP) | 76.10 | 74.94 | 76.10 | 74.94 | 76.10 | 74.94 | 98.57 | 22.80 | 5531 |" in text
-    assert "Headline (`cross`), folds 1, 2 of 5, mean ± deviation: UA **62.50 ± 17.68**, WA **68.75 ± 26.52**." in text
+    assert "Headline (`last`), folds 1, 2 of 5, mean ± deviation: UA **62.50 ± 17.68**, WA **68.75 ± 26.52**." in text
     assert "| style: improvised | 7 | 61.25 | 58.50 | 2 |" in text
-    assert all(f"- `{selection}`: " in text for selection in ("last", "cross", "oracle"))
+    assert all(f"- `{selection}`: " in text for selection in ("last", "others", "oracle"))
     assert "- command: `./run.sh --system mine`" in text
     assert "- trained with: `date 2026-01-01; torch 2.10.0`\n- scored with: `date 2026-01-02; torch 2.11.0`" in text
     assert "](figures/confusion.png)" in text
     assert "figures/curves.png" not in text
 
 
-def test_the_last_epoch_is_the_headline_where_there_is_no_other(tmp_path):
-    write(tmp_path, selections=("last",))
-    results = json.loads((tmp_path / "results.json").read_text())
-    for key in ("headline", "slices", "num_folds"):  # as older results are
-        del results[key]
-    (tmp_path / "results.json").write_text(json.dumps(results))
+def test_a_selection_that_nobody_could_make_is_left_out_and_it_is_said_why(tmp_path):
+    write(tmp_path, selections=("last", "oracle"))
     text = results_markdown(SystemReport.read(SYSTEM, tmp_path), [])
-    assert "Headline (`last`), folds 1, 2 of 2," in text
-    assert "| held-out fold | **UA (last)** | **WA (last)** | gender UA* |" in text
-    assert "cross" not in text
+    assert "| held-out fold | **UA (last)** | **WA (last)** | UA (oracle) | WA (oracle) | gender UA* |" in text
+    assert "- `others` is left out: it needs a further fold, trained for as many epochs." in text
+    assert "`others` is left out" in (tmp_path / "report.html").read_text().replace("<code>others</code>", "`others`")
 
 
 def test_a_single_fold_has_no_deviation(tmp_path):
     made = write(tmp_path, folds=("2",))
     text = (tmp_path / "RESULTS.md").read_text()
-    assert "Headline (`cross`), fold 2 of 5, mean ± deviation: UA **50.00**, WA **50.00**." in text
+    assert "Headline (`last`), fold 2 of 5, mean ± deviation: UA **50.00**, WA **50.00**." in text
     assert "| **mean ± deviation** | **50.00** | **50.00** | 50.00 |" in text
     assert made.ua["std"] is None
     assert '"std": null' in (tmp_path / "results.json").read_text()
@@ -61,14 +57,12 @@ def test_a_single_fold_has_no_deviation(tmp_path):
 
 
 def test_no_selection_is_called_a_bound():
-    # cross chooses an epoch for each speaker, and may beat the one epoch that oracle has for the whole fold
     assert "bound" not in " ".join(SELECTION_NOTES.values())
     assert "chosen on test data" in SELECTION_NOTES["oracle"]
-    assert "session" not in SELECTION_NOTES["cross"]
 
 
 def test_figures_are_pictures_of_the_numbers(tmp_path):
-    plot_confusion([line for by in predictions().values() for line in by["cross"]], tmp_path / "confusion.png", "mine")
+    plot_confusion([line for by in predictions().values() for line in by["last"]], tmp_path / "confusion.png", "mine")
     plot_curves({"stage 1": {"1": history()}, "SER": {"1": history(), "2": []}}, tmp_path / "curves.png")
     score = {"mean": 70.0, "std": 2.0, "ci95": [68.0, 71.0]}
     plot_bars({"a": score, "b": None}, {"a": 72.0, "b": 60.0}, tmp_path / "bars.png")

@@ -45,7 +45,7 @@ def test_runs_are_set_beside_each_other(exp, capsys):
     assert "| mean ± deviation | " in capsys.readouterr().out.replace("**", "")
     results = json.loads((exp / "stl_seeds" / "results.json").read_text())
     assert list(results["seeds"]) == ["1", "2"]
-    assert results["summary"]["cross"]["ua"] == {"mean": 62.5, "std": 0.0}  # 75 and 50 in the folds of either
+    assert results["summary"]["last"]["ua"] == {"mean": 62.5, "std": 0.0}  # 75 and 50 in the folds of either
     text = (exp / "stl_seeds" / "RESULTS.md").read_text()
     assert "- seed: `1 2`\n" in text
     assert "- folds: `2 1`\n" in text
@@ -108,8 +108,8 @@ def test_options_that_would_say_nothing_are_refused(exp, capsys):
 
 def test_an_unknown_deviation_is_shown_as_missing():
     scores = {"ua": {"mean": 50.0, "std": 2.0}, "wa": {"mean": 40.0, "std": 1.0}}
-    summary = {"cross": scores, "gender_ua": None, "style_ua": None, "wer": {"mean": 9.0, "std": None}}
-    of_seed = {"cross": {"ua": 50.0, "wa": 40.0}, "gender_ua": None, "style_ua": None}
+    summary = {"last": scores, "gender_ua": None, "style_ua": None, "wer": {"mean": 9.0, "std": None}}
+    of_seed = {"last": {"ua": 50.0, "wa": 40.0}, "gender_ua": None, "style_ua": None}
     seeds = {"1": {**of_seed, "wer": 9.0}, "2": {**of_seed, "wer": None}}
-    text = seeds_markdown({"system": "mine", "headline": "cross", "seeds": seeds, "summary": summary}, {}, RUN)
+    text = seeds_markdown({"system": "mine", "headline": "last", "seeds": seeds, "summary": summary}, {}, RUN)
     assert "| **mean ± deviation** | **50.00 ± 2.00** | **40.00 ± 1.00** | **9.00 ± –** |" in text

@@ -361,21 +361,12 @@ def test_folds_that_a_rerun_moved_aside_do_not_count_and_unfinished_ones_are_nam
 def test_the_epochs_of_a_selection_are_those_that_stage_5_chose(tmp_path, trained):
     folder = shutil.copytree(trained.root / "exp" / "asr_gender_skip__ser" / "fold1", tmp_path / "fold1", symlinks=True)
     record = json.loads((folder / "selection.json").read_text())
-    for selection in ("cross", "oracle"):
-        chosen = sorted({model["epoch"] for model in record["models"][selection].values()})
-        assert find_models(folder, selection) == [ModelSource(folder, folder / f"{epoch}epoch.pth") for epoch in chosen]
+    chosen = record["models"]["oracle"]["epoch"]
+    assert find_models(folder, "oracle") == [ModelSource(folder, folder / f"{chosen}epoch.pth")]
     assert find_models(folder) == [ModelSource(folder, None)]
-    both = [{"epoch": n, "model": f"{n}epoch.pth", "sha256": None} for n in (1, 2)]
-    for number, model in enumerate(both, 1):
-        if not (folder / model["model"]).exists():
-            shutil.copy(folder / f"{3 - number}epoch.pth", folder / model["model"])
-        from espnet_ser.stamp import file_sha256
-
-        model["sha256"] = file_sha256(folder / model["model"])
-    record["models"]["cross"] = {"Ses01_F": both[1], "Ses01_M": both[0]}
-    (folder / "selection.json").write_text(json.dumps(record))
-    assert [path.name for _, path in find_models(folder, "cross")] == ["1epoch.pth", "2epoch.pth"]
-    assert SpeechEmotion.from_pretrained(folder, selection="cross").tasks == ["emotion"]
+    assert SpeechEmotion.from_pretrained(folder, selection="oracle").tasks == ["emotion"]
+    with pytest.raises(InputError, match=r"chooses no epoch by others"):  # there is a single fold
+        find_models(folder, "others")
 
 
 @pytest.mark.parametrize(
@@ -384,10 +375,10 @@ def test_the_epochs_of_a_selection_are_those_that_stage_5_chose(tmp_path, traine
         (None, "selection.json is missing: run stage 5"),
         ("[]", "selection.json: not what stage 5 writes"),
         ('{"models": {}}', "chooses no epoch by oracle"),
-        ('{"models": {"oracle": {"a": {"epoch": 3, "model": null, "sha256": null}}}}', "the weights of epoch 3, which oracle"),
-        ('{"models": {"oracle": {"a": {"epoch": 3, "model": "../x.pth", "sha256": "0"}}}}', "not what stage 5 writes"),
-        ('{"models": {"oracle": {"a": {"epoch": 1, "model": "1epoch.pth", "sha256": "0"}}}}', "not the weights that stage 5"),
-        ('{"models": {"oracle": {"a": {"epoch": 2, "model": "2epoch.pth", "sha256": "0"}}}}', "2epoch.pth: missing, or not"),
+        ('{"models": {"oracle": {"epoch": 3, "model": null, "sha256": null}}}', "the weights of epoch 3, which oracle"),
+        ('{"models": {"oracle": {"epoch": 3, "model": "../x.pth", "sha256": "0"}}}', "not what stage 5 writes"),
+        ('{"models": {"oracle": {"epoch": 1, "model": "1epoch.pth", "sha256": "0"}}}', "not the weights that stage 5"),
+        ('{"models": {"oracle": {"epoch": 2, "model": "2epoch.pth", "sha256": "0"}}}', "2epoch.pth: missing, or not"),
     ],
 )
 def test_a_selection_whose_weights_are_not_there_is_refused(tmp_path, record, message):

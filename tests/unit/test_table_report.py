@@ -97,8 +97,8 @@ def row(folder, name, **options):
 def scaled(report, points):
     """The same system with so many points more of headline UA."""
     summary = report.results["summary"]
-    cross = {**summary["cross"], "ua": {**summary["cross"]["ua"], "mean": summary["cross"]["ua"]["mean"] + points}}
-    return replace(report, results={**report.results, "summary": {**summary, "cross": cross}})
+    last = {**summary["last"], "ua": {**summary["last"]["ua"], "mean": summary["last"]["ua"]["mean"] + points}}
+    return replace(report, results={**report.results, "summary": {**summary, "last": last}})
 
 
 def test_the_best_of_systems_that_are_alike_is_marked_and_a_row_without_paper_has_no_difference(tmp_path):
@@ -123,10 +123,13 @@ def test_no_system_is_the_best_of_rows_over_other_folds(tmp_path):
     assert "No system is marked as the best" in page
 
 
-def test_no_system_is_the_best_of_rows_with_other_headlines(tmp_path):
-    text = table_of(tmp_path / "out", row(tmp_path, "a"), row(tmp_path, "b"), row(tmp_path, "c", selections=("last",)))
-    assert "No system is marked as the best: rows differ in headline: `last` of `c`, else `cross`." in text
-    assert "| c | 1, 2 | 12 | – | **50.00** | – | – | **62.50** | – |" in text
+def test_a_selection_that_a_system_lacks_is_a_gap_and_one_that_all_lack_is_no_column(tmp_path):
+    lacking = row(tmp_path, "b", selections=("last", "oracle"))
+    text = table_of(tmp_path / "out", row(tmp_path, "a"), lacking)
+    assert "| b | 1, 2 | 12 | **62.50** | – | 75.00 | **68.75** | – | 75.00 |" in text
+    text = table_of(tmp_path / "out", lacking)
+    assert "| ours: UA (last) | ours: UA (oracle) | ours: WA (last) |" in text
+    assert "- `others` is left out: it needs" in text
 
 
 def test_settings_that_differ_between_rows_are_named_but_not_those_that_systems_are_about(tmp_path):

@@ -54,7 +54,7 @@ def test_what_the_stages_left_is_in_order(scored, capsys):
 
 MODEL = ("latest.pth", "frozen.pth", "config.yaml", "done.json", "started.json", ".records.json", "environment.json")
 MODEL += ("history.jsonl", "embeddings.npz")
-FOLD = ("selected.json", "selection.json", *(f"predictions_{name}.jsonl" for name in ("last", "cross", "oracle")))
+FOLD = ("selected.json", "selection.json", *(f"predictions_{name}.jsonl" for name in ("last", "others", "oracle")))
 EPOCHS = [f"{SER}/fold1/epochs/predictions_000{epoch}.jsonl.gz" for epoch in (1, 2, 3)]
 RESULTS = ("results.json", "run.json", "RESULTS.md", "report.html", ".scored.json", "figures/confusion.png")
 DATA = ("utt2emotion", "text", "utt2spk", "spk2gender", "utt2gender", "utt2label", "utt2session", "utt2sha256", "wav.scp")
@@ -86,8 +86,7 @@ def test_a_flipped_bit_is_found(scored, capsys, name):
 def test_weights_that_a_selection_names_are_checked_where_they_are_kept(scored, capsys):
     folder = scored.root / SER / "fold1"
     chosen = json.loads((folder / "selection.json").read_text())["models"]["oracle"]
-    kept = {model["model"] for model in chosen.values()}
-    (path,) = (folder / name for name in kept)
+    path = folder / chosen["model"]
     with put_back(path):
         flip(path)
         assert verify(scored.root / SER) != 0
@@ -132,7 +131,7 @@ def test_forged_predictions_are_found_whatever_their_stamp_says(scored, capsys):
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (lambda results: results["summary"]["cross"]["ua"].update(mean=99.9), "summary.cross.ua.mean is 99.9, the predictions"),
+        (lambda results: results["summary"]["last"]["ua"].update(mean=99.9), "summary.last.ua.mean is 99.9, the predictions"),
         (lambda results: results["folds"]["1"].update(n=5), "folds.1.n is 5, the predictions give 8"),
         (lambda results: results["trace"].update(corpus="0" * 64), "trace.corpus is 000"),
         (lambda results: results.update(best=True), "best is True, the predictions give nothing"),
@@ -227,10 +226,10 @@ def test_runs_with_several_seeds_and_a_table_are_held_against_their_members(scor
         with put_back(path):
             results = json.loads(path.read_text())
             part = results[inner] if inner == "summary" else results[inner]["asr_gender_skip__ser"]["results"]["summary"]
-            part["cross"]["ua"]["mean"] += 1
+            part["last"]["ua"]["mean"] += 1
             path.write_text(json.dumps(results))
             assert verify(path.parent) != 0
-        assert any(f"{path}: follows from" in line and "cross.ua.mean" in line for line in wrong_lines(capsys))
+        assert any(f"{path}: follows from" in line and "last.ua.mean" in line for line in wrong_lines(capsys))
     with put_back(exp / "stl_n0_seed2" / "fold1" / "latest.pth"):
         flip(exp / "stl_n0_seed2" / "fold1" / "latest.pth")
         assert verify(exp / "stl_n0_seeds") != 0
@@ -254,17 +253,16 @@ def test_folds_whose_epochs_were_chosen_in_one_another_are_checked_together(tmp_
     whole.configure("ser", max_epoch=2)
     whole.run(folds_by="speaker", folds="1 2", system="stl_n0")
     folder = whole.root / "exp" / "stl_n0"
-    assert json.loads((folder / "fold1" / "selection.json").read_text())["judges"] == "same session"
     assert verify(folder) == 0
     capsys.readouterr()
-    chosen = json.loads((folder / "fold1" / "selection.json").read_text())["models"]["cross"]["Ses01_F"]["epoch"]
-    for epoch in (1, 2):  # the speaker who judges fold 1 is now told best at the other epoch
+    chosen = json.loads((folder / "fold1" / "selection.json").read_text())["models"]["others"]["epoch"]
+    for epoch in (1, 2):  # fold 2, which chooses for fold 1, is now predicted best at the other epoch
         path = epoch_path(folder / "fold2", epoch)
         lines = [{**line, "hyp": "none" if epoch == chosen else line["ref"]} for line in read_predictions(path)]
         write_predictions(path, lines)
     stamp_anew(folder / "fold2" / "done.json")
     assert verify(folder) != 0
-    told = f"selection.json: cross of Ses01_F is epoch {chosen}, which follows from nothing"
+    told = f"selection.json: others is epoch {chosen}, which follows from nothing"
     assert any("fold1: predictions follow" in line and told in line for line in wrong_lines(capsys))
     (folder / "fold2").rename(whole.root / "aside")
     assert verify(folder) != 0
