@@ -4,8 +4,10 @@ __version__ = "0.4.0"
 
 
 def __getattr__(name: str) -> object:
-    # Only whoever wants it waits for torch.
-    if name == "SpeechEmotion":
+    if name == "SpeechEmotion":  # imported on demand, since torch takes seconds
+        from espnet_ser.machine import fill_in_environment
+
+        fill_in_environment()
         from espnet_ser.speech_emotion import SpeechEmotion
 
         return SpeechEmotion

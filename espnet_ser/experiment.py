@@ -1,6 +1,5 @@
 """One training of one fold: its folder, its inputs by content, and the ESPnet options that run it."""
 
-import fcntl
 import json
 import os
 from argparse import Namespace
@@ -18,6 +17,7 @@ from espnet_ser.environment import describe_environment, host_name
 from espnet_ser.errors import InputError
 from espnet_ser.history import HISTORY_FILE
 from espnet_ser.hub import resolve_encoder
+from espnet_ser.locks import lock_file
 from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
 from espnet_ser.provenance import data_identity, token_identity
 from espnet_ser.ranks import ALONE, Ranks
@@ -262,12 +262,8 @@ class Experiment:
     def _alone(self) -> Iterator[None]:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with open(self.folder.with_name(f".{self.folder.name}.lock"), "a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(
-                    f"{self.folder}: another run is training here; wait for it, or give this one a --tag"
-                ) from error
+            if not lock_file(lock):
+                raise InputError(f"{self.folder}: another run is training here; wait for it, or give this one a --tag")
             yield
 
     def _make_folder_ready(self) -> None:

@@ -7,7 +7,6 @@ sees half of an output, and a killed run leaves the old one in place.
 
 import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import json
@@ -252,27 +251,6 @@ def replace_folder(tmp: Path | str, final: Path | str) -> None:
             os.rename(old, final)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def locked(folder: Path | str) -> Iterator[None]:
-    """Lets one process at a time into the body, for all that lock the same folder; the others wait.
-
-    The lock leaves no file behind and goes with its process. Where the file system has no such locks (some network ones), or
-    there is no such folder, the body runs all the same.
-    """
-    if not os.path.isdir(folder):
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_UN)  # closing is not enough where a child inherited the handle
-        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 # Every check and test of the project, in an environment of its own: the README's test command, and CI's.
 #   tests/run.sh [--long true] [--recipe false] [--pytest-args "-k transcript"]
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 cd -- "${root}"

@@ -63,7 +63,8 @@ def take(names: list[str], number: int) -> Taken:
         finally:
             os.close(choosing)
     except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}; set TMPDIR to a folder of your own") from error
+        where = error.filename or tempfile.gettempdir()  # flock names no file
+        raise UsageError(f"{where}: {error.strerror}; set TMPDIR to a folder of your own on a local disk") from error
     chosen = sorted(names, key=lambda name: places[name][0])[:number]
     Taken([], [places[name][1] for name in names if name not in chosen]).give_back()
     return Taken(chosen, [places[name][1] for name in chosen])

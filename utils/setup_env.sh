@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that espnet_ser can run: in the caller's python3 if it is installed there, or else in .venv, made on first use.
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 shopt -s inherit_errexit
 
 # Resolved physically: through egs/*/utils, which is a link, `..` would be the recipe.
@@ -164,9 +165,13 @@ take_lock() {
     # Inside .venv, so that nothing else appears in the repository, but not .venv/.lock, which is uv's. Child processes keep
     # the lock too: an installer that outlives this script is waited for.
     exec {lock}>>"${venv}/.setup_lock"
-    if ! flock --nonblock "${lock}"; then
+    local status=0
+    flock --nonblock "${lock}" 2>/dev/null || status=$?
+    if [[ ${status} -eq 1 ]]; then
         say "another setup_env.sh is at work on ${venv}; waiting for it"
         flock "${lock}"
+    elif [[ ${status} -ne 0 ]]; then
+        say "no locks on this file system: run one setup_env.sh at a time"
     fi
 }
 

@@ -3,6 +3,7 @@
 # Takes --corpus SOURCE, for local/data.sh to read, and then every option of ../iemocap/run.sh. As run_table.sh, the same for
 # ../iemocap/run_table.sh. README.md says more.
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 RECIPE_COMMAND="$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"
 export RECIPE_COMMAND

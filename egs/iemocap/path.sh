@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the recipe: puts its tools on PATH and chooses the Python that has espnet_ser.
-MAIN_ROOT=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+MAIN_ROOT=$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 export MAIN_ROOT
 export PATH="${MAIN_ROOT}/utils:${PATH}"
 . "${MAIN_ROOT}/utils/activate_env.sh"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Speech emotion recognition on IEMOCAP with wav2vec 2.0, finetuned in two stages (Gao, Chu & Kawahara, Interspeech 2023).
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 log() {
     printf '%s (%s:%s:%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${BASH_SOURCE[1]##*/}" "${BASH_LINENO[0]}" "${FUNCNAME[1]}" "$*"

@@ -3,6 +3,7 @@
 #   ./run_table.sh --table 3 --iemocap DIR    (1, 2, 3 or all; every option of run.sh)
 # Run again, it goes on where it stopped.
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 RECIPE_COMMAND=${RECIPE_COMMAND:-"$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"}
 export RECIPE_COMMAND

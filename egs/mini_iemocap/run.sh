@@ -3,6 +3,7 @@
 # runs its stages on it with a tiny encoder. Takes every option of ../iemocap/run.sh, and --num_utts N before them.
 # As run_table.sh, the same for ../iemocap/run_table.sh.
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 RECIPE_COMMAND="$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"
 export RECIPE_COMMAND
@@ -22,9 +23,8 @@ if [[ ${1-} == --help || ${1-} == -h ]]; then
     printf '%s\n' "Usage: $0 [--num_utts 480] [options of ../iemocap/run.sh, which follow]"
     exec "${recipe}" --help
 fi
-nj=$(nproc --all)
-
 . "${here}/../iemocap/path.sh"
+nj=$(python3 -c 'from espnet_ser.machine import usable_cores; print(usable_cores())')
 
 release=${here}/release/${num_utts}
 mkdir -p "${release%/*}"

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from espnet_ser import __version__
 from espnet_ser.errors import CorpusError, InputError, one_line, unknown_name
+from espnet_ser.machine import fill_in_environment
 from espnet_ser.stopping import unwound_by_signals
 
 COMMANDS = {
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     name = "espnet-ser"
+    fill_in_environment()
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever a notebook hands to its children
     try:
         args = get_parser().parse_args(argv)
         if args.command not in COMMANDS:

@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.errors import InputError, unknown_name
     from espnet_ser.export.fold import FoldToPack
     from espnet_ser.export.onnx import missing_packages
+    from espnet_ser.locks import locked
     from espnet_ser.recipe import TrainedFold, fold_names, system_folder
-    from espnet_ser.stamp import locked
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)

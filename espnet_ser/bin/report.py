@@ -30,12 +30,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     import shlex
     import sys
 
+    from espnet_ser.locks import locked
     from espnet_ser.recipe import system_folder
     from espnet_ser.report.system import SystemReport
     from espnet_ser.report.wording import table_names
     from espnet_ser.report.write import write_table_report
     from espnet_ser.schedule.table_jobs import table_systems
-    from espnet_ser.stamp import disk_errors_as_input_errors, locked
+    from espnet_ser.stamp import disk_errors_as_input_errors
 
     table = args.table or ("" if args.systems else "all")
     systems = table_systems(args.conf, table, args.systems.split(), args.tag)

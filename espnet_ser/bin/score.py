@@ -23,11 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from espnet_ser import __version__
     from espnet_ser.environment import describe_environment, host_name
+    from espnet_ser.locks import locked
     from espnet_ser.pooling import PooledFolds
     from espnet_ser.recipe import SCORED_FILE, TrainedFold, fold_names, system_folder
     from espnet_ser.report.system import SystemReport
     from espnet_ser.report.write import labelled_embeddings, write_system_report
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, locked, remove_unfinished
+    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, remove_unfinished
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)

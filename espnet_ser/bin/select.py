@@ -24,11 +24,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from espnet_ser import __version__
     from espnet_ser.errors import InputError
+    from espnet_ser.locks import locked
     from espnet_ser.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
     from espnet_ser.recipe import SELECTED_FILE, SELECTION_FILE, TrainedFold, fold_names, system_folder
     from espnet_ser.report.wording import SELECTION_NEEDS
     from espnet_ser.selection import choose_epochs, selected_lines, selected_models
-    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, locked, remove_unfinished
+    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, remove_unfinished
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)

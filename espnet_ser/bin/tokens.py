@@ -29,9 +29,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser import __version__
     from espnet_ser.data.datadir import read_datadir
     from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, save_tokenizer
+    from espnet_ser.locks import locked
     from espnet_ser.provenance import TOKENS_STAMP
     from espnet_ser.recipe import fold_names, token_folder
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, locked
+    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
 
     for fold in fold_names(args.datadir, args.folds):
         texts = sorted({example.text for example in read_datadir(args.datadir / f"fold{fold}" / "train")} - {""})

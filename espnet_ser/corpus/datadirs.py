@@ -18,8 +18,9 @@ from espnet_ser.corpus.iemocap import EMOTIONS, Utterance
 from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.datadir import FILES, Example, write_datadir
 from espnet_ser.errors import InputError
+from espnet_ser.locks import locked
 from espnet_ser.provenance import alike_speakers, refuse_shared_speech
-from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, locked, replace_folder
+from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, replace_folder
 
 STAMP_NAME = ".prepare.json"
 

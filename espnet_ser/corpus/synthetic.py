@@ -22,7 +22,8 @@ from espnet_ser.corpus.espeak import SAMPLE_RATE, Prosody, SpeechRequest, speak_
 from espnet_ser.corpus.synthetic_files import APPLE_DOUBLE, Span, evaluation_text, rater_files, transcription_text
 from espnet_ser.corpus.synthetic_plan import Dialog, Turn, plan_release
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import disk_errors_as_input_errors, locked
+from espnet_ser.locks import locked
+from espnet_ser.stamp import disk_errors_as_input_errors
 
 # Reserved for the corpus: an encoder pretrained on these voices would have met the test speakers.
 SPEAKER_VOICES = {

@@ -8,7 +8,6 @@ new part.
 """
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ import numpy as np
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
+from espnet_ser.locks import lock_file
 from espnet_ser.stamp import atomic_path, atomic_write, disk_errors_as_input_errors, file_sha256, remove_unfinished
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -132,11 +132,9 @@ class FrameCache:
     def _alone(self) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock_file(lock):
                 print(f"{self.folder}: another job is filling this cache; waiting for it", flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                lock_file(lock, wait=True)
             yield
 
 

@@ -3,6 +3,7 @@
 #   apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
 #   tests/cluster/run.sh [-k arrays] [--long]     # --long: all of Table 3 too, here and there
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 for tool in slurmctld slurmd squeue munged; do

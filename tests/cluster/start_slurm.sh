@@ -3,6 +3,7 @@
 #   start_slurm.sh STATE_DIR [SETTING ...]     e.g. start_slurm.sh /tmp/lab RequeueExit=85
 # Afterwards: export SLURM_CONF=STATE_DIR/slurm.conf. Needs Debian's slurmctld, slurmd, slurm-client and munge.
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 state=$(mkdir -p "${1:?usage: start_slurm.sh STATE_DIR [SETTING ...]}" && cd "$1" && pwd)
 shift

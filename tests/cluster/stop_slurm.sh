@@ -3,7 +3,7 @@
 #   stop_slurm.sh STATE_DIR
 set -uo pipefail
 
-state=$(cd "${1:?usage: stop_slurm.sh STATE_DIR}" && pwd) || exit 1
+state=$(CDPATH='' cd "${1:?usage: stop_slurm.sh STATE_DIR}" && pwd) || exit 1
 export SLURM_CONF=${state}/slurm.conf
 is_running() { [[ $(cat "/proc/$1/comm" 2>/dev/null) == "$2"* ]]; }
 

@@ -2,6 +2,7 @@
 # Every fault test at full length; writes docs/reliability.md, the tables of what was tried. tests/run.sh has a short cut of it.
 #   tests/faults/run.sh [--kills 60]
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 cd -- "${root}"

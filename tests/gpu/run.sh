@@ -2,6 +2,7 @@
 # The tests that need a GPU: what is computed there is what a CPU computes. Arguments go to pytest.
 #   tests/gpu/run.sh [-k cached]
 set -euo pipefail
+unset CDPATH # cd would print, or go elsewhere
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 env_extras="test"
