@@ -6,11 +6,10 @@ from pathlib import Path
 from corpus import LABELS
 from espnet_epoch import EspnetEpoch, command_of
 from rows import Row
-from torch.utils.data import DataLoader
 
 from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
-from espnet_ser.data.loader import BatchFactory, CachedFrames, UtteranceDataset, collate, read_speech
+from espnet_ser.data.loader import BatchFactory, CachedFrames, EpochBatches, UtteranceDataset, read_speech
 from espnet_ser.data.tokens import CharTokenizer
 from espnet_ser.features import fill_cache
 from espnet_ser.tasks.ser import SERTask
@@ -42,7 +41,7 @@ class Trainer:
         self.epoch = EspnetEpoch(SERTask.trainer, self.model, SERTask.build_optimizers(args, self.model), args)
         self.dataset = UtteranceDataset(examples, args.labels, tokenizer if "asr" in args.tasks else None)
         factory = BatchFactory(self.dataset, args.batch_size, seed=args.seed)
-        self.batches = list(factory.build_iter(epoch=1).batch_sampler)
+        self.batches = list(factory.build_iter(epoch=1).batches)
 
     def prepare(self, wanted: Sequence[int]) -> None:
         """Fills the cache for these utterances, where it does not hold them."""
@@ -58,11 +57,5 @@ class Trainer:
     def train(self, batches: Sequence[Sequence[int]]) -> None:
         """One step on each batch, as in an epoch."""
         live = self.dataset.read is read_speech
-        loader = DataLoader(
-            self.dataset,
-            batch_sampler=batches,
-            collate_fn=collate,
-            num_workers=self.args.num_workers if live else 0,
-            pin_memory=self.on_gpu and live,
-        )
-        self.epoch.run(loader)
+        num_workers = self.args.num_workers if live else 0
+        self.epoch.run(EpochBatches(self.dataset, batches, num_workers, self.on_gpu and live))

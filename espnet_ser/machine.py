@@ -1,6 +1,7 @@
 """What libraries take for granted of a machine and a container, a notebook or a cluster's job may lack."""
 
 import getpass
+import multiprocessing
 import os
 import tempfile
 from pathlib import Path
@@ -23,6 +24,15 @@ def fill_in_environment() -> None:
         os.environ["HOME"] = str(_home_for_now())
     if usable_cores() < len(os.sched_getaffinity(0)):
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
+
+def can_share_work(num_processes: int) -> bool:
+    """Whether so many processes can be given work: their queues want semaphores, which want a ``/dev/shm`` with room."""
+    try:
+        [multiprocessing.Queue() for _ in range(num_processes + 1)]
+    except OSError:
+        return False
+    return True
 
 
 def usable_cores() -> int:

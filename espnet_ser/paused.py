@@ -13,10 +13,9 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from espnet2.train.reporter import Average, SubReporter, WeightedAverage
-from torch.utils.data import DataLoader
 
 from espnet_ser.collective import any_rank, num_ranks, of_all_ranks, this_rank
-from espnet_ser.data.loader import Batch, without_first
+from espnet_ser.data.loader import Batch, EpochBatches
 from espnet_ser.epoch_files import EpochFiles
 from espnet_ser.errors import InputError
 from espnet_ser.models.ser_model import SERModel
@@ -76,19 +75,19 @@ class PausableEpoch:
             self._random = saved["random"][this_rank()]
         return True
 
-    def groups(self, loader: DataLoader) -> Iterator[tuple[Iterator[Batch], int]]:
+    def groups(self, loader: EpochBatches) -> Iterator[tuple[Iterator[Batch], int]]:
         """The batches that are still to be trained on, and how many of them make a step: at the epoch's end perhaps fewer."""
         batches, left = self.batches(loader), len(loader) - self.num_done
         if rest := left % self.accum_grad:
             yield islice(batches, left - rest), self.accum_grad
         yield batches, rest or self.accum_grad
 
-    def batches(self, loader: DataLoader) -> Iterator[Batch]:
+    def batches(self, loader: EpochBatches) -> Iterator[Batch]:
         """The batches that are still to be trained on; ends the process before one when it is asked to.
 
         A batch is fetched while the GPU still works on the one before: asking the other processes waits for it.
         """
-        rest = iter(without_first(loader, self.num_done) if self.num_done else loader)
+        rest = iter(loader.without_first(self.num_done))
         if self._random is not None:
             _set_random_states(self._random)  # the loader has drawn a number for its processes, here as in an unbroken run
         while True:

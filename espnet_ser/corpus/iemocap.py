@@ -18,6 +18,7 @@ from tqdm import tqdm
 from espnet_ser.corpus.iemocap_files import UTTERANCE, dialog_name, read_labels, read_transcripts
 from espnet_ser.data.audio import MIN_SAMPLES, SAMPLE_RATE, AudioInfo, probe_audio
 from espnet_ser.errors import CorpusError, InputError
+from espnet_ser.machine import can_share_work
 
 SESSIONS = (1, 2, 3, 4, 5)
 EMOTIONS = ("happy", "sad", "angry", "neutral")
@@ -237,7 +238,7 @@ def _read_session(folder: Path, session: int, problems: list[str]) -> list[dict]
 def scan_audio(paths: list[Path], nj: int) -> list[AudioInfo | str]:
     """Each file's measures, or what is wrong with it, in order."""
     bar = partial(tqdm, total=len(paths), desc="audio", unit="file", disable=None)
-    if nj <= 1 or len(paths) < 100:
+    if nj <= 1 or len(paths) < 100 or not can_share_work(nj):
         return list(bar(map(_probe, paths)))
     try:
         with ProcessPoolExecutor(nj, mp_context=get_context("spawn")) as pool:

@@ -1,6 +1,8 @@
 """From a data directory to padded batches of tensors."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.machine import can_share_work
 from espnet_ser.stopping import ignore_ending_signals
 
 Labels = Mapping[str, Sequence[str]]
@@ -114,7 +117,7 @@ def collate(items: Iterable[tuple[str, dict[str, torch.Tensor]]]) -> Batch:
     utts, examples = [utt for utt, _ in items], [example for _, example in items]
     batch: dict[str, torch.Tensor] = {}
     for name in examples[0] if examples else ():
-        values = [example[name] for example in examples]
+        values = [torch.as_tensor(example[name]) for example in examples]
         if values[0].ndim == 0:
             batch[name] = torch.stack(values)
         else:
@@ -157,8 +160,8 @@ class BatchFactory(AbsIterFactory):
         self.rank, self.world_size = rank, world_size
         self.num_workers, self.pin_memory = num_workers, pin_memory
 
-    def build_iter(self, epoch: int, shuffle: bool | None = None) -> DataLoader:
-        """The batches of one epoch (counted from 1), each ``(utterance ids, tensors)``."""
+    def build_iter(self, epoch: int, shuffle: bool | None = None) -> "EpochBatches":
+        """The batches of one epoch (counted from 1)."""
         batches = compose_batches(
             [example.num_samples for example in self.dataset.examples],
             self.batch_size,
@@ -170,26 +173,53 @@ class BatchFactory(AbsIterFactory):
         mine = slice(self.rank, None, self.world_size)
         # Of a batch with fewer utterances than ranks some have an empty share: they train all the same, in step.
         shares = [batch[mine] for batch in batches] if self.shuffle else batches[mine]
-        return DataLoader(
-            self.dataset,
-            batch_sampler=shares,
-            collate_fn=collate,
-            num_workers=self.num_workers,
-            pin_memory=self.pin_memory,
-            worker_init_fn=leave_signals_to_parent,
-        )
+        return EpochBatches(self.dataset, shares, self.num_workers, self.pin_memory)
 
 
-def without_first(loader: DataLoader, num_batches: int) -> DataLoader:
-    """The rest of an epoch that :meth:`BatchFactory.build_iter` gave, after so many batches."""
-    return DataLoader(
-        loader.dataset,
-        batch_sampler=loader.batch_sampler[num_batches:],
-        collate_fn=loader.collate_fn,
-        num_workers=loader.num_workers,
-        pin_memory=loader.pin_memory,
-        worker_init_fn=loader.worker_init_fn,
-    )
+@dataclass(frozen=True)
+class EpochBatches:
+    """The batches of an epoch, in order: iterating gives each as ``(utterance ids, tensors)``.
+
+    Args:
+        dataset: The utterances.
+        batches: Their places in the data set, batch by batch.
+        num_workers: Processes that read audio; 0 reads in this one.
+        pin_memory: For copies to a GPU.
+    """
+
+    dataset: UtteranceDataset
+    batches: Sequence[Sequence[int]]
+    num_workers: int = 0
+    pin_memory: bool = False
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def without_first(self, num_batches: int) -> "EpochBatches":
+        """What is left after so many batches."""
+        return replace(self, batches=self.batches[num_batches:])
+
+    def __iter__(self) -> Iterator[Batch]:
+        # Processes start, and a random number is drawn, here and not at the first batch: resumption counts on that.
+        return map(self._batch_of, self._items())
+
+    def _batch_of(self, items: list) -> Batch:
+        utts, batch = collate(items)
+        return utts, {name: tensor.pin_memory() for name, tensor in batch.items()} if self.pin_memory else batch
+
+    def _items(self) -> Iterator[list]:
+        """The utterances of each batch, read by as many processes as can be had."""
+        where = {"batch_sampler": self.batches, "worker_init_fn": leave_signals_to_parent}
+        if self.num_workers > 0 and can_share_work(self.num_workers):
+            return iter(DataLoader(self.dataset, **where, num_workers=self.num_workers, collate_fn=to_numpy))
+        if self.num_workers > 0:
+            logging.warning("/dev/shm has no room: audio is read in this process (--num_workers 0)")
+        return iter(DataLoader(self.dataset, **where, collate_fn=list))
+
+
+def to_numpy(items: Iterable[tuple[str, dict[str, torch.Tensor]]]) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Utterances as a process sends them through a pipe: containers have little shared memory, which tensors would take."""
+    return [(utt, {name: value.numpy() for name, value in item.items()}) for utt, item in items]
 
 
 def leave_signals_to_parent(_worker: int) -> None:

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from tiny import examples_of
 
-from espnet_ser.data.loader import BatchFactory, UtteranceDataset
+from espnet_ser.data import loader
+from espnet_ser.data.loader import BatchFactory, UtteranceDataset, to_numpy
 from espnet_ser.data.tokens import CharTokenizer
 from espnet_ser.errors import InputError
 
@@ -63,3 +65,22 @@ def test_ranks_evaluate_whole_batches_in_turn(tmp_path):
 def test_a_label_that_is_no_class_is_named(tmp_path):
     with pytest.raises(InputError, match=r"Ses01_F\S+: unknown emotion label 'happy'"):
         UtteranceDataset(examples_of(tmp_path), {"emotion": ["angry", "neutral", "sad"]})
+
+
+def test_processes_that_read_audio_send_no_tensor_through_shared_memory(tmp_path):
+    data = dataset(tmp_path)
+    alone = list(BatchFactory(data, 4, seed=0).build_iter(1))
+    items = to_numpy([data[0]])
+    assert {type(value) for value in items[0][1].values()} == {np.ndarray}
+    for (utts, batch), (utts_alone, batch_alone) in zip(
+        BatchFactory(data, 4, seed=0, num_workers=2).build_iter(1), alone, strict=True
+    ):
+        assert utts == utts_alone
+        assert all(torch.equal(batch[name], batch_alone[name]) for name in batch_alone)
+
+
+def test_without_semaphores_audio_is_read_in_this_process(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(loader, "can_share_work", lambda _number: False)
+    batches = BatchFactory(dataset(tmp_path), 4, seed=0, num_workers=2).build_iter(1)
+    assert len(list(batches)) == len(batches)
+    assert "/dev/shm" in caplog.text

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet_ser.errors import InputError
+from espnet_ser.locks import locked
 from espnet_ser.stamp import (
     Stamp,
     atomic_path,
@@ -15,7 +16,6 @@ from espnet_ser.stamp import (
     disk_errors_as_input_errors,
     file_sha256,
     fingerprint,
-    locked,
     replace_folder,
 )
 
