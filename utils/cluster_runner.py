@@ -23,6 +23,7 @@ CONF_DIR = Path(__file__).resolve().parents[1] / "conf"
 LOOK_S = 1.0  # between two looks at the files
 ASK_S = (2.0, 30.0)  # between two questions to the scheduler: a tenth of the time that has passed, within these
 AWAY_S = 600.0  # how long a scheduler that does not answer is asked again to take a job
+AGAIN_S = 15.0  # between two such questions, also to one that takes no more jobs for now: however long, others will end
 RETRIES = 2
 KILLED, TERMINATED = 137, 143  # statuses of a command that ended by SIGKILL, SIGTERM: the scheduler may know why
 
@@ -88,7 +89,7 @@ class Scheduler:
     said: str = "said.{n}"  # beside the script: where the scheduler itself writes about job n
 
     def submit(self, words: list[str], script: Path, title: str, numbers: range, at_a_time: int) -> str:
-        """Submits an array; the scheduler's id of it. ``words`` are those of the configuration."""
+        """Submits an array; the scheduler's id of it. ``words`` are those of the configuration. Raises NoAnswer, QueueFull."""
         raise NotImplementedError
 
     def states(self, ids: set[str]) -> dict[str, State] | None:
@@ -106,6 +107,10 @@ class Scheduler:
 
 class NoAnswer(Exception):
     """The scheduler cannot be reached at the moment."""
+
+
+class QueueFull(Exception):
+    """The scheduler takes no more jobs of this user for now."""
 
 
 def call_tool(*words: str, env: dict[str, str] | None = None, timeout_s: float | None = 60.0) -> subprocess.CompletedProcess:
@@ -186,7 +191,9 @@ class Array:
         self.retries = call.count("retries", RETRIES, least=0)
         self.words = conf_words(conf, {k: v for k, v in options.items() if k not in ("max-jobs-run", "retries")})
         self.jobs = [Job(number, Path(call.numbered(call.log, number))) for number in call.numbers]
-        self.is_away = False
+        self.pending = [self.jobs]  # what the scheduler has not taken yet, array by array
+        self.ask_again_s = self.away_since_s = 0.0
+        self.is_away = self.is_full = False
         self.signals = {signal.SIGINT, signal.SIGTERM}
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's wish is respected
             self.signals.add(signal.SIGHUP)
@@ -205,10 +212,12 @@ class Array:
         # Signals are only heard while it waits: a job that is just being submitted has an id by then, and can be cancelled.
         signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
         self.started_s = self.asked_s = time.monotonic()
+        heard = None
         try:
-            heard = self._submit(self.jobs)
             while heard is None and any(job.code is None for job in self.jobs):
-                heard = self._wait(LOOK_S) or self._look()
+                self._submit()
+                heard = self._wait(LOOK_S)
+                self._look()
         except BaseException:  # whatever it is, no job is left behind
             self._cancel()
             raise
@@ -257,43 +266,50 @@ class Array:
             command=" ".join(map(quoted, ["bash", "-o", "pipefail", "-c", *command] if is_line else command)),
         )
 
-    def _submit(self, jobs: list[Job]) -> int | None:
-        """Submits successive jobs as an array; asks again while the scheduler is away. A signal that came meanwhile."""
+    def _submit(self) -> None:
+        """Submits what the scheduler has not taken yet. Of an array that is too long for it now, a half at a time."""
         parts = [part for part in Path(self.call.log).absolute().with_suffix("").parts[-3:] if part != "log"]
         title = re.sub(r"[^\w.-]", "_", "-".join(parts))
-        deadline_s = time.monotonic() + AWAY_S
-        while True:
+        while self.pending and time.monotonic() >= self.ask_again_s:
+            jobs = self.pending.pop(0)
+            numbers = range(jobs[0].number, jobs[-1].number + 1)
+            at_a_time = max(1, self.at_a_time * len(jobs) // len(self.jobs))
             try:
-                numbers = range(jobs[0].number, jobs[-1].number + 1)
-                id_ = self.scheduler.submit(self.words, self.script, title, numbers, self.at_a_time)
+                id_ = self.scheduler.submit(self.words, self.script, title, numbers, at_a_time)
+            except QueueFull as error:
+                half = len(jobs) // 2
+                self.pending = [part for part in (jobs[:half], jobs[half:]) if part] + self.pending
+                if half == 0:
+                    if not self.is_full:
+                        self._say(f"no more jobs are taken for now ({error}); asking again until they are")
+                    self.is_full, self.ask_again_s = True, time.monotonic() + AGAIN_S
             except NoAnswer as error:
-                if time.monotonic() > deadline_s:
+                self.pending.insert(0, jobs)
+                self.away_since_s = self.away_since_s or time.monotonic()
+                if time.monotonic() - self.away_since_s > AWAY_S:
                     raise UsageError(str(error)) from error
-                heard = self._wait(ASK_S[1] / 2)
-                if heard is not None:
-                    return heard
-                continue
-            for job in jobs:
-                job.id, job.was_running, job.gone_s = id_, False, None
-            return None
+                self.ask_again_s = time.monotonic() + AGAIN_S
+            else:
+                self.away_since_s, self.is_full = 0.0, False
+                for job in jobs:
+                    job.id, job.was_running, job.gone_s = id_, False, None
 
-    def _look(self) -> int | None:
-        """Takes note of what has ended; a signal that came meanwhile."""
-        waiting = [job for job in self.jobs if job.code is None]
+    def _look(self) -> None:
+        """Takes note of what has ended, and of what is to be submitted again."""
+        waiting = [job for job in self.jobs if job.code is None and job.id]
         for job in waiting:
             status = self._status(job)
             if status not in (None, REQUEUE_CODE, KILLED, TERMINATED):
                 job.code = status
         now_s = time.monotonic()
         if now_s - self.asked_s < min(max(ASK_S[0], (now_s - self.started_s) / 10), ASK_S[1]):
-            return None
+            return
         waiting = [job for job in waiting if job.code is None]
         states = self.scheduler.states({job.id for job in waiting}) if waiting else None
         self.asked_s = now_s = time.monotonic()
         if waiting and (states is None) is not self.is_away:
             self.is_away = not self.is_away
             self._say("the scheduler does not answer; waiting for it" if self.is_away else "the scheduler answers again")
-        heard = None
         for job in waiting if states is not None else ():
             state = states.get(job.name, State(alive=False))
             if state.alive:
@@ -305,8 +321,9 @@ class Array:
                     again = self._bury(job)
                 except NoAnswer:  # asked again next time
                     continue
-                heard = (self._submit([job]) if again else None) or heard
-        return heard
+                if again:
+                    job.id = ""
+                    self.pending.append([job])
 
     def _follow(self, job: Job, state: State) -> None:
         if job.was_running and not state.running:

@@ -23,9 +23,19 @@ import re
 import sys
 from pathlib import Path
 
-from cluster_runner import KILLED, Death, NoAnswer, Scheduler, State, UsageError, call_tool, run
+from cluster_runner import KILLED, Death, NoAnswer, QueueFull, Scheduler, State, UsageError, call_tool, run
 
 AWAY = re.compile(r"unable to (contact|send message to) qmaster|got no response|commlib error", re.IGNORECASE)
+
+FULL = re.compile(r"only \d+ jobs are allowed per user", re.IGNORECASE)  # max_u_jobs
+
+
+def user_name() -> str:
+    """The user whose jobs are asked for; everybody's where this machine has no name for them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "*"
 
 
 class GridEngine(Scheduler):
@@ -43,6 +53,8 @@ class GridEngine(Scheduler):
         ours += ["-t", f"{numbers[0]}-{numbers[-1]}", "-tc", str(at_a_time)]
         done = call_tool(words[0], *ours, *words[1:], str(script), timeout_s=None)
         said = done.stderr.strip().replace("\n", "; ")
+        if done.returncode and FULL.search(said):
+            raise QueueFull(said)
         if done.returncode and AWAY.search(said):
             raise NoAnswer(said)
         if done.returncode:
@@ -51,7 +63,7 @@ class GridEngine(Scheduler):
 
     def states(self, ids: set[str]) -> dict[str, State] | None:
         """Of the user's jobs, one line a job: id, priority, name, user, state, ..., number in the array."""
-        done = call_tool("qstat", "-g", "d", "-u", getpass.getuser())
+        done = call_tool("qstat", "-g", "d", "-u", user_name())
         if done.returncode:
             return None
         states = {}

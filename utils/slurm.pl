@@ -23,7 +23,7 @@ import re
 import sys
 from pathlib import Path
 
-from cluster_runner import KILLED, Death, NoAnswer, Scheduler, State, UsageError, call_tool, run
+from cluster_runner import KILLED, Death, NoAnswer, QueueFull, Scheduler, State, UsageError, call_tool, run
 
 OVER = {
     "BOOT_FAIL": "its machine did not start",
@@ -38,6 +38,12 @@ OVER = {
     "TIMEOUT": "time limit; ask for more with --time",
 }
 AGAIN = ("BOOT_FAIL", "NODE_FAIL", "PREEMPTED")
+FULL = re.compile(r"SubmitJob\w*Limit|temporarily un(able to accept|available)", re.IGNORECASE)
+"""The limits of a user, an account or a QOS on jobs that are there at a time, and the controller's own (MaxJobCount)."""
+
+AWAY = re.compile(r"unable to contact|timed out|connection refused|^(?!.*\wLimit\b).*job submit limit", re.IGNORECASE)
+"""Of a limit that is not named it is not known whether it will pass."""
+
 USUAL = ("None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit", "Dependency", "Prolog", "Cleaning")
 """What jobs wait for without anybody having to do anything."""
 
@@ -60,7 +66,9 @@ class Slurm(Scheduler):
         ours += [f"--job-name={title}", f"--output={output}", f"--array={numbers[0]}-{numbers[-1]}%{at_a_time}"]
         done = call_tool(words[0], *ours, *words[1:], str(script), env=ENV, timeout_s=None)
         said = done.stderr.strip().replace("\n", "; ")
-        if done.returncode and re.search(r"[Uu]nable to contact|timed out|Connection refused", said):
+        if done.returncode and FULL.search(said):
+            raise QueueFull(said)
+        if done.returncode and AWAY.search(said):
             raise NoAnswer(said)
         if done.returncode:
             raise UsageError(f"{' '.join(words)} did not take the job: {said}")

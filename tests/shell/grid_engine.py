@@ -39,6 +39,11 @@ def qsub(words):
     assert re.fullmatch(r"[A-Za-z_][\w.-]*", asked["-N"][0])
     first, last = map(int, re.fullmatch(r"(\d+)-(\d+)", asked["-t"][0]).groups())
     HOME.mkdir(exist_ok=True)
+    limit, there = HOME / "max_u_jobs", sum(path.suffix in (".qw", ".r") for path in HOME.glob("*/*"))
+    if limit.exists() and there + last - first + 1 > int(limit.read_text()):
+        sys.exit(
+            f"Unable to run job: job rejected: only {limit.read_text()} jobs are allowed per user (current job count: {there})."
+        )
     id_ = 101 + sum(path.is_dir() for path in HOME.iterdir())
     folder = HOME / str(id_)
     folder.mkdir()

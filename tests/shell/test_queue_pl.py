@@ -109,7 +109,8 @@ def quick(sh, utils, grid):
     """queue.pl without its patience for network file systems."""
     code = (
         "import runpy, sys, signal; sys.path.insert(0, sys.argv[1]); q = runpy.run_path(sys.argv[1] + '/queue.pl')\n"
-        "q['GridEngine'].lag_s = 0.5; sys.exit(q['run'](q['GridEngine'](), sys.argv[2:], ''))"
+        "import cluster_runner; cluster_runner.AGAIN_S = 0.3; q['GridEngine'].lag_s = 0.5\n"
+        "sys.exit(q['run'](q['GridEngine'](), sys.argv[2:], ''))"
     )
     words = [sys.executable, "-c", code, utils]
     run = lambda *arguments: sh(*words, *arguments, env=grid)  # noqa: E731
@@ -118,6 +119,28 @@ def quick(sh, utils, grid):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     return run
+
+
+def test_an_array_longer_than_the_users_limit_is_submitted_as_others_end(quick, sh, grid):
+    Path(grid["GRID_ENGINE"]).mkdir()
+    (Path(grid["GRID_ENGINE"]) / "max_u_jobs").write_text("2")
+    result = quick("JOB=1:5", "a.JOB.log", "echo run JOB; sleep 0.5")
+    assert result.returncode == 0, result.stderr
+    assert [(sh.folder / f"a.{number}.log").read_text().count("\nrun ") for number in range(1, 6)] == [1] * 5
+    assert result.stderr.count("no more jobs are taken for now") >= 1
+    assert still_there(grid) == []
+
+
+def test_a_signal_ends_the_wait_for_a_full_queue(quick, sh, grid):
+    Path(grid["GRID_ENGINE"]).mkdir()
+    (Path(grid["GRID_ENGINE"]) / "max_u_jobs").write_text("1")
+    process = quick.start("JOB=1:2", "a.JOB.log", "touch on; sleep 60")
+    wait_until((sh.folder / "on").exists)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 143, stderr
+    assert still_there(grid) == []
+    assert not (sh.folder / "a.2.log").exists()
 
 
 def test_a_killed_job_is_submitted_again(quick, sh):

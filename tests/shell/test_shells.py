@@ -33,7 +33,7 @@ def test_a_checkout_keeps_its_line_ends_whatever_git_is_set_to(tmp_path):
     files = subprocess.run(["git", "ls-files", "--eol"], cwd=ROOT, capture_output=True, text=True)
     if files.returncode != 0:
         pytest.skip("not a git checkout")
-    with_crlf = [line for line in files.stdout.splitlines() if line.startswith("i/crlf") or line.startswith("i/mixed")]
+    with_crlf = [line for line in files.stdout.splitlines() if line.startswith(("i/crlf", "i/mixed"))]
     assert not with_crlf
     text = [line for line in files.stdout.splitlines() if line.startswith("i/lf")]
     assert text
