@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from espnet_ser.encoder_config import checked_encoder_config
+from espnet_ser.encoder_config import checked_encoder_config, refuse_endless_work
 from espnet_ser.errors import InputError, printable
 from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE
 from espnet_ser.weights_file import StoredTensor, first_line, is_in_former_format, tensors_in_safetensors, tensors_in_torch_file
@@ -50,7 +50,10 @@ def build_encoder(config: Mapping, where: str = "the encoder's configuration") -
         wanted = config_class.from_dict(settings)
         # Other kernels read the mask of padded frames in other ways. WavLM has one alone.
         wanted._attn_implementation = "eager" if model_type == "wavlm" else "sdpa"
+        refuse_endless_work(wanted, where)
         return model_class(wanted)
+    except InputError:
+        raise
     except Exception as error:  # whatever transformers says of settings that make no sense
         raise InputError(f"{where}: does not make a model: {first_line(error)}") from error
 

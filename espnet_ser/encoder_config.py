@@ -5,11 +5,26 @@ weights. None of that belongs to an encoder that is read here.
 """
 
 from collections.abc import Mapping
+from math import prod
 
+from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.errors import InputError
 from espnet_ser.value_checks import choice, flag, number, optional, refuse_wrong, several, whole_number
+from espnet_ser.windows import LONGEST_WHOLE_S
 
 MAX_LAYERS = 128
+
+MIN_SAMPLES_PER_FRAME, MAX_SAMPLES_PER_FRAME = 160, 16_000
+"""Published encoders make a frame of 320 samples, the product of their strides; attention costs the square of the frames."""
+
+MAX_USES_PER_SECOND = 2000
+"""Times that a second of speech may use a weight, on average: wav2vec2-base 73, a small CNN alone 700, strides of 1 16,000."""
+
+MAX_VALUES_PER_SECOND = 4_000_000
+"""Of any layer's output; published encoders have 1.6 million after their first convolution."""
+
+MAX_ATTENTION_VALUES = 200_000_000
+"""Of one layer's attention, heads x frames x frames, over :data:`LONGEST_WHOLE_S`; wavlm-large has 49 million."""
 
 _ASKS_FOR_MORE = {
     "auto_map": "names code to run",
@@ -50,6 +65,48 @@ def encoder_settings(config_class: type) -> set[str]:
     from transformers import PretrainedConfig
 
     return set(config_class().to_dict()) - set(PretrainedConfig().to_dict())
+
+
+def refuse_endless_work(config: object, where: str) -> None:
+    """Stops at settings that fit few weights, each of them permitted, and together make speech cost hours or gigabytes.
+
+    Args:
+        config: Of transformers, for an encoder at 16 kHz.
+        where: Where it stands, named in errors.
+
+    Raises:
+        InputError: Says what is out of proportion.
+    """
+    samples_per_frame = prod(config.conv_stride)
+    if not MIN_SAMPLES_PER_FRAME <= samples_per_frame <= MAX_SAMPLES_PER_FRAME:
+        raise InputError(
+            f"{where}: conv_stride makes a frame of every {samples_per_frame:,} samples, expected {MIN_SAMPLES_PER_FRAME} to "
+            f"{MAX_SAMPLES_PER_FRAME:,}; take an encoder that is made for speech at 16 kHz"
+        )
+    weights = uses = values = 0.0
+    per_second, width = float(SAMPLE_RATE), 1
+    for dim, kernel, stride in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True):
+        per_second /= stride
+        weights += width * dim * kernel
+        uses += width * dim * kernel * per_second
+        values = max(values, dim * per_second)
+        width = dim
+    hidden, inner = config.hidden_size, config.intermediate_size
+    per_frame = width * hidden + config.num_hidden_layers * (4 * hidden**2 + 2 * hidden * inner)
+    per_frame += hidden**2 * config.num_conv_pos_embeddings // config.num_conv_pos_embedding_groups
+    uses_per_second = (uses + per_frame * per_second) / (weights + per_frame)
+    values = max(values, max(hidden, inner) * per_second)
+    attention = config.num_attention_heads * (LONGEST_WHOLE_S * per_second) ** 2
+    for what, amount, most in (
+        ("uses of each weight in a second of speech", uses_per_second, MAX_USES_PER_SECOND),
+        ("values that a layer makes of a second of speech", values, MAX_VALUES_PER_SECOND),
+        (f"values of attention over {LONGEST_WHOLE_S:g} s", attention, MAX_ATTENTION_VALUES),
+    ):
+        if amount > most:
+            raise InputError(
+                f"{where}: {what}: {amount:,.0f}, at most {most:,} are computed here; the sizes of its convolutions and layers "
+                f"are out of all proportion"
+            )
 
 
 def checked_encoder_config(config: Mapping[str, object], config_class: type, where: str) -> dict[str, object]:

@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.errors import CorpusError, InputError
     from espnet_ser.prediction_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
     from espnet_ser.stamp import atomic_write
+    from espnet_ser.stopping import ended_while_computing
     from espnet_ser.windows import Windowing
 
     Windowing.of(args.window, args.hop)
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("the model tells no emotion, and --format kaldi nothing else; take another format")
     audio = [path or sys.stdin.buffer for _, path in recordings]
     wants = {"embedding": args.embedding is not None, "window_s": args.window, "hop_s": args.hop}
-    results = list(zip(recordings, model.each(audio, **wants, progress="predict"), strict=True))
+    with ended_while_computing():
+        results = list(zip(recordings, model.each(audio, **wants, progress="predict"), strict=True))
     problems = [result for _, result in results if isinstance(result, InputError)]
     told = [Told(recording, result) for recording, result in results if not isinstance(result, InputError)]
     if told and args.embedding:

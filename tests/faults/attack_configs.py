@@ -128,6 +128,33 @@ def _(ground):
     return change_encoder(ground, conv_stride=[0] * 7)
 
 
+@CONFIGS.add("config.yaml: strides of 1, which make a frame of every sample", "a frame of every 1 samples")
+def _(ground):
+    return change_encoder(ground, conv_stride=[1] * 7)
+
+
+@CONFIGS.add("config.yaml: as many frames as ever, after convolutions of every sample", "uses of each weight in a second")
+def _(ground):
+    return change_encoder(ground, conv_stride=[1] * 6 + [320])
+
+
+@CONFIGS.add("config.yaml: strides that leave no frame of an hour", "a frame of every 1,000,000,000,000,000,000,000 samples")
+def _(ground):
+    return change_encoder(ground, conv_stride=[1000] * 7)
+
+
+@CONFIGS.add(
+    "config.yaml: one convolution of 8192 channels, the next of one", "values that a layer makes of a second of speech"
+)
+def _(ground):
+    return change_encoder(ground, conv_dim=[8192, *[1] * 6])
+
+
+@CONFIGS.add("config.yaml: as many heads of attention as values", "values of attention over 35 s")
+def _(ground):
+    return change_encoder(ground, hidden_size=512, num_attention_heads=512)
+
+
 @CONFIGS.add("config.yaml: code of the encoder's own (auto_map)", "auto_map names code to run")
 def _(ground):
     return change_encoder(ground, auto_map={"AutoModel": "evil.Model"})

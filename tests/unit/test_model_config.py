@@ -7,7 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from model_maker import change_config, make_model, model_config
+from transformers import HubertConfig, Wav2Vec2Config, WavLMConfig
 
+from espnet_ser.encoder_config import refuse_endless_work
 from espnet_ser.errors import InputError
 from espnet_ser.inference import load_model
 from espnet_ser.model_config import check_model_config
@@ -95,6 +97,7 @@ def test_a_value_that_no_training_leaves_is_named(key, value):
         ({"num_hidden_layers": 7}, "parameters are missing"),
         ({"intermediate_size": 65}, "another shape"),
         ({"conv_stride": [0] * 7}, "conv_stride must be a list"),
+        ({"conv_stride": [1] * 7}, "makes a frame of every 1 samples, expected 160 to 16,000"),
         ({"conv_dim": [32]}, "does not make a model"),
         ({"hidden_act": "xielu"}, "hidden_act must be one of"),
         ({"num_conv_pos_embedding_groups": 0}, "num_conv_pos_embedding_groups must be"),
@@ -109,6 +112,13 @@ def test_an_encoder_that_can_not_be_is_one_line(tmp_path, changes, message):
         load_model(folder)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_published_encoders_are_in_proportion():
+    large = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+    xls_r_2b = {"hidden_size": 1920, "num_hidden_layers": 48, "num_attention_heads": 16, "intermediate_size": 7680}
+    for config in (Wav2Vec2Config(), Wav2Vec2Config(**xls_r_2b), HubertConfig(**large), WavLMConfig(**large)):
+        refuse_endless_work(config, "config")
 
 
 def test_what_transformers_would_do_beside_building_the_encoder_is_left_out(tmp_path):

@@ -347,3 +347,30 @@ def test_signals_that_come_together_are_one_request_and_a_later_one_insists(monk
         with pytest.raises(SystemExit) as end:
             os.kill(os.getpid(), signal.SIGTERM)
     assert end.value.code == REQUEUE_CODE
+
+
+BUSY = """
+import hashlib
+from espnet_ser.stopping import ended_while_computing, unwound_by_signals
+with unwound_by_signals(), ended_while_computing(after_s=0.1):
+    print("computing", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes, in which Python looks at no signal
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_one_long_operation_does_not_keep_a_signal_waiting(signum):
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "computing\n"
+        process.send_signal(signum)
+        assert process.wait(timeout=60) == 128 + signum
+
+
+def test_what_ends_in_time_is_unwound():
+    code = BUSY.replace("0.1", "30").replace('hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)', "import time; time.sleep(60)")
+    code = code.replace("with unwound", "import atexit; atexit.register(print, 'unwound')\nwith unwound")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "computing\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "unwound\n"
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
