@@ -114,7 +114,7 @@ def _(ground):
 
 @CONFIGS.add("config.yaml: a model of 10^11 parameters, each setting permitted", "parameters are missing")
 def _(ground):
-    return change_encoder(ground, hidden_size=8192, num_hidden_layers=96, intermediate_size=65536, conv_dim=[8192] * 7)
+    return change_encoder(ground, hidden_size=8192, num_hidden_layers=96, intermediate_size=65536, conv_dim=[1024] * 7)
 
 
 @CONFIGS.add("config.yaml: thousands of classes", "emotion must be a list of 1 to 1000")
@@ -143,9 +143,7 @@ def _(ground):
     return change_encoder(ground, conv_stride=[1000] * 7)
 
 
-@CONFIGS.add(
-    "config.yaml: one convolution of 8192 channels, the next of one", "values that a layer makes of a second of speech"
-)
+@CONFIGS.add("config.yaml: a convolution of 8192 channels, the next of one", "values that a layer makes of a second")
 def _(ground):
     return change_encoder(ground, conv_dim=[8192, *[1] * 6])
 
