@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_datadir_options
@@ -20,17 +21,19 @@ def get_parser() -> argparse.ArgumentParser:
         type=folding,
         default="session",
         help="what each fold holds out: a session, a speaker, what utt2fold says, or with a number that many even groups of "
-        "sessions (%(default)s; without utt2session each speaker is a session)",
+        "sessions (%(default)s; without utt2session each speaker is a session); utt2split: one fold, train, dev and test",
     )
-    parser.add_argument("--classes", default="", help="emotions to be told, separated by spaces; default all that there are")
+    parser.add_argument("--classes", default="", help="emotions to predict, separated by spaces; default all that there are")
     add_datadir_options(parser)
     return parser
 
 
 def folding(text: str) -> str:
     """The type of ``--folds_by``."""
-    if not re.fullmatch("session|speaker|utt2fold|[2-9]|[1-9][0-9]{1,4}", text):
-        raise argparse.ArgumentTypeError(f"takes session, speaker, utt2fold or a number of folds from 2, not {text[:20]!r}")
+    if not re.fullmatch("session|speaker|utt2fold|utt2split|[2-9]|[1-9][0-9]{1,4}", text):
+        raise argparse.ArgumentTypeError(
+            f"takes session, speaker, utt2fold, utt2split or a number of folds from 2, not {text[:20]!r}"
+        )
     return text
 
 
@@ -44,25 +47,31 @@ def main(argv: list[str] | None = None) -> None:
     from espnet_ser.corpus.datadirs import LAYOUT_VERSION, make_datadirs
     from espnet_ser.corpus.kaldi import (
         FOLDS_FILE,
+        SPLIT_FILE,
         fold_corpus,
         fold_table,
         ids_that_sort_by_speaker,
+        lacking_classes,
         read_corpus,
         read_utt2fold,
+        read_utt2split,
         renamed,
     )
     from espnet_ser.data.lists import composed
 
     examples = read_corpus(args.data, nj=args.nj)
     classes = composed(args.classes).split() or sorted({example.emotion for example in examples})
-    utt2fold = read_utt2fold(args.data / FOLDS_FILE, examples) if args.folds_by == FOLDS_FILE else None
+    reader = {FOLDS_FILE: read_utt2fold, SPLIT_FILE: read_utt2split}.get(args.folds_by)
+    listed = reader and reader(args.data / args.folds_by, examples)
     ids = ids_that_sort_by_speaker(examples)
     if changed := next((pair for pair in ids.items() if len(set(pair)) > 1), None):
         print(f"{args.data}: ids do not sort as speakers do, so each gets its speaker's in front: {changed[0]} is {changed[1]}")
-        examples, utt2fold = renamed(examples, ids), utt2fold and {ids[utt]: fold for utt, fold in utt2fold.items()}
-    folds = fold_corpus(examples, classes, args.folds_by, utt2fold)
+        examples, listed = renamed(examples, ids), listed and {ids[utt]: value for utt, value in listed.items()}
+    folds = fold_corpus(examples, classes, args.folds_by, listed)
     print(fold_table(folds, classes))
-    asked = {"layout": LAYOUT_VERSION, "folds_by": args.folds_by, "classes": sorted(classes), "utt2fold": utt2fold}
+    if warning := lacking_classes(examples, folds, classes):
+        print(f"warning: {warning}", file=sys.stderr)
+    asked = {"layout": LAYOUT_VERSION, "folds_by": args.folds_by, "classes": sorted(classes), "listed": listed}
     print(f"{args.datadir}: {make_datadirs(args.datadir, examples, classes, folds, asked)}")
 
 

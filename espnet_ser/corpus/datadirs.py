@@ -1,7 +1,8 @@
 """Utterance records -> the data directories that stage 1 leaves.
 
 ``all`` holds every labelled utterance, ``four_class`` those of IEMOCAP's four classes; ``fold<k>`` holds ``train`` and ``test``
-(of the classes), ``train_all`` (every utterance on the training side, for stage-1 finetuning on all of them) and ``fold.json``.
+(of the classes), ``dev`` where a corpus has such a part, ``train_all`` (every utterance on the training side, for stage-1
+finetuning on all of them) and ``fold.json``.
 """
 
 import json
@@ -13,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from espnet_ser.corpus.folds import Fold, make_folds
+from espnet_ser.corpus.folds import PARTS, Fold, make_folds
 from espnet_ser.corpus.iemocap import EMOTIONS, Utterance
 from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.datadir import FILES, Example, write_datadir
@@ -53,7 +54,7 @@ def make_datadirs(
     Args:
         datadir: Where to write.
         examples: All utterances.
-        classes: The emotions that are to be told; other utterances are in ``all`` and ``train_all`` alone.
+        classes: The emotions that are predicted; other utterances are in ``all`` and ``train_all`` alone.
         folds: Of all utterances.
         asked: What the folds depend on beside the utterances.
         subset: The folder for the utterances of the classes, if there is to be one.
@@ -142,17 +143,23 @@ def _write_all(
     if subset:
         write_datadir(folder / subset, of_classes)
     for fold in folds:
-        refuse_shared_speech(fold.train, fold.test)
-        if warning := alike_speakers(fold.train, fold.test):
-            print(f"warning: {fold.name}: {warning}", file=sys.stderr)
-        told = replace(fold, train=_of_classes(fold.train, classes), test=_of_classes(fold.test, classes))
-        for side, part in (("trains on", told.train), ("holds out", told.test)):
-            if not part:
-                raise InputError(f"{fold.name} {side} no utterance that is {', '.join(classes)}; take other folds (--folds_by)")
-        write_datadir(folder / fold.name / "train", told.train)
-        write_datadir(folder / fold.name / "test", told.test)
+        for other in filter(None, (fold.test, fold.dev)):
+            refuse_shared_speech(fold.train, other)
+            if warning := alike_speakers(fold.train, other):
+                print(f"warning: {fold.name}: {warning}", file=sys.stderr)
+        if fold.dev:
+            refuse_shared_speech(fold.dev, fold.test)
+        kept = {name: _of_classes(getattr(fold, name), classes) for name in PARTS}
+        for name, does in (("train", "trains on"), ("test", "holds out")):
+            if not kept[name]:
+                raise InputError(f"{fold.name} {does} no utterance that is {', '.join(classes)}; take other folds (--folds_by)")
+        if fold.dev and not kept["dev"]:
+            raise InputError(f"no utterance of dev is {', '.join(classes)}: leave dev out, or put some into it")
+        for name, part in kept.items():
+            if part:
+                write_datadir(folder / fold.name / name, part)
         write_datadir(folder / fold.name / "train_all", fold.train)
-        record = json.dumps(describe_fold(told), indent=1) + "\n"
+        record = json.dumps(describe_fold(replace(fold, **kept)), indent=1) + "\n"
         (folder / fold.name / "fold.json").write_text(record, encoding="utf-8")
 
 
@@ -162,13 +169,11 @@ def _of_classes(examples: Iterable[Example], classes: Collection[str]) -> tuple[
 
 def describe_fold(fold: Fold[Example]) -> dict[str, object]:
     """The content of ``fold.json``."""
+    parts = {name: part for name in PARTS if (part := getattr(fold, name))}
     return {
         "number": fold.number,
         "by": fold.by,
-        "test_sessions": sorted({example.session for example in fold.test}),
-        "test_speakers": sorted({example.speaker for example in fold.test}),
-        "train_sessions": sorted({example.session for example in fold.train}),
-        "train_speakers": sorted({example.speaker for example in fold.train}),
-        "num_train": len(fold.train),
-        "num_test": len(fold.test),
+        **{f"{name}_sessions": sorted({example.session for example in part}) for name, part in parts.items()},
+        **{f"{name}_speakers": sorted({example.speaker for example in part}) for name, part in parts.items()},
+        **{f"num_{name}": len(part) for name, part in parts.items()},
     }

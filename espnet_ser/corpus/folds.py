@@ -1,8 +1,8 @@
 """Cross-validation folds in which no speaker is on both sides."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Generic, Protocol, TypeVar
 
 from espnet_ser.errors import InputError, unknown_name
@@ -20,6 +20,11 @@ class Spoken(Protocol):
 
 Item = TypeVar("Item", bound=Spoken)
 
+PARTS = ("train", "dev", "test")
+"""What a model is trained on, what chooses its epoch, and what it is scored on."""
+
+_IN = {"train": "training", "dev": "dev", "test": "test"}
+
 
 @dataclass(frozen=True)
 class Fold(Generic[Item]):
@@ -30,20 +35,25 @@ class Fold(Generic[Item]):
         by: ``'session'`` or ``'speaker'``: what is never on both sides (where it is sessions, speakers are not either).
         train: The utterances to train on, in the order they were given.
         test: The held-out utterances.
+        dev: Those that choose the epoch, neither trained on nor scored; none in cross-validation.
     """
 
     number: int
     by: str
     train: tuple[Item, ...]
     test: tuple[Item, ...]
+    dev: tuple[Item, ...] = ()
 
     def __post_init__(self):
-        shared = {item.speaker for item in self.train} & {item.speaker for item in self.test}
-        if self.by == "session":
-            shared |= {item.session for item in self.train} & {item.session for item in self.test}
-        if shared:
-            who = sorted(map(str, shared))
-            raise InputError(f"{self.name}: {who} would be in training and in test; mend the speaker ids, or fold otherwise")
+        for name, other in combinations(PARTS, 2):
+            part, rest = getattr(self, name), getattr(self, other)
+            shared = {item.speaker for item in part} & {item.speaker for item in rest}
+            if self.by == "session":
+                shared |= {item.session for item in part} & {item.session for item in rest}
+            if shared:
+                who = sorted(map(str, shared))
+                where = f"{_IN[name]} and in {_IN[other]}"
+                raise InputError(f"{self.name}: {who} would be in {where}; correct the speaker ids, or fold otherwise")
 
     @property
     def name(self) -> str:
@@ -89,37 +99,20 @@ def make_folds(items: Iterable[Item], by: str = "session", fold_of: Callable[[It
     ]
 
 
-def even_groups(items: Iterable[Item], num_folds: int, kind_of: Callable[[Item], object]) -> dict[int | str, int]:
-    """Session -> fold, whole sessions shared out among folds so that each holds about as many utterances of every kind.
-
-    Sessions are dealt out from the largest on, each to the fold that has fewest of what it holds; nothing is drawn by chance.
+def official_fold(items: Iterable[Item], part_of: Callable[[Item], str]) -> Fold[Item]:
+    """The one fold of a corpus that comes with parts of its own.
 
     Args:
         items: Utterances of any kind.
-        num_folds: How many folds to make.
-        kind_of: What is to be even: an utterance's class and gender, say.
+        part_of: Which part an utterance is in, of :data:`PARTS`; nothing need be in ``dev``.
 
     Raises:
-        InputError: There are fewer sessions than folds.
-
-    >>> from collections import namedtuple
-    >>> Item = namedtuple("Item", "session speaker gender")
-    >>> items = [Item(s, s, g) for s, g in zip("abcd", "ffmm")]
-    >>> even_groups(items, 2, lambda item: item.gender)
-    {'a': 1, 'b': 2, 'c': 1, 'd': 2}
+        InputError: Nothing is in ``train`` or in ``test``, or a speaker is in two parts.
     """
-    kinds: dict[int | str, Counter] = {}
+    parts: dict[str, list[Item]] = {name: [] for name in PARTS}
     for item in items:
-        kinds.setdefault(item.session, Counter())[kind_of(item)] += 1
-    if len(kinds) < num_folds:
-        raise InputError(f"{num_folds} folds of {len(kinds)} sessions: each holds out at least one; ask for fewer folds")
-    held: dict[int, Counter] = {number: Counter() for number in range(1, num_folds + 1)}
-    fold_of = {}
-    for session in sorted(kinds, key=lambda session: (-kinds[session].total(), session)):
-
-        def alike(number: int, session=session) -> tuple[int, int]:
-            return sum(held[number][kind] * count for kind, count in kinds[session].items()), held[number].total()
-
-        fold_of[session] = min(held, key=alike)
-        held[fold_of[session]] += kinds[session]
-    return fold_of
+        parts[part_of(item)].append(item)
+    for name in ("train", "test"):
+        if not parts[name]:
+            raise InputError(f"no utterance is in {name}: a model is trained on train and scored on test")
+    return Fold(number=1, by="speaker", **{name: tuple(part) for name, part in parts.items()})

@@ -1,7 +1,8 @@
 """A corpus of one's own: a Kaldi data directory that says each utterance's emotion -> checked entries, and folds of them.
 
 ``wav.scp``, ``utt2spk`` and ``utt2emotion`` must be there; ``text``, ``utt2gender`` or ``spk2gender``, ``utt2style``,
-``utt2session``, ``utt2label`` and ``utt2fold`` may be. Without ``utt2session`` each speaker is a session of their own.
+``utt2session``, ``utt2label``, ``utt2fold`` and ``utt2split`` may be. Without ``utt2session`` each speaker is a session of
+their own.
 """
 
 import re
@@ -10,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from espnet_ser.corpus.folds import Fold, even_groups, make_folds
+from espnet_ser.corpus.folds import PARTS, Fold, make_folds, official_fold
+from espnet_ser.corpus.groups import even_groups, most_folds
 from espnet_ser.corpus.iemocap import scan_audio
 from espnet_ser.data.datadir import Example, audio_path, check_genders
 from espnet_ser.data.lists import Table, read_table
@@ -19,6 +21,10 @@ from espnet_ser.errors import CorpusError, InputError, unknown_name
 FOLDS_FILE = "utt2fold"
 """Which fold holds an utterance out, a whole number from 1."""
 
+SPLIT_FILE = "utt2split"
+"""Which official part an utterance is in: train, dev or test."""
+
+_MOST_SHOWN = 10  # folds, or speakers, in one line
 _REQUIRED = {"wav": "wav.scp", "speaker": "utt2spk", "emotion": "utt2emotion"}
 _OPTIONAL = {"text": "text", "gender": "utt2gender", "label": "utt2label", "style": "utt2style", "session": "utt2session"}
 
@@ -76,45 +82,90 @@ def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
 
 
 def fold_corpus(
-    examples: Sequence[Example], classes: Sequence[str], folds_by: str, utt2fold: Mapping[str, int] | None = None
+    examples: Sequence[Example], classes: Sequence[str], folds_by: str, listed: Mapping[str, int | str] | None = None
 ) -> list[Fold[Example]]:
-    """The folds of a corpus, each with every class on both sides.
+    """The folds of a corpus; each trains on every class.
 
     Args:
         examples: All utterances.
-        classes: The emotions to be told.
-        folds_by: What each fold holds out: ``session``, ``speaker``, what ``utt2fold`` says, or a number of folds, for as many
-            groups of whole sessions in which classes and genders are as even as can be.
-        utt2fold: Utterance -> fold, for ``utt2fold``.
+        classes: The emotions that are predicted.
+        folds_by: What each fold holds out: ``session``, ``speaker``, what ``utt2fold`` or ``utt2split`` says, or a number of
+            folds, for as many groups of whole sessions, each with every class if there is such a split.
+        listed: Utterance -> fold, or part, for ``utt2fold`` and ``utt2split``.
 
     Raises:
-        InputError: A class is in no utterance, or in none that a fold holds out or trains on; or a speaker (or, where sessions
-            are held out, a session) would be on both sides.
+        InputError: A class is in no utterance, or in none that a fold trains on; or a speaker (or, where sessions are held out,
+            a session) would be on both sides.
     """
     known = {example.emotion for example in examples}
     for name in classes:
         if name not in known:
             raise unknown_name("class", name, known)
     if len(set(classes)) < 2:
-        raise InputError(f"classes {' '.join(classes)}: there is nothing to tell; name two or more, each once")
+        raise InputError(f"classes {' '.join(classes)}: there is nothing to predict; name two or more, each once")
     if folds_by in ("session", "speaker"):
         folds = make_folds(examples, folds_by)
     elif folds_by == FOLDS_FILE:
-        folds = make_folds(examples, "speaker", lambda example: utt2fold[example.utt])
+        folds = make_folds(examples, "speaker", lambda example: listed[example.utt])
+    elif folds_by == SPLIT_FILE:
+        folds = [official_fold(examples, lambda example: listed[example.utt])]
     else:
-        told = [example for example in examples if example.emotion in classes]
-        groups = even_groups(told, int(folds_by), lambda example: (example.emotion, example.gender))
-        # A session without an utterance of the classes is held out by the first fold, which is as good as any other.
-        folds = make_folds(examples, "session", lambda example: groups.get(example.session, 1))
+        of_classes = [example for example in examples if example.emotion in classes]
+        groups = even_groups(of_classes, int(folds_by), _emotion, lambda example: (example.emotion, example.gender))
+        # A session without an utterance of the classes goes with its speaker, or is held out by the first fold.
+        speakers = {example.speaker: groups[example.session] for example in of_classes}
+        folds = make_folds(examples, "session", lambda example: groups.get(example.session) or speakers.get(example.speaker, 1))
     for fold in folds:
-        for side, part in (("holds out", fold.test), ("trains on", fold.train)):
-            missing = sorted(set(classes) - {example.emotion for example in part})
-            if missing:
-                raise InputError(
-                    f"{fold.name} {side} no utterance that is {' or '.join(missing)}: a fold needs every class; take other "
-                    f"folds (--folds_by), or name the classes to tell (--classes)"
-                )
+        if missing := _missing(classes, fold.train):
+            speakers = sorted({example.speaker for example in examples if example.emotion in missing})
+            kept = " ".join(name for name in classes if name not in missing)
+            other = _other_folds(examples, classes, folds)
+            raise InputError(
+                f"{fold.name} trains on no utterance that is {' or '.join(missing)} (it is of {_shown(speakers)} alone), and "
+                f"cannot learn it: {other + ', or ' if other else ''}leave it out (--classes {kept!r})"
+            )
     return folds
+
+
+def lacking_classes(examples: Sequence[Example], folds: Sequence[Fold[Example]], classes: Sequence[str]) -> str:
+    """Says which folds hold out no utterance of a class, and what to do; '' where none does.
+
+    Args:
+        examples: All utterances.
+        folds: From :func:`fold_corpus`.
+        classes: The emotions that are predicted.
+    """
+    lacking = [
+        f"{fold.name} {verb} no utterance that is {' or '.join(missing)}"
+        for fold in folds
+        for verb, part in (("holds out", fold.test), ("has in dev", fold.dev))
+        if part and (missing := _missing(classes, part))
+    ]
+    if not lacking:
+        return ""
+    more = f" and {len(lacking) - _MOST_SHOWN} more" if len(lacking) > _MOST_SHOWN else ""
+    other = _other_folds(examples, classes, folds) or "no number of folds has every class in each"
+    advice = "" if len(folds) == 1 else f"; {other}"
+    return f"{'; '.join(lacking[:_MOST_SHOWN])}{more}: UA there is over the classes that are there{advice}"
+
+
+def _other_folds(examples: Sequence[Example], classes: Sequence[str], folds: Sequence[Fold[Example]]) -> str:
+    """A number of folds of which none lacks a class; '' where none is found, and for official parts."""
+    of_classes = [example for example in examples if example.emotion in classes]
+    number = most_folds(of_classes, len(folds), _emotion) if len(folds) > 1 else None
+    return f"--folds_by {number} has every class on both sides" if number else ""
+
+
+def _missing(classes: Sequence[str], part: Sequence[Example]) -> list[str]:
+    return sorted(set(classes) - {example.emotion for example in part})
+
+
+def _emotion(example: Example) -> str:
+    return example.emotion
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_SHOWN]) + (f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else "")
 
 
 def read_utt2fold(path: Path, examples: Sequence[Example]) -> dict[str, int]:
@@ -123,12 +174,27 @@ def read_utt2fold(path: Path, examples: Sequence[Example]) -> dict[str, int]:
     Raises:
         InputError: The file is missing or malformed, or does not list these utterances.
     """
+    return {
+        utt: int(fold) for utt, fold in _read_listed(path, examples, "[1-9][0-9]{0,5}", "fold", "a whole number from 1").items()
+    }
+
+
+def read_utt2split(path: Path, examples: Sequence[Example]) -> dict[str, str]:
+    """Utterance -> the official part that it is in, of :data:`espnet_ser.corpus.folds.PARTS`.
+
+    Raises:
+        InputError: As :func:`read_utt2fold`.
+    """
+    return _read_listed(path, examples, "|".join(PARTS), "part", "train, dev or test")
+
+
+def _read_listed(path: Path, examples: Sequence[Example], pattern: str, kind: str, expected: str) -> dict[str, str]:
     table = _read_required(path)
     _refuse_other_keys(path, table, {example.utt: (0, "") for example in examples}, "wav.scp")
-    for number, fold in table.values():
-        if not re.fullmatch("[1-9][0-9]{0,5}", fold):
-            raise InputError(f"{path}:{number}: fold {fold!r}, expected a whole number from 1")
-    return {utt: int(fold) for utt, (_, fold) in table.items()}
+    for number, value in table.values():
+        if not re.fullmatch(pattern, value):
+            raise InputError(f"{path}:{number}: {kind} {value!r}, expected {expected}")
+    return {utt: value for utt, (_, value) in table.items()}
 
 
 def ids_that_sort_by_speaker(examples: Sequence[Example]) -> dict[str, str]:
@@ -158,13 +224,16 @@ def renamed(examples: Sequence[Example], ids: Mapping[str, str]) -> list[Example
 
 
 def fold_table(folds: Sequence[Fold[Example]], classes: Sequence[str]) -> str:
-    """What each fold holds out: speakers, and utterances of each class, for people to read."""
-    rows = [["fold", "speakers", *classes, "all"]]
-    for fold in folds:
-        counts = Counter(example.emotion for example in fold.test)
-        speakers = len({example.speaker for example in fold.test})
-        held = [counts[name] for name in classes]
-        rows.append([str(fold.number), str(speakers), *map(str, held), str(sum(held))])
+    """What each fold holds out, or the official parts hold: speakers, and utterances of each class, for people to read."""
+    parts = {str(fold.number): fold.test for fold in folds}
+    if len(folds) == 1:
+        parts = {name: getattr(folds[0], name) for name in PARTS}
+    rows = [["part" if len(folds) == 1 else "fold", "speakers", *classes, "all"]]
+    for name, part in parts.items():
+        counts = Counter(example.emotion for example in part)
+        speakers = len({example.speaker for example in part})
+        held = [counts[emotion] for emotion in classes]
+        rows.append([name, str(speakers), *map(str, held), str(sum(held))])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -172,7 +241,8 @@ def fold_table(folds: Sequence[Fold[Example]], classes: Sequence[str]) -> str:
 def _read_required(path: Path) -> Table:
     if not path.exists():
         required = ", ".join(_REQUIRED.values())
-        raise InputError(f"{path}: missing; a corpus has {required}, and {FOLDS_FILE} for --folds_by {FOLDS_FILE}")
+        also = f", and {path.name} for --folds_by {path.name}" if path.name in (FOLDS_FILE, SPLIT_FILE) else ""
+        raise InputError(f"{path}: missing; a corpus has {required}{also}")
     return read_table(path)
 
 

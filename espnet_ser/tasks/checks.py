@@ -15,21 +15,23 @@ from espnet_ser.provenance import alike_speakers
 
 
 def refuse_missing_classes(labels: Labels, train: Sequence[Example], held_out: Sequence[Example]) -> None:
-    """Stops where a class cannot be learnt, or its recall, which UA is a mean of, cannot be measured.
+    """Stops where a class cannot be learnt; says which emotions the held-out utterances lack.
 
     Raises:
-        InputError: When no training utterance is of a class, or no held-out one is of an emotion; or there is one class alone.
+        InputError: When no training utterance is of a class, or there is one class alone.
     """
     for task, classes in labels.items():
         if len(classes) < 2:
-            raise InputError(f"every utterance of this fold has the {task} {classes[0]}: there is nothing to tell")
-        for what, examples in (("training", train), ("held-out", held_out)):
-            missing = sorted(set(classes) - {getattr(example, task) for example in examples})
-            if missing and (what == "training" or task == MAIN_TASK):
-                raise InputError(
-                    f"no {what} utterance of this fold has the {task} {' or '.join(missing)}: a fold needs every class; "
-                    "take more data or other folds (--folds_by)"
-                )
+            raise InputError(f"every utterance of this fold has the {task} {classes[0]}: there is nothing to predict")
+        missing = sorted(set(classes) - {getattr(example, task) for example in train})
+        if missing:
+            raise InputError(
+                f"no training utterance of this fold has the {task} {' or '.join(missing)}, which cannot be learnt so: take "
+                "more data or other folds (--folds_by), or leave it out (--classes)"
+            )
+        missing = sorted(set(classes) - {getattr(example, task) for example in held_out})
+        if missing and task == MAIN_TASK:
+            logging.warning(f"no held-out utterance is {' or '.join(missing)}: UA is over the classes that are there")
 
 
 def report_alike_speakers(args: Namespace) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from release_maker import edit
 from tiny import save_encoder
 from tiny_recipe import CONF, refused, run
 
-from espnet_ser.corpus.folds import even_groups
+from espnet_ser.corpus.groups import even_groups, most_folds
 from espnet_ser.corpus.kaldi import fold_corpus, read_corpus
 from espnet_ser.data.datadir import Example, read_datadir, validate_datadir
 from espnet_ser.errors import InputError
@@ -163,11 +165,15 @@ def test_without_sessions_each_speaker_is_one(tmp_path):
 
 def test_even_groups_are_even_and_always_the_same():
     base = Example("u", "a", "a", "f", "x", "x", "", "", Path("u.wav"), 1, "")
-    people = [
-        replace(base, session=f"{n:02d}", gender="fm"[n % 2], emotion=e) for n in range(24) for e in "xyz" for _ in range(3)
+    everyone = [
+        replace(base, session=f"{n:02d}", speaker=f"{n:02d}", gender="fm"[n % 2], emotion=e)
+        for n in range(24)
+        for e in "xyz"
+        for _ in range(3)
     ]
-    groups = even_groups(people, 6, lambda example: (example.emotion, example.gender))
-    assert groups == even_groups(reversed(people), 6, lambda example: (example.emotion, example.gender))
+    of = (lambda example: example.emotion, lambda example: (example.emotion, example.gender))
+    groups = even_groups(everyone, 6, *of)
+    assert groups == even_groups(reversed(everyone), 6, *of)
     for number in range(1, 7):
         members = [session for session, fold in groups.items() if fold == number]
         assert sorted(int(session) % 2 for session in members) == [0, 0, 1, 1]
@@ -201,7 +207,7 @@ def test_what_is_wrong_with_a_corpus_is_one_line_and_nothing_is_written(corpus, 
     ("options", "message"),
     [
         (("--classes", "bored glad"), "unknown class 'glad'; known: bored, curious, tired"),
-        (("--classes", "bored"), "there is nothing to tell"),
+        (("--classes", "bored"), "there is nothing to predict"),
         (("--folds_by", "4"), "4 folds of 3 sessions"),
     ],
 )
@@ -222,11 +228,88 @@ def test_segments_are_not_passed_over(corpus, capsys):
     assert "cut the audio into a file for each utterance" in refused(capsys, corpus, call=folds)
 
 
-def test_a_fold_without_a_class_is_named_before_anything_is_trained(corpus, capsys):
+def label_all(corpus, speaker, old, new):
     for take in (0, 1):
-        edit(corpus / "utt2emotion", f"fred-tired{take} tired", f"fred-tired{take} bored")
+        edit(corpus / "utt2emotion", f"{speaker}-{old}{take} {old}", f"{speaker}-{old}{take} {new}")
+
+
+def test_a_fold_that_holds_out_no_utterance_of_a_class_is_a_warning(corpus, capsys):
+    label_all(corpus, "fred", "tired", "bored")
+    assert held_out(folds(corpus, "--folds_by", "speaker"))[6] == ["fred"]
+    out, err = capsys.readouterr()
+    assert "warning: fold6 holds out no utterance that is tired: UA there is over the classes that are there; " in err
+    assert "--folds_by 3 has every class on both sides" in err
+    assert "  6         1      4        2      0    6" in out
+
+
+def test_a_class_that_a_fold_cannot_learn_is_refused_before_anything_is_trained(corpus, capsys):
+    for speaker in SPEAKERS[:-1]:
+        label_all(corpus, speaker, "tired", "bored")
     message = refused(capsys, corpus, "--folds_by", "speaker", call=folds)
-    assert "fold6 holds out no utterance that is tired: a fold needs every class" in message
+    assert "fold6 trains on no utterance that is tired (it is of fred alone), and cannot learn it" in message
+    assert "leave it out (--classes 'bored curious')" in message
+    assert not (corpus.parent / "data").exists()
+
+
+def test_a_class_that_a_fold_cannot_learn_and_another_split_could_names_that(corpus, capsys):
+    for speaker in ("anna", "clara", "dora", "emil"):
+        label_all(corpus, speaker, "tired", "bored")  # ben and fred, of fold 1 and 3, are left
+    for name, fold in (("anna", "6"), ("clara", "6"), ("fred", "7")):
+        for label in CLASSES:
+            for take in (0, 1):
+                edit(corpus / "utt2fold", f"{name}-{label}{take} {13 - int(fold)}", f"{name}-{label}{take} {fold}")
+    message = refused(capsys, corpus, "--folds_by", "utt2fold", call=folds)
+    assert "fold7 trains on no utterance that is tired (it is of ben, fred alone), and cannot learn it" in message
+    assert "--folds_by 2 has every class on both sides, or leave it out" in message
+
+
+class Person(NamedTuple):
+    session: str
+    speaker: str
+    emotion: str
+
+
+def people(*held, copies=3):
+    """One session for each speaker, who is named after the classes that they show."""
+    return [Person(f"{n:03d}", f"{n:03d}", emotion) for n, shows in enumerate(held) for emotion in shows * copies]
+
+
+def split(items, num_folds):
+    """The classes of each fold, from :func:`even_groups`."""
+    groups = even_groups(items, num_folds, lambda item: item.emotion, lambda item: item.emotion)
+    assert groups == even_groups(items[::-1], num_folds, lambda item: item.emotion, lambda item: item.emotion)
+    return [
+        "".join(sorted({item.emotion for item in items if groups[item.session] == fold})) for fold in range(1, num_folds + 1)
+    ]
+
+
+def test_a_split_in_which_no_fold_lacks_a_class_is_found_where_there_is_one():
+    # Only these pairs make up all six classes.
+    items = people("a", "bcdef", "ab", "cdef", "abc", "def")
+    assert split(items, 3) == ["abcdef"] * 3
+    assert most_folds(items, 6, lambda item: item.emotion) == 3
+    # Speakers that show a single class each, as in URDU.
+    assert split(people(*"aaaaaaaaabbbcccccddd"), 3) == ["abcd"] * 3
+
+
+def test_where_there_is_none_the_number_that_works_is_named():
+    assert most_folds(people(*"aaaaabbbb"), 5, lambda item: item.emotion) == 4
+    assert most_folds(people("ab", "a", "a"), 3, lambda item: item.emotion) is None
+    assert sorted(split(people("ab", "ab", "a"), 3)) == ["a", "ab", "ab"]
+
+
+def test_five_hundred_speakers_are_shared_out_evenly():
+    rng = np.random.default_rng(0)
+    items = people(*("".join(rng.choice(list("abcdef"), 2)) + "z" * (n % 41 == 0) for n in range(500)))
+    assert split(items, 13) == ["abcdefz"] * 13  # thirteen show z
+    groups = even_groups(items, 13, lambda item: item.emotion, lambda item: item.emotion)
+    sizes = Counter(groups[item.session] for item in items)
+    assert max(sizes.values()) < 1.1 * min(sizes.values())
+
+
+def test_sessions_that_share_a_speaker_are_held_out_together(corpus):
+    edit(corpus / "utt2session", "anna-bored0 s0", "anna-bored0 s2")
+    assert held_out(folds(corpus, "--folds_by", "2")) == {1: ["anna", "ben", "emil", "fred"], 2: ["clara", "dora"]}
 
 
 def test_a_relative_path_is_from_where_the_command_runs(corpus, monkeypatch):
