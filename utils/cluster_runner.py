@@ -290,7 +290,7 @@ class Array:
                     raise UsageError(str(error)) from error
                 self.ask_again_s = time.monotonic() + AGAIN_S
             else:
-                self.away_since_s, self.is_full = 0.0, False
+                self.away_since_s = 0.0
                 for job in jobs:
                     job.id, job.was_running, job.gone_s = id_, False, None
 
