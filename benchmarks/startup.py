@@ -1,4 +1,7 @@
-"""From launching a training to its first step, beside the least that it must do: ``python benchmarks/startup.py JOB.json``."""
+"""From launching a command to its first step or its prediction, beside the least that it must do: import and load.
+
+``python benchmarks/startup.py JOB.json``, as :mod:`speed` calls it.
+"""
 
 import json
 import os
@@ -39,6 +42,10 @@ def main() -> None:
     commands = {"floor": ["-c", FLOOR, job["encoder"]], "help": ["-m", "espnet_ser", "--help"]}
     for cache in ("none", "auto"):
         commands[f"train, --cache {cache}"] = ["-c", TO_FIRST_STEP, *train_command(folder, job["encoder"], cache)]
+    once = ["--tag", "once", "--stage2_args=--max_epoch 1"]
+    run([sys.executable, "-m", "espnet_ser", *train_command(folder, job["encoder"], "none"), *once], cwd=folder, check=True)
+    wav = next((folder / "data").glob("**/*.wav"))
+    commands["predict, one file"] = ["-m", "espnet_ser", "predict", "--model", str(folder / "exp/stl_once/fold1"), str(wav)]
     atomic_write(job["result"], json.dumps({name: fastest(command, folder) for name, command in commands.items()}))
 
 

@@ -1,14 +1,14 @@
 """Where the models lie that a name stands for: one fold, an archive, the folds of a system, or what the hub keeps."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from espnet_ser.bounded import read_small_file
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.model_folder import CONFIG_FILE, META_FILE
-from espnet_ser.predictions import SELECTIONS
+from espnet_ser.model_folder import CONFIG_FILE, META_FILE, find_model
+from espnet_ser.predictions import HEADLINE, SELECTIONS
 from espnet_ser.recipe import SELECTION_FILE, trained_folds
 from espnet_ser.stamp import file_sha256
 
@@ -30,7 +30,17 @@ class ModelSource(NamedTuple):
     model_file: Path | None
 
 
-def find_models(source: Path | str, selection: str = "last") -> list[ModelSource]:
+def models_of(sources: str | Path | Sequence[str | Path] | None = None, selection: str = HEADLINE) -> list[ModelSource]:
+    """The models of one source or several, in order; see :func:`find_models`. None names the recipe's default system.
+
+    What can be found wrong without loading anything is: torch, which takes seconds, need not be there yet.
+    """
+    if not isinstance(sources, list | tuple):
+        sources = [DEFAULT_MODEL if sources is None else sources]
+    return [model for source in sources for model in find_models(source, selection)]
+
+
+def find_models(source: Path | str, selection: str = HEADLINE) -> list[ModelSource]:
     """The models of a source, in order.
 
     Args:
@@ -50,6 +60,8 @@ def find_models(source: Path | str, selection: str = "last") -> list[ModelSource
         return [ModelSource(path, None)]
     is_model = (path / CONFIG_FILE).is_file() or (path / META_FILE).is_file()
     folders = [path] if is_model else list(trained_folds(path).values()) or [path]
+    for folder in folders:
+        find_model(folder, folder)
     if selection == "last":
         return [ModelSource(folder, None) for folder in folders]
     return [ModelSource(folder, _selected(folder, selection)) for folder in folders]

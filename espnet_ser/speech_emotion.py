@@ -15,7 +15,7 @@ from espnet_ser.decisions import Decision, Moment, Prediction
 from espnet_ser.ensemble import Ensemble, Heard, LoadedModel
 from espnet_ser.errors import InputError
 from espnet_ser.inference import BATCH_SAMPLES
-from espnet_ser.model_sources import DEFAULT_MODEL, find_models
+from espnet_ser.model_sources import ModelSource, models_of
 from espnet_ser.windows import Window, Windowing, shares
 
 Audio = str | Path | np.ndarray | torch.Tensor | BinaryIO
@@ -91,10 +91,15 @@ class SpeechEmotion:
         Raises:
             InputError: When a model is missing, damaged, not to be trusted, or unlike the others; or there is no such device.
         """
-        sources = model_tag if isinstance(model_tag, list | tuple) else [DEFAULT_MODEL if model_tag is None else model_tag]
+        return SpeechEmotion.of_models(models_of(model_tag, selection), device, batch_seconds)
+
+    @staticmethod
+    def of_models(
+        models: Sequence[ModelSource], device: str = "auto", batch_seconds: float = BATCH_SAMPLES / SAMPLE_RATE
+    ) -> "SpeechEmotion":
+        """As :meth:`from_pretrained`, of what :func:`espnet_ser.model_sources.models_of` has found."""
         device = _usable_device(device)
-        found = [model for source in sources for model in find_models(source, selection)]
-        return SpeechEmotion(Ensemble([LoadedModel.load(model, device) for model in found], device), batch_seconds)
+        return SpeechEmotion(Ensemble([LoadedModel.load(model, device) for model in models], device), batch_seconds)
 
     def __call__(
         self,

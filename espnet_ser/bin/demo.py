@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_model_options, whole_number
+from espnet_ser.model_sources import models_of
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = get_parser().parse_args(argv)
     if args.space:
+        models_of(args.model, args.selection)  # a mistyped name is found before torch is imported, which takes seconds
         from espnet_ser.demo.space import write_space
 
         write_space(args.space, args.model or [], args.max_seconds)

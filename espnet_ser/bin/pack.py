@@ -25,8 +25,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Writes ``packed/fold<k>/`` and ``packed/fold<k>.zip`` into the system's folder."""
     args = get_parser().parse_args(argv)
     from espnet_ser.errors import InputError, unknown_name
-    from espnet_ser.export.fold import FoldToPack
-    from espnet_ser.export.onnx import missing_packages
     from espnet_ser.locks import locked
     from espnet_ser.recipe import TrainedFold, fold_names, system_folder
     from espnet_ser.systems import load_system
@@ -35,16 +33,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = fold_names(args.datadir, args.folds)
     if args.fold not in ("", "all", *names):
         raise unknown_name("fold", args.fold, ("all", *names), where="--fold")
-    missing = missing_packages() if args.onnx != "false" else []
-    if missing:
-        remedy = f"{', '.join(missing)} not installed: pip install 'espnet-ser[export]'"
-        if args.onnx == "true":
-            raise InputError(f"--onnx true: {remedy}")
-        print(f"no ONNX export: {remedy}", flush=True)
     base = system_folder(args.expdir, system.name, args.tag)
     with locked(base):  # stages 5 and 6 write what is read here
-        for name in names if args.fold == "all" else [args.fold or names[0]]:
-            fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag)
+        where = (args.datadir, args.expdir, args.tag, args.stage1_tag)
+        wanted = names if args.fold == "all" else [args.fold or names[0]]
+        folds = {name: TrainedFold.find(system, name, *where) for name in wanted}
+        from espnet_ser.export.fold import FoldToPack
+        from espnet_ser.export.onnx import missing_packages
+
+        missing = missing_packages() if args.onnx != "false" else []
+        if missing:
+            remedy = f"{', '.join(missing)} not installed: pip install 'espnet-ser[export]'"
+            if args.onnx == "true":
+                raise InputError(f"--onnx true: {remedy}")
+            print(f"no ONNX export: {remedy}", flush=True)
+        for name, fold in folds.items():
             packing = FoldToPack(system.name, name, fold, base, with_onnx=args.onnx != "false" and not missing)
             done = "packed" if packing.pack() else "up to date"
             print(f"fold {name}: {done}: {packing.folder}, {packing.archive}", flush=True)

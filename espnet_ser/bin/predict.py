@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from espnet_ser.data.audio_list import find_audio
     from espnet_ser.errors import CorpusError, InputError
+    from espnet_ser.model_sources import models_of
     from espnet_ser.prediction_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
     from espnet_ser.stamp import atomic_write
     from espnet_ser.stopping import ended_while_computing
@@ -48,13 +49,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Windowing.of(args.window, args.hop)
     refuse_places(args.output, args.embedding)
+    models = models_of(args.model, args.selection)
     recordings = find_audio(args.audio)
     if args.format == "kaldi" or (args.embedding and args.embedding.suffix == ".ark"):
         refuse_kaldi_ids(utt for utt, _ in recordings)
 
     from espnet_ser.speech_emotion import SpeechEmotion
 
-    model = SpeechEmotion.from_pretrained(args.model, args.device, args.selection, args.batch_seconds)
+    model = SpeechEmotion.of_models(models, args.device, args.batch_seconds)
     if args.format == "kaldi" and "emotion" not in model.tasks:
         raise InputError("the model tells no emotion, and --format kaldi nothing else; take another format")
     audio = [path or sys.stdin.buffer for _, path in recordings]

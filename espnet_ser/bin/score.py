@@ -26,8 +26,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.locks import locked
     from espnet_ser.pooling import PooledFolds
     from espnet_ser.recipe import SCORED_FILE, TrainedFold, fold_names, system_folder
-    from espnet_ser.report.system import SystemReport
-    from espnet_ser.report.write import labelled_embeddings, write_system_report
     from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, remove_unfinished
     from espnet_ser.systems import load_system
 
@@ -42,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         made_from |= pooled.identity()
         stamp = Stamp(base / SCORED_FILE)
         if stamp.difference(made_from) is not None:
+            from espnet_ser.report.system import SystemReport
+            from espnet_ser.report.write import labelled_embeddings, write_system_report
+
             run = {
                 "command": args.command,
                 "settings": pooled.settings(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from espnet_ser.demo.ports import find_port
 from espnet_ser.demo.recordings import page_folder
 from espnet_ser.errors import InputError
-from espnet_ser.model_sources import DEFAULT_MODEL
+from espnet_ser.model_sources import DEFAULT_MODEL, models_of
 
 
 def serve(
@@ -38,7 +38,8 @@ def serve(
     """
     if find_spec("gradio") is None:
         raise InputError("Gradio is not installed: pip install 'espnet-ser[demo]'")
-    find_port(host, port)  # before the models, which take longer
+    found = models_of(models, selection)
+    find_port(host, port)  # before the models are loaded, which takes longer
     with page_folder() as folder:
         recordings = folder / "recordings"
         os.environ["GRADIO_TEMP_DIR"] = str(recordings)
@@ -46,7 +47,7 @@ def serve(
 
         from espnet_ser.speech_emotion import SpeechEmotion
 
-        speech_emotion = SpeechEmotion.from_pretrained(list(models) if models else None, device, selection)
+        speech_emotion = SpeechEmotion.of_models(found, device)
 
         from espnet_ser.demo.page import build_page, served
 

@@ -40,6 +40,42 @@ def test_commands_that_train_nothing_do_not_import_torch(arguments):
     assert not imported & {"torch", "transformers", "espnet2", "matplotlib", "scipy", "sklearn", "gradio"}
 
 
+MISTAKES = [
+    ["predict", "--model", "exp/mistyped", "a.wav"],
+    ["predict", "--model", "a/b/c", "a.wav"],
+    ["predict", "--model", "notrained", "a.wav"],
+    ["predict", "--model", "model", "mistyped.wav"],
+    ["predict", "--model", "model", "--window", "-1", "a.wav"],
+    ["demo", "--model", "exp/mistyped"],
+    ["demo", "--model", "notrained", "--space", "space"],
+    ["train", "--stage", "ser", "--system", "mistyped", "--job", "1"],
+    ["train", "--stage", "ser", "--system", "stl", "--job", "1", "--datadir", "mistyped"],
+    ["gradients", "--stage", "ser", "--system", "mistyped"],
+    ["pack", "--system", "mistyped"],
+    ["pack", "--system", "stl", "--datadir", "mistyped"],
+    ["score", "--system", "mistyped"],
+    ["score", "--system", "stl", "--expdir", "mistyped"],
+    ["select", "--system", "stl", "--datadir", "mistyped"],
+    ["table", "--systems", "mistyped"],
+    ["verify", "mistyped"],
+    ["compare", "mistyped", "mistyped too"],
+    ["seeds", "--system", "mistyped", "--seeds", "1 2"],
+]
+
+
+def test_a_mistake_is_found_before_torch_is_imported(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.yaml").touch()
+    (tmp_path / "notrained").mkdir()
+    code = "import os\nfrom espnet_ser.bin.main import main\n"
+    code += f"os.chdir({str(tmp_path)!r}); os.symlink({str(CONF)!r}, 'conf')\n"
+    for arguments in MISTAKES:
+        code += f"try: main({arguments})\nexcept SystemExit as end: print(repr(str(end)))\n"
+        code += f"assert 'torch' not in sys.modules, {arguments}\n"
+    imported = imported_by(code)
+    assert not imported & {"torch", "transformers", "matplotlib", "sklearn", "gradio"}
+
+
 def test_choosing_the_epoch_does_not_import_torch(trained):
     arguments = list(map(str, ("select", *trained.where())))
     imported = imported_by(f"from espnet_ser.bin.main import main; main({arguments})")
