@@ -3,8 +3,11 @@
 import getpass
 import multiprocessing
 import os
+import sys
 import tempfile
 from pathlib import Path
+
+from espnet_ser.errors import InputError
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -15,7 +18,14 @@ def fill_in_environment() -> None:
     A user without an entry in the password file (``docker run --user 1234``) gets a name; one without a home a folder of their
     own below ``TMPDIR``. Where a container's quota gives less time than the cores that are there, as many threads compute as
     it pays for.
+
+    Raises:
+        InputError: Where file names are not read as UTF-8, as lists write them.
     """
+    if sys.getfilesystemencoding() != "utf-8":
+        raise InputError(
+            f"file names are read as {sys.getfilesystemencoding()} here, not UTF-8: set PYTHONUTF8=1 and run again"
+        )
     try:
         getpass.getuser()
     except (KeyError, OSError):  # which of the two depends on Python's version

@@ -7,6 +7,6 @@ export PATH="${MAIN_ROOT}/utils:${PATH}"
 
 # Sorted as Kaldi sorts, one thread per process (a job array brings its own parallelism), no forks of the tokenisers.
 export LC_ALL=C
-export PYTHONIOENCODING=UTF-8
+export PYTHONUTF8=1
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 export TOKENIZERS_PARALLELISM=false

@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     name = "espnet-ser"
-    fill_in_environment()
     os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever a notebook hands to its children
     try:
+        fill_in_environment()
         args = get_parser().parse_args(argv)
         if args.command not in COMMANDS:
             raise unknown_name("command", args.command, COMMANDS)

@@ -122,3 +122,11 @@ def test_a_notebooks_backend_for_figures_does_not_matter():
     code = "from espnet_ser.bin.main import main\ntry: main(['systems'])\nfinally: import matplotlib.pyplot"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert "ValueError" not in done.stderr, done.stderr[-500:]
+
+
+def test_another_encoding_of_file_names_is_one_line():
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-m", "espnet_ser", "systems"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "PYTHONUTF8=1" in done.stderr
