@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from espnet_ser.encoder_config import checked_encoder_config, refuse_endless_work
+from espnet_ser.encoder_folder import weights_files
 from espnet_ser.errors import InputError, printable
 from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE
 from espnet_ser.weights_file import StoredTensor, first_line, is_in_former_format, tensors_in_safetensors, tensors_in_torch_file
@@ -67,7 +68,7 @@ def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
     Raises:
         InputError: When the weights cannot be read, or a parameter of the encoder (but the mask embedding) is not in them.
     """
-    stored, load = _encoder_weights(_encoder_weights_file(folder))
+    stored, load = _encoder_weights(folder)
     names = _names_in_encoder(stored, encoder.config.model_type)
     wanted = encoder.state_dict()
     missing = sorted(wanted.keys() - names.keys() - {"masked_spec_embed"})
@@ -82,8 +83,20 @@ def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
     encoder.load_state_dict({**encoder.state_dict(), **filled}, assign=True)  # instead of a second copy
 
 
-def _encoder_weights(path: Path) -> tuple[Mapping[str, StoredTensor], Callable[[], Mapping[str, Tensor]]]:
-    """What an encoder's file of weights holds, and how to read it."""
+def _encoder_weights(folder: Path) -> tuple[Mapping[str, StoredTensor], Callable[[], Mapping[str, Tensor]]]:
+    """What an encoder's files of weights hold, and how to read them."""
+    stored: dict[str, StoredTensor] = {}
+    loaders = []
+    for path, listed in weights_files(folder).items():
+        held, load = _weights_file(path)
+        if listed is not None and (wrong := sorted(held.keys() ^ listed)):  # so that each parameter is in one file alone
+            raise InputError(f"{path}: holds other weights than the index says: {some_names(wrong)}; copy the encoder again")
+        stored |= held
+        loaders.append(load)
+    return stored, lambda: {name: tensor for load in loaders for name, tensor in load().items()}
+
+
+def _weights_file(path: Path) -> tuple[Mapping[str, StoredTensor], Callable[[], Mapping[str, Tensor]]]:
     if path.suffix == ".safetensors":
         return tensors_in_safetensors(path), partial(load_file, path)
     if not is_in_former_format(path):
@@ -94,20 +107,6 @@ def _encoder_weights(path: Path) -> tuple[Mapping[str, StoredTensor], Callable[[
         return {name: StoredTensor(tuple(tensor.shape), tensor.dtype) for name, tensor in weights.items()}, lambda: weights
     except Exception as error:  # whatever a reader says of a file made to confuse it
         raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)})") from error
-
-
-def _encoder_weights_file(folder: Path) -> Path:
-    if (folder / "adapter_config.json").exists():
-        raise InputError(f"{folder}: cannot load the encoder's weights: they want an adapter; merge it into them first")
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).is_file():
-            return folder / name
-    if list(folder.glob("*.index.json")):
-        raise InputError(
-            f"{folder}: cannot load the encoder's weights: they are in several files; save them as one "
-            f"(save_pretrained with max_shard_size='100GB')"
-        )
-    raise InputError(f"{folder}: cannot load the encoder's weights: neither model.safetensors nor pytorch_model.bin is there")
 
 
 def _names_in_encoder(stored: Iterable[str], model_type: str) -> dict[str, str]:

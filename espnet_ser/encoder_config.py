@@ -109,6 +109,15 @@ def refuse_endless_work(config: object, where: str) -> None:
             )
 
 
+def settings_of_encoder(config: Mapping[str, object]) -> dict[str, object]:
+    """Of a configuration, what the encoder is built from: no names, versions or heads, and nothing that says nothing.
+
+    >>> settings_of_encoder({"model_type": "hubert", "vocab_size": 32, "adapter_attn_dim": None, "layerdrop": 0.1})
+    {'model_type': 'hubert', 'layerdrop': 0.1}
+    """
+    return {key: value for key in ("model_type", *_CHECKS) if (value := config.get(key)) is not None}
+
+
 def checked_encoder_config(config: Mapping[str, object], config_class: type, where: str) -> dict[str, object]:
     """The settings of a configuration that make the encoder; what else stands in it is left out.
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.targets import refuse_missing_targets
-from espnet_ser.encoder_folder import encoder_identity, encoder_name, num_layers, refuse_without_ctc
+from espnet_ser.encoder_folder import encoder_identity, encoder_name, encoder_source, num_layers, refuse_without_ctc
 from espnet_ser.environment import describe_environment, host_name
 from espnet_ser.errors import InputError
 from espnet_ser.history import HISTORY_FILE
 from espnet_ser.hub import resolve_encoder
 from espnet_ser.locks import lock_file
 from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
-from espnet_ser.provenance import data_identity, token_identity
+from espnet_ser.provenance import data_identity, refuse_trained_encoder, token_identity
 from espnet_ser.ranks import ALONE, Ranks
 from espnet_ser.recipe import (
     CHECKPOINT_FILE,
@@ -142,9 +142,11 @@ class Experiment:
         train = read_datadir(train_dir)
         refuse_missing_targets(part.tasks, train, train_dir)
         encoder = resolve_encoder(setup.stage1_from or setup.ssl) if part.encoder == "ssl" else None
+        test = read_datadir(test_dir)
         if setup.stage1_from:
             refuse_without_ctc(encoder)
-        encoder_files = encoder_identity(encoder) if encoder else None
+        if encoder:
+            refuse_trained_encoder(encoder, test)
         model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
         has_own_stage1 = stage == "ser" and system.stage1 is not None and not setup.stage1_from
         stage1 = cls.of_fold(system, "stage1", fold, setup) if has_own_stage1 else None
@@ -173,14 +175,15 @@ class Experiment:
             "extra": list(extra),
             "seed": setup.seed,
             "train": data_identity(train),
-            "test": data_identity(read_datadir(test_dir)),
+            "test": data_identity(test),
             "fold_by": options["fold_by"],
-            "encoder": encoder_files,
             "tokens": token_identity(token_dir, train) if token_dir else None,
             "stage1": stage1.trained_identity() if stage1 else None,
             "espnet_ser": __version__,
             **cached,
         }
+        is_said = any(map(_says_waveform, [inputs, *([stage1.inputs] if stage1 else [])]))
+        inputs["encoder"] = encoder_identity(encoder, is_said) if encoder else None
         return cls(setup.folder(system, stage, fold), inputs, options, config, extra)
 
     def trained_identity(self) -> dict[str, str]:
@@ -250,7 +253,9 @@ class Experiment:
                 (self.folder / CHECKPOINT_FILE).unlink(missing_ok=True)
                 return
             ranks.train(args)
-            record = {"command": command, "host": host_name(), "environment": describe_environment()}
+            encoder = {"encoder": encoder_source(Path(self.options["ssl"]))} if self.options["ssl"] else {}
+            environment = {**describe_environment(), **encoder}
+            record = {"command": command, "host": host_name(), "environment": environment}
             atomic_write(self.folder / ENVIRONMENT_FILE, json.dumps(record, indent=1) + "\n")
             records = [self.folder / name for name in (ENVIRONMENT_FILE, HISTORY_FILE)]
             Stamp(self.folder / RECORDS_STAMP).write({}, [path for path in records if path.exists()])
@@ -295,6 +300,13 @@ class Experiment:
         if changes is None and (folder / DONE_FILE).exists():
             changes = Stamp(folder / DONE_FILE).difference(self.inputs)
         return changes
+
+
+def _says_waveform(inputs: Mapping) -> bool:
+    """Whether a training's options say if the waveform is normalised, which the encoder's folder need not do then."""
+    return "normalize_waveform" in inputs["config"] or any(
+        option.partition("=")[0] == "--normalize_waveform" for option in inputs["extra"]
+    )
 
 
 def _refuse_stage1_from(system: System, stage: str) -> None:

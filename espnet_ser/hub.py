@@ -1,11 +1,12 @@
 """The only place that touches the network: encoders and models by name, and the upload of a packed model."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ser.encoder_folder import ENCODER_FILES
+from espnet_ser.encoder_folder import CONFIG, PREPROCESSORS, WEIGHTS, read_index, wants_normalized_waveform, weights_files
 from espnet_ser.errors import InputError
+from espnet_ser.hub_errors import hub_errors_as_input_errors
 
 MODEL_FILES = ("meta.yaml", "espnet/*/config.yaml", "espnet/*/*.pth", "espnet/*/tokens/*")
 """What is fetched of a model's repository on the hub: nothing in it is run."""
@@ -17,26 +18,63 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 def resolve_encoder(name_or_dir: str) -> Path:
     """The local folder of an encoder: the folder itself, or a snapshot of the hub's repository of that name.
 
+    Of a repository its configuration, what says how input is prepared, and one form of its weights are fetched. What was
+    fetched before, by whatever program, is found again without a network, and only what it lacks is fetched.
+
     Args:
         name_or_dir: A folder with ``config.json`` and weights in transformers' format, or a hub name such as
-            ``facebook/wav2vec2-base``. A name that was fetched before is found again without a network.
+            ``facebook/wav2vec2-base``, or ``facebook/wav2vec2-base@REVISION``: a branch, a tag or a commit.
 
     Raises:
         InputError: When it is neither, or cannot be fetched.
     """
     if not name_or_dir.strip():
         raise InputError("--ssl: an empty name; name a folder that transformers saved, or a model of the hub")
+    asked = f"--ssl {name_or_dir}"
     folder = Path(name_or_dir)
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise InputError(f"--ssl {name_or_dir}: no config.json in this folder; name a folder that transformers saved")
+        if not (folder / CONFIG).is_file():
+            raise InputError(f"{asked}: no config.json in this folder; name a folder that transformers saved")
         return folder.resolve()
-    if folder.is_absolute() or name_or_dir.startswith(".") or name_or_dir.count("/") > 1:
-        raise InputError(f"--ssl {name_or_dir}: no such folder")
-    snapshot = _snapshot(name_or_dir, ENCODER_FILES, _has_weights, f"--ssl {name_or_dir}")
-    if _has_weights(snapshot):
+    if folder.exists():
+        raise InputError(f"{asked}: not a folder; name one that transformers saved (an archive must be unpacked first)")
+    name, at, revision = name_or_dir.partition("@")
+    if folder.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise InputError(f"{asked}: no such folder")
+    if at and not revision:
+        raise InputError(f"{asked}: no revision after the @; name a branch, a tag or a commit, or leave the @ out")
+    snapshot = _cached(name, [CONFIG], revision or None, asked)
+    snapshot = snapshot if snapshot is not None and (snapshot / CONFIG).is_file() else None
+    if snapshot is not None and _has_weights(snapshot) and _has_preprocessor(name, snapshot):
         return snapshot
-    raise InputError(f"--ssl {name_or_dir}: the hub's repository holds no weights that transformers can load")
+    try:
+        return _fetch_encoder(name, revision or None, snapshot, asked)
+    except InputError:
+        if snapshot is None or not _has_weights(snapshot):
+            raise
+        return snapshot  # whoever wants to know how its input is prepared asks for what is missing
+
+
+def _fetch_encoder(name: str, revision: str | None, snapshot: Path | None, asked: str) -> Path:
+    """Fetches what a snapshot of an encoder lacks, at the commit that it is of; all of it where there is none."""
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+
+    with hub_errors_as_input_errors(asked):
+        revision = snapshot.name if snapshot is not None else revision
+        snapshot = Path(snapshot_download(name, revision=revision, allow_patterns=[CONFIG, *PREPROCESSORS]))
+        names = HfApi().list_repo_files(name, revision=snapshot.name)
+        chosen = next((weights for weights in WEIGHTS if weights in names), None)
+        if CONFIG not in names or chosen is None:
+            raise InputError(f"{asked}: the hub's repository holds no configuration and weights that transformers can load")
+        if not _has_weights(snapshot):
+            files = [chosen]
+            if chosen.endswith(".json"):
+                index = Path(hf_hub_download(name, chosen, revision=snapshot.name))
+                files += sorted(set(read_index(index).values()))
+            snapshot_download(name, revision=snapshot.name, allow_patterns=files)
+    if not _has_weights(snapshot):
+        raise InputError(f"{asked}: the hub's repository lacks some of the files that {chosen} lists; take another revision")
+    return snapshot
 
 
 def fetch_model(name: str, cache_dir: Path | None = None) -> Path:
@@ -59,7 +97,13 @@ def fetch_model(name: str, cache_dir: Path | None = None) -> Path:
     if not _REPOSITORY.fullmatch(name):
         raise InputError(f"{name}: neither a folder or archive here nor a name of a model, such as owner/name; check the name")
     repository, _, revision = name.partition("@")
-    snapshot = _snapshot(repository, MODEL_FILES, _has_model, name, cache_dir, revision or None)
+    snapshot = _cached(repository, MODEL_FILES, revision or None, name, cache_dir)
+    if snapshot is None or not _has_model(snapshot):  # never fetched, or a download that was cut short
+        from huggingface_hub import snapshot_download
+
+        where = {"allow_patterns": list(MODEL_FILES), "cache_dir": cache_dir, "revision": revision or None}
+        with hub_errors_as_input_errors(name):
+            snapshot = Path(snapshot_download(repository, **where))
     if _has_model(snapshot):
         return snapshot / "espnet" / "ser"
     raise InputError(f"{name}: the hub's repository holds no model of espnet-ser (espnet/ser); name one that stage 8 made")
@@ -116,47 +160,40 @@ def upload(folder: Path, repo: str, private: bool = True, dry_run: bool = False)
     return names
 
 
-def _snapshot(
-    name: str,
-    patterns: Sequence[str],
-    is_whole: Callable[[Path], bool],
-    asked: str,
-    cache_dir: Path | None = None,
-    revision: str | None = None,
-) -> Path:
-    """A repository's files from the cache, or from the hub where the cache lacks some of them."""
+def _cached(name: str, patterns: Sequence[str], revision: str | None, asked: str, cache_dir: Path | None = None) -> Path | None:
+    """What the hub's cache holds of a repository; None where it is known to lack some of these files, or has none."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     where = {"allow_patterns": list(patterns), "cache_dir": cache_dir, "revision": revision}
-    try:
+    with hub_errors_as_input_errors(asked):
         try:
-            snapshot = Path(snapshot_download(name, **where, local_files_only=True))
+            return Path(snapshot_download(name, **where, local_files_only=True))
         except LocalEntryNotFoundError:
-            snapshot = None
-        if snapshot is None or not is_whole(snapshot):  # never fetched, or a download that was cut short
-            snapshot = Path(snapshot_download(name, **where))
-    except HFValidationError as error:
-        raise InputError(f"{asked}: neither a folder nor a name that a hub could know") from error
-    except RepositoryNotFoundError as error:
-        raise InputError(f"{asked}: neither a folder here nor a public model on the hub; check the name") from error
-    except RevisionNotFoundError as error:
-        raise InputError(f"{asked}: the hub's repository has no such revision; check what follows the @") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(
-            f"{asked}: not a folder here, and the hub cannot be reached; download it elsewhere and give its folder"
-        ) from error
-    return snapshot
+            return None
 
 
 def _has_weights(folder: Path) -> bool:
-    return (folder / "model.safetensors").is_file() or (folder / "pytorch_model.bin").is_file()
+    try:
+        return bool(weights_files(folder))
+    except InputError:
+        return False
+
+
+def _has_preprocessor(name: str, snapshot: Path) -> bool:
+    """Whether a snapshot says how input is prepared, or its repository is known to have nothing that would."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        wants_normalized_waveform(snapshot)
+        return True
+    except InputError:
+        pass
+    try:
+        return not {file.path for file in get_cached_repo_tree(name, revision=snapshot.name)} & set(PREPROCESSORS)
+    except CachedRepoTreeNotFoundError:
+        return False
 
 
 def _has_model(folder: Path) -> bool:

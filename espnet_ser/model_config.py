@@ -43,7 +43,12 @@ _WITH_SSL: dict[str, Check] = {
     "skip_layer": optional(whole_number(0, 1000)),
     "frozen_dropout": flag(),
 }
-_WHERE_GIVEN: dict[str, Check] = {"recompute_above": optional(positive(1e9)), "trained_on": optional(mapping())}
+_WHERE_GIVEN: dict[str, Check] = {
+    "recompute_above": optional(positive(1e9)),
+    "trained_on": optional(mapping()),
+    "pretrained_on": optional(mapping()),
+    "ssl_source": optional(text(1000)),
+}
 _WITH_ASR: dict[str, Check] = {"token_list": several(text(1000), 2, MAX_TOKENS, unique=True)}
 _MAY_BE_NONE = {"trainable_layers", "skip_layer"}
 
@@ -67,13 +72,13 @@ def check_model_config(config: Mapping[str, object], where: object) -> None:
     if "asr" in config["tasks"] and config["token_list"][:2] != [BLANK, UNKNOWN]:
         raise InputError(f"{where}: token_list must begin with {BLANK} and {UNKNOWN}; train the model again")
     _check(config["labels"], {task: _CLASSES for task in config["tasks"] if task != "asr"}, f"{where}: labels")
-    heard = config.get("trained_on") or {}
-    for key in ("sessions", "speakers"):
-        refuse_wrong(heard, {key: several(text(1000), 0, MAX_TOKENS)}, f"{where}: trained_on")
+    names = several(text(1000), 0, MAX_TOKENS)
+    for record in ("trained_on", "pretrained_on"):
+        refuse_wrong(config.get(record) or {}, dict.fromkeys(("sessions", "speakers"), names), f"{where}: {record}")
 
 
 def model_settings(config: Mapping[str, object]) -> dict[str, object]:
-    """Of a ``config.yaml``, what its model is built from and what it has heard: all that it needs to be loaded anywhere.
+    """Of a ``config.yaml``, what its model is built from and what it was trained on: all that it needs to be loaded anywhere.
 
     How it was trained, and where things lay on that machine, is left out.
     """

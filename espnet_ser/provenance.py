@@ -8,9 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from espnet_ser.data.datadir import Example
+from espnet_ser.encoder_folder import read_encoder_config
 from espnet_ser.errors import InputError
 from espnet_ser.spelling import loose_spelling, plain_spelling, spelt_alike
 from espnet_ser.stamp import Stamp, file_sha256, fingerprint
+from espnet_ser.yaml_mapping import read_yaml_mapping
+
+OURS = "espnet_ser"
+"""Under which key of ``config.json`` stage 7 keeps what a model was trained on."""
 
 _SHOWN = 3
 _SHARED = (
@@ -55,14 +60,61 @@ def describe_training_data(examples: Iterable[Example]) -> dict[str, object]:
     }
 
 
-def refuse_leak(trained_on: Mapping | None, test: Iterable[Example], by: str, source: object) -> None:
-    """Stops a model that has heard what it is to be tested on.
+def encoder_trained_on(folder: Path) -> dict[str, list[str]] | None:
+    """What an encoder that stage 7 exported says it was trained on, wherever its folder lies; None for a public one.
+
+    Its ``config.json`` says so, and the models that were packed beside it.
+
+    Returns:
+        ``{"sessions": [...], "speakers": [...]}``.
+
+    Raises:
+        InputError: When what it says cannot be read.
+    """
+    ours = read_encoder_config(folder).get(OURS)
+    records = [(folder / "config.json", ours.get("trained_on") if isinstance(ours, dict) else ours)]
+    for path in (folder / "config.yaml", *sorted(folder.glob("espnet/*/config.yaml"))):
+        if path.is_file():
+            model = read_yaml_mapping(path, missing="copy the model again")
+            records += [(path, model.get(key)) for key in ("trained_on", "pretrained_on")]
+    known = []
+    for path, record in records:
+        if record is None:
+            continue
+        lists = [record.get(key) for key in ("sessions", "speakers")] if isinstance(record, Mapping) else [None]
+        if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
+            raise InputError(f"{path}: does not say what it was trained on as stage 7 does; copy the model again")
+        known.append(record)
+    return all_of(*known)
+
+
+def all_of(*trained_on: Mapping | None) -> dict[str, list[str]] | None:
+    """What several trainings, one after another, have seen: sessions and speakers; None where nothing is known of any.
+
+    >>> all_of({"sessions": ["1"], "speakers": ["b"]}, None, {"sessions": ["1"], "speakers": ["a"]})
+    {'sessions': ['1'], 'speakers': ['a', 'b']}
+    """
+    known = [record for record in trained_on if record]
+    if not known:
+        return None
+    return {key: sorted({name for record in known for name in record[key]}) for key in ("sessions", "speakers")}
+
+
+def refuse_leak(
+    trained_on: Mapping | None,
+    test: Iterable[Example],
+    by: str,
+    source: object,
+    remedy: str = "train stage 1 for this very fold",
+) -> None:
+    """Stops a model that was trained on what it is to be tested on.
 
     Args:
         trained_on: From :func:`describe_training_data`.
         test: The held-out utterances.
         by: What folds leave out, ``session`` or ``speaker``.
         source: The model, named in errors.
+        remedy: What to do about it.
 
     Raises:
         InputError: When a held-out speaker (or, for folds by session, session) was trained on, or nothing is known of it.
@@ -75,9 +127,28 @@ def refuse_leak(trained_on: Mapping | None, test: Iterable[Example], by: str, so
         shared = sorted(name for name in {getattr(example, kind) for example in test} if plain_spelling(name) in known)
         if shared:
             raise InputError(
-                f"{source} was trained on {kind} {', '.join(shared)}, which this fold holds out for testing; "
-                f"train stage 1 for this very fold"
+                f"{source} was trained on {kind} {', '.join(shared)}, which this fold holds out for testing; {remedy}"
             )
+
+
+def refuse_trained_encoder(folder: Path, test: Iterable[Example]) -> dict[str, list[str]] | None:
+    """Stops an encoder that stage 7 exported from a model trained on what is to be tested on.
+
+    Speakers count. A session is but a number, and that of another corpus is another session.
+
+    Args:
+        folder: As transformers saved it.
+        test: The held-out utterances.
+
+    Returns:
+        From :func:`encoder_trained_on`.
+
+    Raises:
+        InputError: When a held-out speaker was trained on.
+    """
+    if known := encoder_trained_on(folder):
+        refuse_leak(known, test, "speaker", f"the encoder {folder}", "take an encoder, or the model of a fold, that was not")
+    return known
 
 
 def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> None:

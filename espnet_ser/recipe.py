@@ -190,6 +190,8 @@ class TrainedFold:
         for trained in filter(None, (self.folder, self.stage1)):
             config = read_yaml_mapping(trained / "config.yaml", missing="train it anew")
             refuse_leak(config.get("trained_on"), self.test, self.by, trained)
+            if began_with := config.get("pretrained_on"):
+                refuse_leak(began_with, self.test, "speaker", f"what {trained} began with")
         return {"model": model, "stage1": stage1, "test": test}
 
 

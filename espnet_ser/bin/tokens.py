@@ -1,6 +1,7 @@
 """Stage 2: a token list for every fold, from that fold's training text alone; and the encoder, fetched once."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                 stamp.write(inputs, [folder])
         print(f"fold {fold}: {len(tokens)} tokens from {len(texts)} distinct training transcripts -> {folder}/tokens.txt")
     if args.ssl is not None:
+        from espnet_ser.encoder_folder import wants_normalized_waveform
+        from espnet_ser.errors import InputError
         from espnet_ser.hub import resolve_encoder
 
-        print(f"encoder: {args.ssl} -> {resolve_encoder(args.ssl)}")
+        encoder = resolve_encoder(args.ssl)
+        print(f"encoder: {args.ssl} -> {encoder}")
+        try:
+            wants_normalized_waveform(encoder)
+        except InputError as error:  # the options of later stages may say it
+            print(f"warning: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.model_card import CardFacts, corpus_of, measured_markdown, model_card
 from espnet_ser.packing import SER_FOLDER, STAGE1_FOLDER, copy_model, write_archive
 from espnet_ser.pooling import PooledFolds
+from espnet_ser.provenance import all_of
 from espnet_ser.recipe import SCORED_FILE, TrainedFold, describe_run
 from espnet_ser.results import RESULTS_FILE, RUN_FILE, read_results, read_run
 from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, file_sha256, remove_unfinished, replace_folder
@@ -193,6 +194,7 @@ def _export_to_transformers(models: Mapping[str, tuple], folder: Path) -> tuple[
     exported: dict[str, str] = {}
     left_out: dict[str, str] = {}
     for model, args, _, _ in models.values():
+        trained_on = all_of(args.trained_on, getattr(args, "pretrained_on", None))
         for task in model.tasks:
             if task in exported or task in left_out:
                 continue
@@ -201,7 +203,7 @@ def _export_to_transformers(models: Mapping[str, tuple], folder: Path) -> tuple[
                 continue
             exported[task] = "." if task == "emotion" else f"{HEADS_FOLDER}/{'ctc' if task == 'asr' else task}"
             if task == "asr":
-                export_ctc(model, args.tokenizer, folder / exported[task])
+                export_ctc(model, args.tokenizer, folder / exported[task], trained_on)
             else:
-                export_classifier(model, task, args.labels[task], folder / exported[task])
+                export_classifier(model, task, args.labels[task], folder / exported[task], trained_on)
     return exported, left_out

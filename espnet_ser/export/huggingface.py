@@ -5,7 +5,7 @@ classifies: with the identity as its projection that is the same. For one uttera
 batches transformers' own group norm averages over the padding, as ours does not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from espnet_ser.data.tokens import BLANK, SPACE, UNKNOWN, BPETokenizer, CharToke
 from espnet_ser.encoder_config import encoder_settings
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+from espnet_ser.provenance import OURS
 
 _PAD, _DELIMITER = "<pad>", "|"
 """What transformers calls the blank and the space between words."""
@@ -38,7 +39,9 @@ def why_not(model: SERModel, task: str, tokenizer: Tokenizer | None = None) -> s
     return None
 
 
-def export_classifier(model: SERModel, task: str, labels: Sequence[str], folder: Path) -> None:
+def export_classifier(
+    model: SERModel, task: str, labels: Sequence[str], folder: Path, trained_on: Mapping | None = None
+) -> None:
     """Writes an utterance head for ``pipeline("audio-classification", folder)``.
 
     Args:
@@ -46,11 +49,13 @@ def export_classifier(model: SERModel, task: str, labels: Sequence[str], folder:
         task: ``emotion``, ``gender`` or ``style``.
         labels: Class names, in the order of the head's outputs.
         folder: Made where it is not there.
+        trained_on: What the model and what it began with were trained on, kept in ``config.json``.
     """
     from transformers import HubertForSequenceClassification, Wav2Vec2ForSequenceClassification
 
     config = _config(
         model.encoder,
+        trained_on,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
         classifier_proj_size=model.encoder.dim,
@@ -67,18 +72,20 @@ def export_classifier(model: SERModel, task: str, labels: Sequence[str], folder:
     _save(classes[config.model_type](config), model.encoder, weights, folder)
 
 
-def export_ctc(model: SERModel, tokenizer: CharTokenizer, folder: Path) -> None:
+def export_ctc(model: SERModel, tokenizer: CharTokenizer, folder: Path, trained_on: Mapping | None = None) -> None:
     """Writes the ASR head as ``Wav2Vec2ForCTC``, or HuBERT's, with the processor that spells its output.
 
     Args:
         model: In eval mode, on the CPU.
         tokenizer: What the head's outputs stand for.
         folder: Made where it is not there.
+        trained_on: As of :func:`export_classifier`.
     """
     from transformers import HubertForCTC, Wav2Vec2ForCTC
 
     blank = tokenizer.tokens.index(BLANK)
-    config = _config(model.encoder, vocab_size=len(tokenizer.tokens), pad_token_id=blank, bos_token_id=None, eos_token_id=None)
+    vocabulary = {"vocab_size": len(tokenizer.tokens), "pad_token_id": blank, "bos_token_id": None, "eos_token_id": None}
+    config = _config(model.encoder, trained_on, **vocabulary)
     head = model.heads["asr"].output
     weights = {"lm_head.weight": head.weight.detach(), "lm_head.bias": head.bias.detach()}
     classes = {"wav2vec2": Wav2Vec2ForCTC, "hubert": HubertForCTC}
@@ -86,9 +93,10 @@ def export_ctc(model: SERModel, tokenizer: CharTokenizer, folder: Path) -> None:
     _transformers_tokenizer(tokenizer).save_pretrained(folder)
 
 
-def _config(encoder: Wav2Vec2Encoder, **more):
-    """The encoder's configuration with a head's."""
+def _config(encoder: Wav2Vec2Encoder, trained_on: Mapping | None, **more):
+    """The encoder's configuration with a head's, and what no other fold may test it on."""
     config = encoder.wav2vec2.config
+    more |= {OURS: {"trained_on": dict(trained_on)}} if trained_on else {}
     known = encoder_settings(type(config))
     return type(config)(**{**{key: value for key, value in config.to_dict().items() if key in known}, **more})
 

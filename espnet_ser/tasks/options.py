@@ -17,7 +17,7 @@ from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
 from espnet_ser.tasks.ser import SERTask
 
 NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
-NOT_TRAINING |= {"encoder_config", "trained_on", "normalize_waveform", "resume", "use_adapter"}
+NOT_TRAINING |= {"encoder_config", "trained_on", "pretrained_on", "ssl_source", "resume", "use_adapter"}
 NOT_TRAINING |= {"no_forward_run", "best_model_criterion", "cache_cut", "cache_folder"}
 NOT_TRAINING |= {"dist_backend", *LAUNCH_OPTIONS}
 

@@ -24,7 +24,7 @@ from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.loader import BatchFactory, CachedFrames, Read, UtteranceDataset, collate, read_speech
 from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
 from espnet_ser.encoder_config import encoder_settings
-from espnet_ser.encoder_folder import read_encoder_config, wants_normalized_waveform
+from espnet_ser.encoder_folder import encoder_source, read_encoder_config, wants_normalized_waveform
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.features import CACHE_CHOICES, choose_cut, fill_cache
 from espnet_ser.gradient_probe import GradientProbe
@@ -34,7 +34,14 @@ from espnet_ser.models.heads import CTCHead, UtteranceHead
 from espnet_ser.models.losses import MAIN_TASK
 from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
-from espnet_ser.provenance import describe_training_data, refuse_leak, refuse_shared_speech, verify_audio
+from espnet_ser.provenance import (
+    all_of,
+    describe_training_data,
+    refuse_leak,
+    refuse_shared_speech,
+    refuse_trained_encoder,
+    verify_audio,
+)
 from espnet_ser.recipe import TOKENS_FOLDER
 from espnet_ser.selection import KEPT_BY
 from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_alike_speakers, report_crowded
@@ -84,6 +91,9 @@ class SERTask(AbsTask):
             "--encoder", default="ssl", choices=("ssl", "cnn_lstm"), help="pretrained, or the supervised baseline"
         )
         group.add_argument("--ssl", type=str_or_none, help="folder of the pretrained encoder, in transformers' format")
+        group.add_argument(
+            "--normalize_waveform", type=str2bool, help="whether waveforms are normalised; as the encoder's preprocessor says"
+        )
         group.add_argument("--encoder_conf", action=NestedDictAction, default={}, help="changes to the encoder's own settings")
         group.add_argument(
             "--trainable_layers", type=int_or_none, help="Transformer layers to train, from the top; default all"
@@ -126,10 +136,11 @@ class SERTask(AbsTask):
         group.add_argument("--cache_cut", type=str_or_none, help="what the cache holds")
         group.add_argument("--cache_folder", type=str_or_none, help="the cache")
         group.add_argument("--encoder_config", action=NestedDictAction, help="the encoder's configuration")
-        group.add_argument("--normalize_waveform", type=str2bool, help="as the encoder's preprocessor says, unless given")
         group.add_argument("--labels", action=NestedDictAction, help="class names of each utterance task")
         group.add_argument("--token_list", nargs="+", help="the vocabulary of CTC, blank first")
         group.add_argument("--trained_on", action=NestedDictAction, help="sessions, speakers and number of training utterances")
+        group.add_argument("--pretrained_on", action=NestedDictAction, help="likewise, of what the model began with, if known")
+        group.add_argument("--ssl_source", type=str_or_none, help="name of ssl, and its commit on the hub")
         parser.set_defaults(use_tf32=True)
         # Models are kept for the selections, where emotion is trained.
         parser.set_defaults(best_model_criterion=[], keep_nbest_models=[1], resume=True)
@@ -197,9 +208,14 @@ class SERTask(AbsTask):
 
             stage1 = read_config(Path(args.stage1_dir))
             refuse_leak(getattr(stage1, "trained_on", None), held_out, args.fold_by, args.stage1_dir)
+            if args.normalize_waveform not in (None, stage1.normalize_waveform):
+                raise InputError(f"--normalize_waveform {args.normalize_waveform}: {args.stage1_dir} was trained otherwise")
+            args.pretrained_on = all_of(stage1.trained_on, getattr(stage1, "pretrained_on", None))
             args.encoder_config, args.normalize_waveform = stage1.encoder_config, stage1.normalize_waveform
             if "asr" in args.tasks and "asr" in stage1.tasks and args.token_list != stage1.token_list:
                 raise InputError(f"{args.stage1_dir} spells with other tokens than {args.token_dir}: run stage 3 again")
+        elif args.ssl is not None:
+            args.pretrained_on = refuse_trained_encoder(resolve_encoder(args.ssl), held_out)
 
     @classmethod
     def build_model(cls, args: Namespace) -> SERModel:
@@ -216,6 +232,7 @@ class SERTask(AbsTask):
                 setattr(args, name, value)
         if getattr(args, "ssl", None) is not None:
             args.ssl = str(resolve_encoder(args.ssl))
+            args.ssl_source = encoder_source(Path(args.ssl))
         model = cls.build_untrained(args)
         cls.load_initial_weights(model, args)
         report_alike_speakers(args)
@@ -301,7 +318,9 @@ class SERTask(AbsTask):
                 raise InputError("--ssl is needed: the folder of a pretrained encoder")
             args.encoder_config = read_encoder_config(Path(args.ssl))
         if getattr(args, "normalize_waveform", None) is None:
-            args.normalize_waveform = wants_normalized_waveform(Path(args.ssl)) if args.ssl is not None else True
+            if getattr(args, "ssl", None) is None:
+                raise InputError("--normalize_waveform true or false is needed where there is no --ssl to say it")
+            args.normalize_waveform = wants_normalized_waveform(Path(args.ssl))
         where = "encoder_config" if getattr(args, "ssl", None) is None else f"{args.ssl}/config.json"
         wav2vec2 = build_encoder({**args.encoder_config, **args.encoder_conf}, where)
         known = encoder_settings(type(wav2vec2.config))

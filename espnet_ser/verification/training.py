@@ -139,6 +139,8 @@ class Training:
             yield "config.yaml does not describe the training data"
         for heard in (self.config.get("trained_on"), describe_training_data(self.train)):
             refuse_leak(heard, self.test, self.config["fold_by"], self.folder)
+        if began_with := self.config.get("pretrained_on"):
+            refuse_leak(began_with, self.test, "speaker", f"what {self.folder} began with")
         refuse_shared_speech(self.train, self.test)
 
     def wrong_epochs(self) -> Iterator[str]:

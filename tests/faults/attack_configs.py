@@ -1,12 +1,13 @@
 """Configurations that would run code, fill the memory, or have other files read."""
 
 import json
+from pathlib import Path
 
 import torch
 import yaml
 from ground import Attacks, Ground
 from model_maker import change_config, model_config
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import save_encoder
 from transformers import Wav2Vec2Model
 
@@ -205,20 +206,104 @@ def _(ground):
     return folder
 
 
+def load_shard(ground: Ground, source) -> bool:
+    """As transformers loaded weights in several files."""
+    torch.load(source / "part.bin", weights_only=False)
+    return ground.harm.exists()
+
+
 def reads_files_elsewhere(ground: Ground, source) -> bool:
     """Whether transformers follows the index out of the folder."""
     return Wav2Vec2Model.from_pretrained(source) is not None
 
 
+def indexed(ground: Ground, **changes) -> Path:
+    """An encoder in two files, and what its index says of them; tests change that."""
+    folder = encoder_with(ground)
+    weights = load_file(folder / "model.safetensors")
+    names = {name: f"model-{number % 2}.safetensors" for number, name in enumerate(sorted(weights))}
+    for shard in set(names.values()):
+        save_file({name: weights[name] for name in names if names[name] == shard}, folder / shard)
+    (folder / "model.safetensors").unlink()
+    write_index(folder, {**names, **changes})
+    return folder
+
+
+def write_index(folder: Path, names) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": names}))
+
+
 @CONFIGS.add(
-    "encoder: an index that names files elsewhere on the disk", "they are in several files", reads_files_elsewhere, load_encoder
+    "encoder: an index that names files elsewhere on the disk",
+    "it names '../secret.safetensors', which is no file of weights in this folder",
+    reads_files_elsewhere,
+    load_encoder,
 )
 def _(ground):
     folder = encoder_with(ground)
     (folder / "model.safetensors").rename(ground.root / "secret.safetensors")
-    names = dict.fromkeys(load_file(ground.root / "secret.safetensors"), "../secret.safetensors")
-    index = {"metadata": {"total_size": 1}, "weight_map": names}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    write_index(folder, dict.fromkeys(load_file(ground.root / "secret.safetensors"), "../secret.safetensors"))
+    return folder
+
+
+@CONFIGS.add("encoder: an index that lists a parameter twice", "'a' is listed twice", load=load_encoder)
+def _(ground):
+    folder = indexed(ground)
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}')
+    return folder
+
+
+@CONFIGS.add(
+    "encoder: a parameter in two of its files", "holds other weights than the index says: masked_spec_embed", load=load_encoder
+)
+def _(ground):
+    folder = indexed(ground)
+    for shard in folder.glob("model-*.safetensors"):
+        save_file({**load_file(shard), "masked_spec_embed": torch.ones(32)}, shard)
+    return folder
+
+
+@CONFIGS.add(
+    "encoder: an index of what is not in its files", "holds other weights than the index says: more", load=load_encoder
+)
+def _(ground):
+    return indexed(ground, more="model-1.safetensors")
+
+
+@CONFIGS.add("encoder: one of its files missing", "which model.safetensors.index.json lists, is missing", load=load_encoder)
+def _(ground):
+    folder = indexed(ground)
+    (folder / "model-1.safetensors").unlink()
+    return folder
+
+
+@CONFIGS.add("encoder: an index that names a pickle among tensors", "names 'model.bin', which is no file", load=load_encoder)
+def _(ground):
+    return indexed(ground, more="model.bin")
+
+
+@CONFIGS.add("encoder: an index of a hundred thousand brackets", "not an index of weights", load=load_encoder)
+def _(ground):
+    folder = indexed(ground)
+    (folder / "model.safetensors.index.json").write_text("[" * 100_000)
+    return folder
+
+
+@CONFIGS.add("encoder: an index larger than any", "larger than 16,777,216 bytes", load=load_encoder)
+def _(ground):
+    folder = indexed(ground)
+    (folder / "model.safetensors.index.json").write_text(" " * (17 << 20))
+    return folder
+
+
+@CONFIGS.add("encoder: one of its files a pickle that makes a file", "it names posix.mknod", load_shard, load_encoder)
+def _(ground):
+    from attack_weights import Bomb
+
+    folder = encoder_with(ground)
+    (folder / "model.safetensors").unlink()
+    torch.save({"a": Bomb(ground.harm)}, folder / "part.bin")
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"a": "part.bin"}}))
     return folder
 
 

@@ -24,13 +24,16 @@ class StandInHub:
     """Serves while the body of a ``with`` runs.
 
     Attributes:
-        repos: Name -> ``{"private": bool, "files": {path: bytes}}``.
+        repos: Name -> ``{"private": bool, "files": {path: bytes}}``, and ``"revisions": {tag: files}`` where there are more.
+        cuts: File -> after how many bytes of it the connection is cut, each time in turn.
+        refuses: The beginning of a path -> the status that all such requests get, and headers.
         requests: ``"METHOD /path"`` of every request, in order.
         blobs: SHA-256 -> content of the files of weights, which are sent apart from the commit.
     """
 
     def __init__(self):
         self.repos, self.requests, self.blobs = {}, [], {}
+        self.cuts, self.refuses = {}, {}
         hub = self
 
         class Handler(_Handler):
@@ -50,10 +53,17 @@ class StandInHub:
         self.server.server_close()
         self.thread.join()
 
-    def sha(self, name):
+    def sha(self, name, revision="main"):
         """The commit that a repository stands at."""
-        files = self.repos[name]["files"]
+        files = self.files(name, revision)
         return hashlib.sha1(json.dumps({path: _oid(content) for path, content in sorted(files.items())}).encode()).hexdigest()
+
+    def files(self, name, revision="main"):
+        """What a revision holds, by its tag or its commit; None where there is no such revision."""
+        revisions = {"main": self.repos[name]["files"], **self.repos[name].get("revisions", {})}
+        if revision in revisions:
+            return revisions[revision]
+        return next((files for tag, files in revisions.items() if self.sha(name, tag) == revision), None)
 
     @contextmanager
     def known_here(self, home, token=TOKEN):
@@ -123,25 +133,42 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self._path()
-        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/[^/]+)?", path):
-            return self._info(match[1])
-        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/[^/]+", path):
-            repo = self._repo(match[1])
-            files = [] if repo is None else sorted(repo["files"].items())
-            listing = [{"type": "file", "path": name, "size": len(data), "oid": _oid(data)} for name, data in files]
-            return self._json(listing) if repo is not None else self._unknown()
-        if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
-            repo = self._repo(match[1])
-            if repo is None:
-                return self._unknown()
-            if match[2] not in repo["files"]:
-                return self._json({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
-            content = repo["files"][match[2]]
-            headers = {"ETag": f'"{_oid(content)}"', "X-Repo-Commit": self.hub.sha(match[1])}
-            return self._send(content, 200, headers)
+        for beginning, (status, headers) in self.hub.refuses.items():
+            if path.startswith(beginning):
+                return self._json({"error": "no"}, status, headers)
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path):
+            return self._of_revision(match[1], match[2] or "main", lambda _: self._info(match[1], match[2] or "main"))
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)", path):
+            return self._of_revision(match[1], match[2], self._listing)
+        if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            return self._of_revision(match[1], match[2], lambda files: self._file(files, *match.groups()))
         return self._json({"error": "no such thing"}, 404)
 
     do_HEAD = do_GET
+
+    def _of_revision(self, name, revision, answer):
+        if self._repo(name) is None:
+            return self._unknown()
+        files = self.hub.files(name, revision)
+        if files is None:
+            return self._json({"error": "Invalid rev id"}, 404, {"X-Error-Code": "RevisionNotFound"})
+        return answer(files)
+
+    def _listing(self, files):
+        described = sorted(files.items())
+        return self._json([{"type": "file", "path": name, "size": len(data), "oid": _oid(data)} for name, data in described])
+
+    def _file(self, files, name, revision, path):
+        if path not in files:
+            return self._json({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
+        content = files[path]
+        headers = {"ETag": f'"{_oid(content)}"', "X-Repo-Commit": self.hub.sha(name, revision), "Accept-Ranges": "bytes"}
+        first = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        if first:
+            headers["Content-Range"] = f"bytes {first[1]}-{len(content) - 1}/{len(content)}"
+            content = content[int(first[1]) :]
+        cut = self.hub.cuts.get(path) if self.command == "GET" else None
+        return self._send(content, 206 if first else 200, headers, cut.pop(0) if cut else None)
 
     def _path(self):
         path = unquote(urlsplit(self.path).path)
@@ -189,12 +216,10 @@ class _Handler(BaseHTTPRequestHandler):
         sha = self.hub.sha(name)
         return self._json({"success": True, "commitOid": sha, "commitUrl": f"{self.hub.endpoint}/{name}/commit/{sha}"})
 
-    def _info(self, name):
-        repo = self._repo(name)
-        if repo is None:
-            return self._unknown()
-        siblings = [{"rfilename": path} for path in sorted(repo["files"])]
-        return self._json({"id": name, "private": repo["private"], "sha": self.hub.sha(name), "siblings": siblings, "tags": []})
+    def _info(self, name, revision):
+        siblings = [{"rfilename": path} for path in sorted(self.hub.files(name, revision))]
+        about = {"id": name, "private": self._repo(name)["private"], "sha": self.hub.sha(name, revision), "tags": []}
+        return self._json({**about, "siblings": siblings})
 
     def _unknown(self):
         return self._json({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
@@ -202,13 +227,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, content, status=200, headers=None):
         return self._send(json.dumps(content).encode(), status, {"Content-Type": "application/json", **(headers or {})})
 
-    def _send(self, content, status, headers):
+    def _send(self, content, status, headers, cut=None):
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(content[:cut])
+        if cut is not None:
+            self.close_connection = True
 
 
 def _oid(content):

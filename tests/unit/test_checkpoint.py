@@ -131,10 +131,18 @@ def test_encoder_folders_say_what_they_are(tmp_path):
     assert num_layers(tmp_path) == 6
     assert wants_normalized_waveform(tmp_path) is False
     before = encoder_identity(tmp_path)
-    assert set(before) == {"config.json", "preprocessor_config.json", "model.safetensors"}
-    (tmp_path / "preprocessor_config.json").unlink()
+    assert set(before) == {"config", "weights", "normalize_waveform"}
+    (tmp_path / "preprocessor_config.json").write_text("{}")  # transformers' own default
     assert wants_normalized_waveform(tmp_path) is True
     assert encoder_identity(tmp_path) != before
+    for unknown in ('{"feature_extractor_type": "WhisperFeatureExtractor"}', '{"do_normalize": "false"}'):
+        (tmp_path / "preprocessor_config.json").write_text(unknown)
+        with pytest.raises(InputError, match="not true or false"):
+            wants_normalized_waveform(tmp_path)
+    (tmp_path / "preprocessor_config.json").unlink()
+    with pytest.raises(InputError, match="it is not known whether the encoder wants normalised waveforms"):
+        encoder_identity(tmp_path)
+    assert encoder_identity(tmp_path, is_waveform_said=True)["normalize_waveform"] is None
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match="not a transformers configuration"):
         read_encoder_config(tmp_path)
@@ -142,6 +150,9 @@ def test_encoder_folders_say_what_they_are(tmp_path):
 
 def test_encoders_that_are_nowhere_are_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "model.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match="model.zip: not a folder; name one that transformers saved"):
+        resolve_encoder(str(tmp_path / "model.zip"))
     for name in (str(tmp_path / "none"), "./none", "a/b/c", "bad name!"):
         with pytest.raises(InputError, match="--ssl"):
             resolve_encoder(name)
