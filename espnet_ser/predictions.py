@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -32,13 +33,18 @@ def epoch_path(fold_folder: Path, epoch: int) -> Path:
     return fold_folder / EPOCHS_FOLDER / f"predictions_{epoch:04d}.jsonl.gz"
 
 
+def is_epoch(path: Path) -> bool:
+    """Whether a file is called as predictions of an epoch are; a copy that somebody put beside them is none."""
+    return re.fullmatch(r"predictions_[0-9]+\.jsonl\.gz", path.name) is not None
+
+
 def read_epochs(fold_folder: Path) -> list[list[dict]]:
     """The predictions of each epoch of a training, in order.
 
     Raises:
         InputError: When one is missing or damaged.
     """
-    epochs = sorted((fold_folder / EPOCHS_FOLDER).glob("predictions_*.jsonl.gz"))
+    epochs = sorted(path for path in (fold_folder / EPOCHS_FOLDER).glob("*") if is_epoch(path))
     if not epochs or epochs != [epoch_path(fold_folder, number) for number in range(1, len(epochs) + 1)]:
         raise InputError(f"{fold_folder / EPOCHS_FOLDER}: predictions of an epoch are missing; train this fold anew")
     return [read_predictions(path) for path in epochs]

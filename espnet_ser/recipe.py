@@ -1,6 +1,7 @@
 """Where a recipe keeps things, and which folds it has: the layout that stages 1 to 6 share."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def fold_names(datadir: Path, asked: str | Iterable[str] | None = None) -> list[
     Raises:
         InputError: When stage 1 has not run, or a fold does not exist.
     """
-    known = sorted((path.name[4:] for path in datadir.glob("fold*") if (path / "fold.json").is_file()), key=_by_number)
+    known = [name for name, path in _fold_folders(datadir).items() if (path / "fold.json").is_file()]
     if not known:
         raise InputError(f"{datadir} has no folds: run stage 1, which makes them")
     names = asked.split() if isinstance(asked, str) else list(asked or [])
@@ -75,6 +76,8 @@ def read_fold(datadir: Path, fold: str) -> dict:
         raise InputError(f"{path}: not JSON ({error}); remove it and run stage 1 again") from error
     if not isinstance(record, dict) or record.get("by") not in ("session", "speaker"):
         raise InputError(f"{path}: does not say whether the fold holds out a session or a speaker; run stage 1 again")
+    if str(record.get("number")) != fold:
+        raise InputError(f"{path}: that of fold {record.get('number')}, copied? Move {path.parent} out of {datadir}")
     return record
 
 
@@ -99,7 +102,7 @@ def epoch_model(folder: Path, epoch: int) -> Path:
 
 
 def trained_folds(folder: Path, asked: str = "") -> dict[str, Path]:
-    """The folds below a system's folder, by name, in order; ``fold1.superseded-1``, which a rerun moved aside, is none.
+    """The folds below a system's folder, by name, in order.
 
     Args:
         folder: From :func:`system_folder`.
@@ -108,8 +111,7 @@ def trained_folds(folder: Path, asked: str = "") -> dict[str, Path]:
     Raises:
         InputError: When a fold that is asked for is not there.
     """
-    paths = [path for path in folder.glob("fold?*") if path.is_dir() and "." not in path.name]
-    known = sorted((path.name[4:] for path in paths), key=_by_number)
+    known = list(_fold_folders(folder))
     for name in asked.split():
         if name not in known:
             raise unknown_name("fold", name, known, where=str(folder))
@@ -212,9 +214,11 @@ def _stage1_from(folder: Path) -> str | None:
     return read_yaml_mapping(path, missing="train it anew").get("stage1_from") if path.is_file() else None
 
 
+def _fold_folders(folder: Path) -> dict[str, Path]:
+    """Name of a fold -> its folder, in order: a number, so that a copy that somebody put beside it is none."""
+    found = {path.name[4:]: path for path in folder.glob("fold*") if re.fullmatch("fold[0-9]+", path.name) and path.is_dir()}
+    return {name: found[name] for name in sorted(found, key=int)}
+
+
 def _suffix(tag: str) -> str:
     return f"_{tag}" if tag else ""
-
-
-def _by_number(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdecimal() else (10**9, name)

@@ -117,12 +117,13 @@ class Stamp:
 
         Args:
             inputs: As given to :meth:`difference`.
-            outputs: The files it left; a folder stands for every file below it.
+            outputs: The files it left; a folder stands for every file below it, but hidden ones: file managers and network
+                file systems leave theirs everywhere.
         """
         files: list[Path] = []
         for output in map(Path, outputs):
             if output.is_dir():
-                files += [path for path in output.rglob("*") if path.is_file() and not _is_unfinished(path)]
+                files += [path for path in output.rglob("*") if path.is_file() and not path.name.startswith(".")]
             else:
                 files.append(output)
         records = {
@@ -209,7 +210,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     keeps the suffix, which some writers look at.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.{os.urandom(4).hex()}{path.suffix}")
+    beside = temporary_name(path)
     try:
         yield beside
         with open(beside, "rb") as file:
@@ -217,6 +218,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A new name beside a file or folder, which tells what it is for."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.{os.urandom(4).hex()}{path.suffix}")
 
 
 def remove_unfinished(folder: Path | str) -> None:
@@ -237,18 +243,22 @@ def atomic_write(path: Path | str, content: str | bytes) -> None:
 
 
 def replace_folder(tmp: Path | str, final: Path | str) -> None:
-    """Puts the finished folder ``tmp`` in the place of ``final``, old content and all; both on one file system."""
-    tmp, final = Path(tmp), Path(final)
-    old = final.with_name(f".{final.name}.old")
+    """Puts the finished folder ``tmp`` in the place of ``final``, old content and all.
+
+    Where ``final`` is a link, what it leads to is replaced, and the link stays.
+    """
+    tmp, final = Path(tmp), Path(os.path.realpath(final))
+    new, old = temporary_name(final), temporary_name(final)
+    shutil.move(tmp, new)  # from another file system perhaps, which takes its time
     had_old = final.exists()
-    if had_old:
-        shutil.rmtree(old, ignore_errors=True)  # a killed run's
-        os.rename(final, old)
     try:
-        os.rename(tmp, final)
-    except OSError:
         if had_old:
+            os.rename(final, old)
+        os.rename(new, final)
+    except OSError:
+        if had_old and old.exists():
             os.rename(old, final)
+        shutil.rmtree(new, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
 

@@ -205,7 +205,7 @@ train_folds() {
     local name=$1 folder=$2 fold_list fold job status=0 followed=() words
     read -ra fold_list <<<"${folds}"
     if [[ ${#fold_list[@]} -eq 0 ]]; then
-        mapfile -t fold_list < <(printf '%s\n' "${datadir}"/fold*/fold.json | sed -E 's|.*/fold([^/]*)/fold.json|\1|' | sort -V)
+        mapfile -t fold_list < <(printf '%s\n' "${datadir}"/fold*/fold.json | sed -nE 's|.*/fold([0-9]+)/fold.json|\1|p' | sort -n)
     fi
     for fold in "${fold_list[@]}"; do followed+=("${folder}/fold${fold}"); done
     start "${ser[@]}" progress "${followed[@]}"

@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.experiment import Experiment
     from espnet_ser.history import read_records
     from espnet_ser.recipe import describe_run, fold_names
-    from espnet_ser.stamp import atomic_write, disk_errors_as_input_errors
+    from espnet_ser.replacing import keep_others, write_output
+    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
     from espnet_ser.systems import load_system
 
     if args.every < 1:
@@ -71,9 +72,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = {"command": command, "settings": settings, "environment": describe_environment()}
     base = folders[folds[0]].parent
     with disk_errors_as_input_errors(base):
-        plot_gradients(cosines, base / "gradients.png")
-        atomic_write(base / "gradients.json", json.dumps(cosines) + "\n")
         text = gradients_markdown(f"{system.name} ({args.stage})", cosines, run)
-        atomic_write(base / "GRADIENTS.md", text)
+        stamp, figure = Stamp(base / ".gradients.json"), base / "gradients.png"
+        keep_others(figure, stamp)
+        plot_gradients(cosines, figure)
+        write_output(base / "gradients.json", json.dumps(cosines) + "\n", stamp)
+        write_output(base / "GRADIENTS.md", text, stamp)
+        stamp.write({}, [figure, base / "gradients.json", base / "GRADIENTS.md"])
     print(text.partition("\n## Environments")[0])
     print(f"{base}/GRADIENTS.md, gradients.json and gradients.png written")

@@ -32,9 +32,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.environment import describe_environment
     from espnet_ser.errors import InputError
     from espnet_ser.recipe import system_folder
+    from espnet_ser.replacing import REPORT_STAMP, write_output
     from espnet_ser.report.seeds import common_settings, seeds_markdown
     from espnet_ser.results import read_results, summarise_seeds
-    from espnet_ser.stamp import atomic_write, disk_errors_as_input_errors
+    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
     from espnet_ser.systems import load_system
 
     system = load_system(args.conf, args.system)
@@ -59,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     with disk_errors_as_input_errors(base):
         base.mkdir(parents=True, exist_ok=True)
-        atomic_write(base / "results.json", json.dumps(results, indent=1) + "\n")
-        atomic_write(base / "RESULTS.md", text)
+        stamp, contents = Stamp(base / REPORT_STAMP), {"results.json": json.dumps(results, indent=1) + "\n", "RESULTS.md": text}
+        for name, content in contents.items():
+            write_output(base / name, content, stamp)
+        stamp.write({}, [base / name for name in contents])
     print(text.partition("\n## ")[0])
     print(f"{base}/RESULTS.md and results.json written")

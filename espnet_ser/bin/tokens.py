@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.locks import locked
     from espnet_ser.provenance import TOKENS_STAMP
     from espnet_ser.recipe import fold_names, token_folder
+    from espnet_ser.replacing import keep_others
     from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
 
     for fold in fold_names(args.datadir, args.folds):
@@ -54,8 +55,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         with disk_errors_as_input_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder):
+                for name in ("tokens.txt", "bpe.model"):
+                    keep_others(folder / name, stamp)
                 save_tokenizer(folder, tokens, bpe_model)
-                stamp.write(inputs, [folder])
+                stamp.write(inputs, [folder / name for name in ("tokens.txt", "bpe.model") if (folder / name).is_file()])
         print(f"fold {fold}: {len(tokens)} tokens from {len(texts)} distinct training transcripts -> {folder}/tokens.txt")
     if args.ssl is not None:
         from espnet_ser.encoder_folder import wants_normalized_waveform

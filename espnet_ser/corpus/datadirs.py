@@ -5,9 +5,9 @@
 finetuning on all of them) and ``fold.json``.
 """
 
+import contextlib
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -17,10 +17,11 @@ from pathlib import Path
 from espnet_ser.corpus.folds import PARTS, Fold, make_folds
 from espnet_ser.corpus.iemocap import EMOTIONS, Utterance
 from espnet_ser.corpus.transcript import normalise
-from espnet_ser.data.datadir import FILES, Example, write_datadir
+from espnet_ser.data.datadir import Example, write_datadir
 from espnet_ser.errors import InputError
 from espnet_ser.locks import locked
 from espnet_ser.provenance import alike_speakers, refuse_shared_speech
+from espnet_ser.replacing import folder_beside, keep_others, others_files
 from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, replace_folder
 
 STAMP_NAME = ".prepare.json"
@@ -29,7 +30,6 @@ LAYOUT_VERSION = 2
 """What a data directory is made with, so that one of another layout is made anew."""
 
 _MOST_CHANGES = 5
-_OURS = re.compile(r"all|four_class|fold\d+|" + re.escape(STAMP_NAME))
 
 
 def prepare_datadirs(datadir: Path | str, utterances: Iterable[Utterance], folds_by: str = "session") -> str:
@@ -49,7 +49,7 @@ def make_datadirs(
 ) -> str:
     """Makes ``datadir`` hold exactly what these utterances and folds ask for; does nothing where it already does.
 
-    A folder of ours is replaced as a whole; anything else in ``datadir`` stays.
+    A folder of ours is replaced as a whole, and what was edited in it is moved aside; anything else in ``datadir`` stays.
 
     Args:
         datadir: Where to write.
@@ -63,8 +63,8 @@ def make_datadirs(
         What was done, and why, for people to read.
 
     Raises:
-        InputError: A fold has no utterance of the classes, or the same speech on both sides; or the disk is full or closed to
-            us. Nothing is left half-written.
+        InputError: A fold has no utterance of the classes, or the same speech on both sides; a folder of somebody else's has
+            the name of one of ours; or the disk is full or closed to us. Nothing is left half-written.
     """
     datadir = Path(datadir).resolve()
     inputs = {
@@ -102,35 +102,38 @@ def to_example(utterance: Utterance) -> Example:
 
 
 def _replace_contents(datadir: Path, write: Callable[[Path], None], inputs: dict) -> None:
-    """Builds everything beside, then swaps it in: at once where all in ``datadir`` is ours, else folder by folder."""
+    """Builds everything beside, then swaps it in folder by folder, the stamp last.
+
+    A run that is killed in between leaves folders that are not as the stamp says; the next one finds them as it makes them.
+    """
     if datadir.exists() and not datadir.is_dir():
         raise InputError(f"{datadir}: not a folder; name another with --datadir")
-    present = sorted(datadir.iterdir()) if datadir.exists() else []
-    ours = [path for path in present if _OURS.fullmatch(path.name)]
-    for path in sorted(path for folder in ours for path in folder.rglob("*") if path.is_file()):
-        if path.name not in FILES and path.name != "fold.json":
-            raise InputError(f"{path}: not a file of a data directory, and would be lost; move it, or name another --datadir")
-    can_swap = not os.path.ismount(datadir) and os.access(datadir.parent, os.W_OK)
-    at_once = not datadir.exists() or (can_swap and len(ours) == len(present))
-    building = (datadir.parent if at_once else datadir) / f".{datadir.name}.building"
-    shutil.rmtree(building, ignore_errors=True)  # a killed run's; we hold the lock
+    is_new, stamp = not datadir.exists(), Stamp(datadir / STAMP_NAME)
+    made = {name.partition("/")[0] for name in stamp.output_sha256()}
+    datadir.mkdir(exist_ok=True)
     try:
-        write(building)
-        Stamp(building / STAMP_NAME).write(inputs, [building])
-        if at_once:
-            replace_folder(building, datadir)
-            return
-        (datadir / STAMP_NAME).unlink(missing_ok=True)  # between the swaps the folder counts as unfinished
-        for path in ours:
-            if path.is_dir() and not (building / path.name).exists():
-                shutil.rmtree(path)
-        for path in sorted(building.iterdir(), key=lambda path: (path.name == STAMP_NAME, path.name)):
-            if path.is_dir():
-                replace_folder(path, datadir / path.name)
-            else:
-                os.replace(path, datadir / path.name)
+        with folder_beside(datadir / "new") as building:
+            write(building)
+            Stamp(building / STAMP_NAME).write(inputs, [building])
+            wanted = {path.name for path in building.iterdir()} - {STAMP_NAME}
+            for name in sorted(wanted - made):
+                if others := others_files(datadir / name, stamp, building / name):
+                    raise InputError(
+                        f"{others[0]}: not made by stage 1, and would be lost; move {datadir / name} elsewhere, or name "
+                        f"another --datadir"
+                    )
+            for name in sorted(wanted | made):
+                keep_others(datadir / name, stamp, building / name)
+                if name in wanted:
+                    replace_folder(building / name, datadir / name)
+                else:
+                    shutil.rmtree(os.path.realpath(datadir / name), ignore_errors=True)
+                    (datadir / name).unlink(missing_ok=True)
+            os.replace(building / STAMP_NAME, datadir / STAMP_NAME)
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        if is_new:
+            with contextlib.suppress(OSError):
+                datadir.rmdir()
 
 
 def _write_all(

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import random
-import shutil
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from espnet_ser.corpus.synthetic_files import APPLE_DOUBLE, Span, evaluation_tex
 from espnet_ser.corpus.synthetic_plan import Dialog, Turn, plan_release
 from espnet_ser.errors import InputError
 from espnet_ser.locks import locked
+from espnet_ser.replacing import folder_beside
 from espnet_ser.stamp import disk_errors_as_input_errors
 
 # Reserved for the corpus: an encoder pretrained on these voices would have met the test speakers.
@@ -109,14 +109,8 @@ def synthesize_release(output: str | Path, num_utts: int = 480, seed: int = 0, n
 def _building_beside(output: Path) -> Iterator[Path]:
     """A folder to build in, for one process at a time; gone at the end unless it was renamed."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    building = output.with_name(f".{output.name}.building")
-    with locked(output.parent):
-        shutil.rmtree(building, ignore_errors=True)  # a killed run's
-        building.mkdir()
-        try:
-            yield building
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+    with locked(output.parent), folder_beside(output) as building:
+        yield building
 
 
 def _already_made(output: Path, stamp: dict) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import espnet_ser
 from espnet_ser.errors import InputError
 from espnet_ser.publishable import publishable_files
+from espnet_ser.replacing import folder_beside
 from espnet_ser.stamp import replace_folder
 
 _HEADER = """---
@@ -70,17 +71,12 @@ def write_space(folder: Path, models: Sequence[str], max_seconds: int) -> None:
             raise InputError(f"--model {name}: neither a folder here nor a name of the hub (owner/name); check it")
     requirements = _requirements()
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = folder.with_name(f".{folder.name}.building")
-    shutil.rmtree(building, ignore_errors=True)  # a killed run's
-    try:
+    with folder_beside(folder) as building:
         included = []
         for number, (model, files) in enumerate(packed.items(), 1):
             included += _include(Path(model), files, building, f"models/{number}")
         _write(building, names, included, max_seconds, requirements)
         replace_folder(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _packed(model: str) -> Path:

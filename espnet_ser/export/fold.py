@@ -1,7 +1,6 @@
 """Everything that is made of a trained fold for others: written beside, and put in its place when all is there."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from espnet_ser.packing import SER_FOLDER, STAGE1_FOLDER, copy_model, write_arch
 from espnet_ser.pooling import PooledFolds
 from espnet_ser.provenance import all_of
 from espnet_ser.recipe import SCORED_FILE, TrainedFold, describe_run
+from espnet_ser.replacing import folder_beside, follow_umask, keep_others
 from espnet_ser.results import RESULTS_FILE, RUN_FILE, read_results, read_run
 from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, file_sha256, remove_unfinished, replace_folder
 
@@ -95,16 +95,14 @@ class FoldToPack:
         if stamp.difference(inputs) is None:
             return False
         with disk_errors_as_input_errors(self.folder.parent):
-            beside = self.folder.with_name(f".{self.folder.name}.packing")
-            shutil.rmtree(beside, ignore_errors=True)  # a killed run's; whoever packs holds the system's lock
-            beside.mkdir(parents=True)
-            remove_unfinished(beside.parent)
-            try:
+            with folder_beside(self.folder) as beside:  # whoever packs holds the system's lock
+                remove_unfinished(beside.parent)
                 self._write(beside, pooled, results)
+                follow_umask(beside)
+                keep_others(self.archive, stamp)
+                keep_others(self.folder, stamp, beside)
                 write_archive(beside, self.archive, (CARD_FILE,))
                 replace_folder(beside, self.folder)
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
             stamp.write(inputs, [self.folder, self.archive])
         return True
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 from espnet_ser.data.datadir import Example
 from espnet_ser.environment import describe_environment
 from espnet_ser.errors import InputError
+from espnet_ser.recipe import SCORED_FILE
+from espnet_ser.replacing import REPORT_STAMP, folder_beside, keep_others, write_output
 from espnet_ser.report.alike import shared_by_all
 from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
 from espnet_ser.report.markdown import results_markdown, table_markdown
@@ -20,7 +21,7 @@ from espnet_ser.report.page import system_page, table_page
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import FIGURES, TABLE_FIGURES
 from espnet_ser.results import RESULTS_FILE, RUN_FILE
-from espnet_ser.stamp import atomic_write
+from espnet_ser.stamp import Stamp
 
 
 def write_system_report(
@@ -43,7 +44,8 @@ def write_system_report(
         What was written.
     """
     folder, figures = report.folder, report.folder / "figures"
-    with _drawn_beside(figures, FIGURES) as beside:
+    stamp = Stamp(folder / SCORED_FILE)
+    with _drawn_beside(figures, FIGURES, stamp) as beside:
         if predictions:
             plot_confusion(predictions, beside / "confusion.png", f"{report.name}: {len(predictions)} held-out utterances")
         if any(records for folds in histories.values() for records in folds.values()):
@@ -57,11 +59,11 @@ def write_system_report(
         "report.html": system_page(report),
     }
     for name, content in contents.items():
-        atomic_write(folder / name, content)
-    return [*(folder / name for name in contents), figures]
+        write_output(folder / name, content, stamp)
+    return [*(folder / name for name in contents), *(figures / f"{name}.png" for name in _present(figures, FIGURES))]
 
 
-def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path, command: str) -> list[Path]:
+def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path, command: str) -> None:
     """Writes ``results.json``, ``RESULTS.md``, ``report.html`` and ``figures/`` of a table into a folder.
 
     Args:
@@ -69,13 +71,10 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
         reports: Its systems, in the paper's order, scored or not.
         folder: Where to.
         command: The command line to record.
-
-    Returns:
-        What was written.
     """
-    figures = folder / "figures"
+    figures, stamp = folder / "figures", Stamp(folder / REPORT_STAMP)
     by_layers = {report.layers: report for report in reports if report.layers is not None}
-    with _drawn_beside(figures, TABLE_FIGURES) as beside:
+    with _drawn_beside(figures, TABLE_FIGURES, stamp) as beside:
         if any(report.ua for report in reports):
             paper = {report.name: report.paper["ua"] for report in reports if "ua" in report.paper}
             plot_bars({report.name: report.ua for report in reports}, paper, beside / "bars.png")
@@ -91,8 +90,9 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
         "report.html": table_page(title, reports, figures, run),
     }
     for name, content in contents.items():
-        atomic_write(folder / name, content)
-    return [*(folder / name for name in contents), figures]
+        write_output(folder / name, content, stamp)
+    figure_files = [figures / f"{name}.png" for name in _present(figures, TABLE_FIGURES)]
+    stamp.write({}, [*(folder / name for name in contents), *figure_files])
 
 
 def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.ndarray, list[str], list[str]]:
@@ -120,25 +120,21 @@ def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.nda
 
 
 @contextmanager
-def _drawn_beside(figures: Path, names: Iterable[str]) -> Iterator[Path]:
+def _drawn_beside(figures: Path, names: Iterable[str], stamp: Stamp) -> Iterator[Path]:
     """A folder to draw in; when all is drawn, its figures take the place of those of these names in ``figures``.
 
     One that is not drawn today is not left from yesterday. When drawing fails (a full disk), yesterday's are as they were.
     """
     figures.mkdir(parents=True, exist_ok=True)
-    beside = figures / ".drawing"
-    shutil.rmtree(beside, ignore_errors=True)  # a killed run's; whoever writes reports here holds the lock
-    beside.mkdir()
-    try:
+    with folder_beside(figures / "drawing") as beside:
         yield beside
         for name in names:
             drawn = beside / f"{name}.png"
+            keep_others(figures / drawn.name, stamp, drawn)
             if drawn.is_file():
                 os.replace(drawn, figures / drawn.name)
             else:
                 (figures / drawn.name).unlink(missing_ok=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _present(folder: Path, names: Mapping[str, str]) -> list[str]:

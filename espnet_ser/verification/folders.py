@@ -21,6 +21,7 @@ from espnet_ser.recipe import (
     trained_folds,
     trained_model_identity,
 )
+from espnet_ser.replacing import REPORT_STAMP
 from espnet_ser.report.wording import table_names
 from espnet_ser.results import RESULTS_FILE, RUN_FILE, read_results, summarise_seeds
 from espnet_ser.stamp import Stamp, flat
@@ -105,7 +106,8 @@ class Verifier:
             runs = {seed: read_results(member, results.get("system")) for seed, member in members.items()}
             return _differences(results, summarise_seeds(runs), "the runs give")
 
-        yield Finding.of(f"{folder}/{RESULTS_FILE}: follows from its runs ({_UNSTAMPED})", compare)
+        yield Finding.of(f"{folder}: files of the report", Stamp(folder / REPORT_STAMP).changed_outputs)
+        yield Finding.of(f"{folder}/{RESULTS_FILE}: follows from its runs", compare)
 
     def _check_table(self, folder: Path, results: Mapping) -> Iterator[Finding]:
         tag = _tag_of_table(folder.name)
@@ -122,10 +124,8 @@ class Verifier:
                 now = read_results(member, name) if (member / RESULTS_FILE).is_file() else None
                 yield from _differences({name: results["systems"][name]["results"]}, {name: now}, "its folder says")
 
-        yield Finding.of(f"{folder}/{RESULTS_FILE}: follows from its systems ({_UNSTAMPED})", compare)
-
-
-_UNSTAMPED = "other files here are derived from it and not stamped"
+        yield Finding.of(f"{folder}: files of the report", Stamp(folder / REPORT_STAMP).changed_outputs)
+        yield Finding.of(f"{folder}/{RESULTS_FILE}: follows from its systems", compare)
 
 
 def _results(folder: Path) -> dict:

@@ -9,7 +9,7 @@ from espnet_ser.corpus.datadirs import STAMP_NAME
 from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.errors import InputError
 from espnet_ser.experiment import RECORDS_STAMP, STARTED_FILE
-from espnet_ser.predictions import EPOCHS_FOLDER, read_epochs
+from espnet_ser.predictions import EPOCHS_FOLDER, is_epoch, read_epochs
 from espnet_ser.provenance import data_identity, describe_training_data, refuse_leak, refuse_shared_speech, verify_audio
 from espnet_ser.recipe import DONE_FILE, TOKENS_FOLDER, read_fold, trained_model_identity
 from espnet_ser.stamp import Stamp
@@ -110,7 +110,7 @@ class Training:
         tokens = {name: recorded.get(f"{TOKENS_FOLDER}/{name}") for name in self.inputs.get("tokens") or {}}
         if tokens != (self.inputs.get("tokens") or {}):
             yield f"{TOKENS_FOLDER}/ is not the token list that went into it"
-        epochs = {path.name for path in (self.folder / EPOCHS_FOLDER).iterdir()}
+        epochs = {path.name for path in (self.folder / EPOCHS_FOLDER).iterdir() if is_epoch(path)}
         if unknown := sorted(epochs - {name.rpartition("/")[2] for name in recorded if name.startswith(f"{EPOCHS_FOLDER}/")}):
             yield f"{EPOCHS_FOLDER}/{unknown[0]} is none of its files"
 

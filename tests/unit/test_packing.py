@@ -81,6 +81,13 @@ def test_nothing_of_the_corpus_and_of_this_machine_goes_out(packed):
     assert set(publishable_files(packed.folder)) == {str(p.relative_to(packed.folder)) for p in files_of(packed.folder)}
 
 
+def test_others_may_read_what_is_packed_as_they_may_read_other_files(packed):
+    mode = (packed.base / "results.json").stat().st_mode & 0o777
+    assert {path.stat().st_mode & 0o777 for path in [packed.archive, *packed.folder.rglob("*")] if path.is_file()} == {mode}
+    with zipfile.ZipFile(packed.archive) as archive:
+        assert {info.external_attr >> 16 & 0o777 for info in archive.infolist() if info.filename != "meta.yaml"} == {mode}
+
+
 def test_a_packed_fold_is_not_packed_again(packed, capsys):
     before = files_of(packed.folder, packed.archive)
     packed.pack()
@@ -96,6 +103,7 @@ def test_other_scores_or_a_changed_file_are_packed_anew(scored, packed, tmp_path
     card.write_text("mine")
     recipe.pack("--onnx", "false")
     assert "## What it has heard" in card.read_text()
+    assert (recipe.folder.with_name("fold1.kept-1") / "README.md").read_text() == "mine"
     (recipe.base / "results.json").write_text("{}")
     message = refused(capsys, "pack", *recipe.options(), "--onnx", "false", call=run)
     assert "run stage 6 again" in message

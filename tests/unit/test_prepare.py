@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from espnet_ser.bin.prepare import get_parser, main
 from espnet_ser.corpus import datadirs
 from espnet_ser.data.datadir import read_datadir, validate_datadir, write_datadir
 from espnet_ser.errors import CorpusError, InputError
+from espnet_ser.recipe import fold_names, read_fold
+from espnet_ser.stamp import replace_folder
 
 VALIDATOR = Path(__file__).resolve().parents[2] / "utils" / "validate_data_dir.sh"
 
@@ -95,7 +98,8 @@ def test_a_change_in_the_release_or_the_outputs_rebuilds(release, tmp_path, chan
     fresh = tmp_path / "fresh"
     prepare(release, fresh)
     files = [path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()]
-    assert sorted(files) == sorted(path.relative_to(data) for path in data.rglob("*") if path.is_file())
+    there = [path.relative_to(data) for path in data.rglob("*") if path.is_file()]
+    assert sorted(files) == sorted(path for path in there if path != Path("all.kept-1/text"))
     for file in files:
         assert (data / file).read_bytes() == (fresh / file).read_bytes(), file
 
@@ -149,8 +153,8 @@ def test_the_first_run_leaves_nothing_when_it_fails(release, tmp_path, monkeypat
 
 
 def test_a_killed_runs_leftovers_are_cleared(release, tmp_path):
-    (tmp_path / ".data.building" / "all").mkdir(parents=True)
-    (tmp_path / ".data.building" / "all" / "junk").touch()
+    (tmp_path / "data" / ".new.4321.0123abcd" / "all").mkdir(parents=True)
+    (tmp_path / "data" / ".new.4321.0123abcd" / "all" / "junk").touch()
     prepare(release, tmp_path / "data")
     assert sorted(os.listdir(tmp_path)) == ["data", "release"]
     assert not (tmp_path / "data" / "all" / "junk").exists()
@@ -198,10 +202,90 @@ def test_files_that_are_not_ours_are_never_replaced(release, tmp_path):
     foreign = tmp_path / "data" / "all" / "thesis.txt"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("years of work")
-    with pytest.raises(InputError, match=r"thesis\.txt: not a file of a data directory, and would be lost"):
+    with pytest.raises(InputError, match=r"thesis\.txt: not made by stage 1, and would be lost; move .*data/all else"):
         prepare(release, tmp_path / "data")
     assert foreign.read_text() == "years of work"
     assert not (tmp_path / "data" / "fold1").exists()
+
+
+@pytest.mark.parametrize("stamped", [True, False], ids=["stage 1 has run", "it has not"])
+def test_a_folder_of_somebody_elses_is_refused_before_anything_is_replaced(release, tmp_path, stamped):
+    data = tmp_path / "data"
+    if stamped:
+        prepare(release, data)
+    mine = data / "fold6/train/text"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("a year of typing")
+    before = snapshot(data / "fold1") if stamped else {}
+    with pytest.raises(InputError, match=r"fold6/train/text: not made by stage 1, and would be lost; move .*data/fold6 else"):
+        prepare(release, data, "--folds_by", "speaker")
+    assert mine.read_text() == "a year of typing"
+    assert (snapshot(data / "fold1") if stamped else {}) == before
+    prepare(release, data)  # five folds want no such name
+    assert mine.read_text() == "a year of typing"
+
+
+def test_what_was_edited_in_our_folders_is_moved_aside(release, tmp_path, capsys):
+    data = tmp_path / "data"
+    prepare(release, data, "--folds_by", "speaker")
+    edited = {"all/text": "corrected by hand", "fold7/fold.json": "{}", "fold1/train/notes.txt": "mine", "all/.nfs000": ""}
+    for number in (1, 2):
+        for name, content in edited.items():
+            if (data / name).parent.is_dir():
+                (data / name).write_text(content)
+        prepare(release, data, *([] if number == 1 else ["--folds_by", "speaker"]))
+        told = f"data: all/.nfs000, all/text: not as it was written here; kept in {data}/all.kept-{number}"
+        assert told in capsys.readouterr().out
+        assert (data / f"all.kept-{number}/text").read_text() == "corrected by hand"
+        assert (data / f"fold1.kept-{number}/train/notes.txt").read_text() == "mine"
+    assert (data / "fold7.kept-1/fold.json").read_text() == "{}"
+    validate_datadir(data / "all")
+
+
+def test_what_people_put_beside_our_folders_stays_and_is_no_fold(release, tmp_path):
+    data, other = tmp_path / "data", tmp_path / "other"
+    prepare(release, data)
+    for name in ("fold1.bak", "fold1 (copy)", "fold2_old", "foldings"):
+        shutil.copytree(data / "fold1", data / name)
+    shutil.move(data / "fold3", other / "fold3")
+    (data / "fold3").symlink_to(other / "fold3")
+    for name in ("notes.txt", ".DS_Store", "._all", "all~"):
+        (data / name).write_text("mine")
+    assert fold_names(data) == ["1", "2", "3", "4", "5"]
+    edit(release.transcripts(), "Excuse me", "Pardon me")
+    prepare(release, data)
+    assert (data / "fold3").is_symlink()
+    assert read_datadir(other / "fold3/train") == read_datadir(data / "fold3/train")
+    assert "PARDON ME" in (other / "fold3/train/text").read_text()
+    assert [path.name for path in other.iterdir()] == ["fold3"]
+    for name in ("fold1.bak", "fold1 (copy)", "fold2_old", "foldings"):
+        assert "EXCUSE ME" in (data / name / "train/text").read_text()
+    assert fold_names(data) == ["1", "2", "3", "4", "5"]
+    shutil.copytree(data / "fold1", data / "fold6")
+    with pytest.raises(InputError, match=r"fold6/fold.json: that of fold 1, copied\? Move .*fold6 out of"):
+        read_fold(data, "6")
+
+
+def test_a_run_that_was_killed_between_two_folders_goes_on(release, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    prepare(release, data)
+    edit(release.transcripts(), "Excuse me", "Pardon me")
+    replaced = []
+
+    def replace_two(tmp, final):
+        if len(replaced) == 2:
+            raise KeyboardInterrupt
+        replaced.append(final)
+        replace_folder(tmp, final)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(datadirs, "replace_folder", replace_two)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(release, data)
+    prepare(release, data)
+    prepare(release, tmp_path / "fresh")
+    assert sorted(os.listdir(data)) == sorted(os.listdir(tmp_path / "fresh"))
+    assert (data / ".prepare.json").read_bytes() == (tmp_path / "fresh/.prepare.json").read_bytes()
 
 
 @pytest.mark.parametrize(

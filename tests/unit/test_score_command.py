@@ -115,6 +115,33 @@ def two_stages(tmp_path):
     return Folds(tmp_path, "asr__ser")
 
 
+def test_what_people_put_beside_folds_and_into_reports_is_not_counted_and_stays(stl, capsys):
+    stl("select")
+    stl("score")
+    scores, base = stl.results(), stl.root / "exp/stl"
+    for name in ("fold1.bak", "fold1 (copy)", "fold1_old", "folder"):
+        shutil.copytree(stl.folder("1"), base / name)
+    shutil.copytree(stl.data("1"), stl.root / "data/fold1 (copy)")
+    shutil.move(stl.folder("2"), stl.root / "elsewhere")
+    stl.folder("2").symlink_to(stl.root / "elsewhere")
+    for place in (base, base / "figures", stl.folder("1"), stl.folder("1") / "epochs"):
+        for name in ("notes.txt", ".DS_Store", "._x", ".nfs0001", "predictions_0001 (copy).jsonl.gz"):
+            (place / name).write_text("mine")
+    (base / "RESULTS.md").write_text(f"{stl.text()}\n- my notes\n")
+    (base / "figures/confusion.png").write_text("redrawn by hand")
+    before = {path for path in stl.root.rglob("*") if path.is_file()}
+    (stl.folder("1") / "selected.json").unlink()
+    stl("select")
+    stl("score")
+    assert stl.results() == scores
+    assert "my notes" not in stl.text()
+    assert "my notes" in (base / "RESULTS.md.kept-1").read_text()
+    assert (base / "figures/confusion.png.kept-1").read_text() == "redrawn by hand"
+    assert f"RESULTS.md: not as it was written here; kept in {base}/RESULTS.md.kept-1" in capsys.readouterr().out
+    assert before <= set(stl.root.rglob("*"))
+    assert stl.folder("2").is_symlink()
+
+
 def test_scores_are_those_of_the_folds_asked_and_say_so(stl):
     stl("select")
     stl("score")

@@ -127,6 +127,17 @@ def test_replacing_a_folder_leaves_none_of_the_old(tmp_path):
     assert os.listdir(tmp_path / "final") == ["from_new"]
 
 
+def test_a_folder_behind_a_link_is_replaced_and_the_link_stays(tmp_path):
+    for name in ("new", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"from_{name}").touch()
+    (tmp_path / "final").symlink_to("elsewhere")
+    replace_folder(tmp_path / "new", tmp_path / "final")
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "final"]
+    assert os.readlink(tmp_path / "final") == "elsewhere"
+    assert os.listdir(tmp_path / "final") == ["from_new"]
+
+
 def test_a_failed_replacement_puts_the_old_folder_back(tmp_path):
     (tmp_path / "final").mkdir()
     with pytest.raises(FileNotFoundError):
@@ -179,11 +190,12 @@ def test_a_stamp_without_a_checksum_still_counts(stamped):
     assert stamped.difference(INPUTS) == [f"{stamped.path} was changed since it was written"]
 
 
-def test_what_another_process_was_writing_when_it_was_killed_is_no_output(tmp_path):
+def test_what_another_process_was_writing_and_what_file_managers_leave_is_no_output(tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "a.txt").write_text("a")
-    (folder / ".b.4321.0123abcd.txt").write_text("half")
+    for name in (".b.4321.0123abcd.txt", ".DS_Store", "._a.txt", ".nfs0000"):
+        (folder / name).write_text("half")
     stamp = Stamp(tmp_path / "done.json")
     stamp.write({}, [folder])
     assert list(stamp.output_sha256()) == ["out/a.txt"]

@@ -452,7 +452,7 @@ def test_a_process_that_dies_while_it_speaks_is_one_line(monkeypatch):
 
 
 def test_a_killed_runs_leftovers_are_cleared(tmp_path):
-    (tmp_path / ".release.building" / "Session1").mkdir(parents=True)
+    (tmp_path / ".release.4321.0123abcd" / "Session1").mkdir(parents=True)
     assert synthesize_release(tmp_path / "release", num_utts=20, audio="noise")
     assert os.listdir(tmp_path) == ["release"]
     assert sorted(os.listdir(tmp_path / "release"))[1:] == [f"Session{n}" for n in range(1, 6)]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from espnet_ser.archive import unpack_archive
 from espnet_ser.errors import CorpusError, InputError
-from espnet_ser.stamp import disk_errors_as_input_errors, file_sha256, replace_folder
+from espnet_ser.replacing import folder_beside, keep_others
+from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, file_sha256, replace_folder
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 INTENSITIES = ("normal", "strong")
@@ -84,7 +85,7 @@ def read_takes(release: Path) -> list[Take]:
 
 
 def write_data(takes: list[Take], folder: Path) -> None:
-    """Writes the data directory, whole, in the place of an earlier one."""
+    """Writes the data directory, whole, in the place of an earlier one; what was edited in that is moved aside."""
     tables = {
         "wav.scp": {take.utt: str(take.path) for take in takes},
         "text": {take.utt: take.text for take in takes},
@@ -93,11 +94,13 @@ def write_data(takes: list[Take], folder: Path) -> None:
         "utt2style": {take.utt: take.intensity for take in takes},
         "spk2gender": {take.actor: take.gender for take in takes},
     }
-    beside = folder.with_name(f".{folder.name}.new")
-    beside.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        write_table(beside / name, table)
-    replace_folder(beside, folder)
+    stamp = Stamp(folder.with_name(f".{folder.name}.json"))
+    with folder_beside(folder) as beside:
+        for name, table in tables.items():
+            write_table(beside / name, table)
+        keep_others(folder, stamp, beside)
+        replace_folder(beside, folder)
+    stamp.write({}, [folder])
 
 
 def write_table(path: Path, table: Mapping[str, str]) -> None:
