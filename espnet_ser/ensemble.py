@@ -1,5 +1,6 @@
 """Several trained models as one."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -58,6 +59,10 @@ class Heard(NamedTuple):
     embedding: np.ndarray
 
 
+class OutOfMemory(InputError):
+    """There is too little memory for a batch."""
+
+
 class Ensemble:
     """Several trained models as one, or one alone.
 
@@ -101,7 +106,7 @@ class Ensemble:
             speech: Waveforms at 16 kHz, each [num_samples] with at least ``least_samples``.
 
         Raises:
-            InputError: When the GPU has too little memory for it.
+            OutOfMemory: When there is too little memory for it.
         """
         lengths = torch.tensor([len(waveform) for waveform in speech], device=self._device)
         padded = pad_sequence(speech, batch_first=True).to(self._device)  # [batch, samples]
@@ -110,8 +115,10 @@ class Ensemble:
         for model in self._models:
             try:
                 outputs = model.network.logits(padded, lengths)
-            except torch.OutOfMemoryError as error:
-                raise InputError("out of memory: take fewer seconds in a batch, or shorter windows") from error
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and not re.search("out of memory|can't allocate memory", str(error)):
+                    raise
+                raise OutOfMemory("out of memory: take fewer seconds in a batch, or shorter windows") from error
             for task in model.labels:
                 posteriors[task].append(outputs[task].double().softmax(-1).cpu().numpy())
             if model.tokenizer is not None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espnet_ser.data.audio_list import AUDIO_SUFFIXES, STANDARD_INPUT, NamedAudio
+from espnet_ser.data.audio_list import FOUND_SUFFIXES, STANDARD_INPUT, NamedAudio
 from espnet_ser.decisions import Decision, Prediction
 from espnet_ser.errors import InputError, one_line
 from espnet_ser.predictions import predictions_text
@@ -122,7 +122,7 @@ def refuse_places(output: Path | None, embedding: Path | None) -> None:
     """
     if embedding is not None and embedding.suffix not in EMBEDDING_SUFFIXES:
         raise InputError(f"--embedding {embedding}: the name must end in {' or '.join(EMBEDDING_SUFFIXES)}")
-    if output is not None and output.suffix.lower() in (*AUDIO_SUFFIXES, ".scp"):
+    if output is not None and output.suffix.lower() in (*FOUND_SUFFIXES, ".scp"):
         raise InputError(f"--output {output}: a name of audio; name a file for the predictions")
     if output is not None and output == embedding:
         raise InputError(f"--output {output}: also the file of --embedding; give two names")

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from espnet_ser.data import ffmpeg
 from espnet_ser.data.audio import SAMPLE_RATE, as_waveform, load_audio, load_stream
 from espnet_ser.data.batches import compose_batches
 from espnet_ser.decisions import Decision, Moment, Prediction
-from espnet_ser.ensemble import Ensemble, Heard, LoadedModel
+from espnet_ser.ensemble import Ensemble, Heard, LoadedModel, OutOfMemory
 from espnet_ser.errors import InputError
 from espnet_ser.inference import BATCH_SAMPLES
 from espnet_ser.model_sources import ModelSource, models_of
@@ -29,6 +30,7 @@ _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remain
 
 
 class _Recording(NamedTuple):
+    name: str
     waveform: np.ndarray  # [num_samples], at 16 kHz
     windows: list[Window]
 
@@ -112,8 +114,8 @@ class SpeechEmotion:
         """What is told of a recording, or of each of a list of them, in its order.
 
         Args:
-            audio: WAV, FLAC, OGG, MP3 or whatever else libsndfile reads; or samples, nominally within -1 to 1. Channels are
-                averaged; in an array the longer axis is time.
+            audio: WAV, FLAC, OGG, MP3 or whatever else libsndfile reads, or ffmpeg where there is one; or samples, nominally
+                within -1 to 1. Channels are averaged; in an array the longer axis is time.
             sampling_rate: Of arrays, in Hz; files know theirs.
             embedding: Whether embeddings are wanted.
             window_s: Cut what is longer than so many seconds into windows of that length. Default: what is longer than
@@ -163,13 +165,17 @@ class SpeechEmotion:
             pool: list[_Recording | InputError] = []
             num_samples = 0
             for number, item in enumerate(audio):
+                name = _name_of(item, f"audio[{number}]")
                 try:
-                    waveform = self._read(item, sampling_rate, f"audio[{number}]")
+                    waveform = self._read(item, sampling_rate, name)
                 except InputError as error:
                     pool.append(error)
                     bar.update()
+                except MemoryError:
+                    pool.append(InputError(f"{name}: too little memory to read it; cut it into parts"))
+                    bar.update()
                 else:
-                    pool.append(_Recording(waveform, windowing.cut(len(waveform))))
+                    pool.append(_Recording(name, waveform, windowing.cut(len(waveform))))
                     num_samples += len(waveform)
                 if num_samples >= POOL_BATCHES * self._batch_samples:
                     yield from self._tell(pool, embedding, bar)
@@ -181,14 +187,13 @@ class SpeechEmotion:
         if isinstance(audio, torch.Tensor):
             audio = (audio.float() if audio.is_floating_point() else audio).detach().cpu().numpy()
         if isinstance(audio, str | Path):
-            name, waveform = str(audio), load_audio(audio)
+            waveform = load_audio(audio, decode=ffmpeg.decode)
         elif isinstance(audio, np.ndarray):
             if sampling_rate is None:
                 raise InputError(f"{name}: an array; give its sampling_rate, in Hz")
             waveform = as_waveform(audio, sampling_rate, name)
         elif hasattr(audio, "read"):
-            name = str(getattr(audio, "name", name))
-            waveform = load_stream(audio, name)
+            waveform = load_stream(audio, name, ffmpeg.decode)
         else:
             raise InputError(f"{name}: {type(audio).__name__} is no audio; give a path, a NumPy array, a tensor or a stream")
         least = self._ensemble.least_samples
@@ -198,19 +203,34 @@ class SpeechEmotion:
 
     def _tell(self, pool: Sequence[_Recording | InputError], embedding: bool, bar: tqdm) -> list[Prediction | InputError]:
         parts = [(recording, w) for recording in pool if isinstance(recording, _Recording) for w in recording.windows]
-        heard: list[Heard | None] = [None] * len(parts)
+        heard: list[Heard | InputError | None] = [None] * len(parts)
         for batch in compose_batches([w.end - w.start for _, w in parts], None, self._batch_samples, shuffle=False):
             speech = [torch.from_numpy(recording.waveform[w.start : w.end]) for recording, w in (parts[i] for i in batch)]
-            for index, each in zip(batch, self._ensemble.hear(speech), strict=True):
+            for index, each in zip(batch, self._hear(speech), strict=True):
                 heard[index] = each
                 bar.update(1 / len(parts[index][0].windows))
         in_order = iter(heard)
-        return [
-            recording
-            if isinstance(recording, InputError)
-            else self._prediction(recording, list(islice(in_order, len(recording.windows))), embedding)
-            for recording in pool
-        ]
+        results: list[Prediction | InputError] = []
+        for recording in pool:
+            if isinstance(recording, InputError):
+                results.append(recording)
+                continue
+            of_windows = list(islice(in_order, len(recording.windows)))
+            error = next((each for each in of_windows if isinstance(each, InputError)), None)
+            if error is None:
+                results.append(self._prediction(recording, of_windows, embedding))
+            else:
+                results.append(InputError(f"{recording.name}: {error}"))
+        return results
+
+    def _hear(self, speech: Sequence[torch.Tensor]) -> list[Heard | InputError]:
+        """What the models make of each waveform: of a batch for which there is too little memory, one after the other."""
+        try:
+            return self._ensemble.hear(speech)
+        except OutOfMemory as error:
+            if len(speech) == 1:
+                return [error]
+        return [each for waveform in speech for each in self._hear([waveform])]
 
     def _prediction(self, recording: _Recording, heard: Sequence[Heard], embedding: bool) -> Prediction:
         windows, parts = recording.windows, shares(recording.windows)
@@ -245,6 +265,13 @@ class SpeechEmotion:
     def _decision(self, task: str, posteriors: np.ndarray) -> Decision:
         scores = dict(zip(self._ensemble.labels[task], posteriors.tolist(), strict=True))
         return Decision(max(scores, key=scores.__getitem__), scores)
+
+
+def _name_of(audio: Audio, place: str) -> str:
+    """What errors call a recording: by its file, where it has one that is known."""
+    if isinstance(audio, str | Path):
+        return str(audio)
+    return str(getattr(audio, "name", place)) if hasattr(audio, "read") else place
 
 
 def _part(path: np.ndarray, window: Window, part: tuple[float, float]) -> np.ndarray:

@@ -6,10 +6,18 @@ from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
+from espnet_ser.data import ffmpeg
 from espnet_ser.data.datadir import on_disk, read_wav_scp
 from espnet_ser.errors import InputError
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".sph")
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".au", ".sph", ".caf", ".w64", ".rf64", ".bwf", ".wave"),
+    *(".oga", ".mp2", ".aifc", ".snd", ".nist", ".voc", ".avr", ".htk", ".svx", ".8svx", ".iff", ".paf", ".pvf", ".sd2"),
+    *(".sds", ".sf", ".ircam", ".wve", ".xi"),
+)
+"""Names of what libsndfile reads, matrices (``.mat``) and samples without a header left out."""
+
+FOUND_SUFFIXES = AUDIO_SUFFIXES + ffmpeg.SUFFIXES
 """What is taken from a folder; a file that is named by itself may be called anything."""
 
 STANDARD_INPUT = "-"
@@ -31,9 +39,9 @@ def find_audio(names: Iterable[str]) -> list[NamedAudio]:
     """What the words of a command line stand for, in their order.
 
     Args:
-        names: Each a file; a folder, for the audio files below it; a pattern (``'a/**/*.wav'``), for the files that match it; a
-            list of utterance ids and paths (``*.scp``); or ``-``, once, for the bytes of an audio file on standard input. What
-            folders and patterns give is sorted; what is hidden there is left out.
+        names: Each a file; a folder, for what is called like sound or video below it; a pattern (``'a/**/*.wav'``), for the
+            files that match it; a list of utterance ids and paths (``*.scp``); or ``-``, once, for the bytes of an audio file
+            on standard input. What folders and patterns give is sorted; what is hidden there is left out.
 
     Raises:
         InputError: When a name stands for nothing, or a line of a list is malformed or a command, which nobody runs.
@@ -71,9 +79,10 @@ def _audio_below(folder: Path) -> list[str]:
 
     found = []
     for root, _, files in os.walk(folder, onerror=refuse):
-        found += [os.path.join(root, file) for file in files if file.lower().endswith(AUDIO_SUFFIXES) and file[0] != "."]
+        found += [os.path.join(root, file) for file in files if file.lower().endswith(FOUND_SUFFIXES) and file[0] != "."]
     if not found:
-        raise InputError(f"{folder}: no audio file below this folder ({', '.join(AUDIO_SUFFIXES)}); name the files themselves")
+        known = ", ".join(AUDIO_SUFFIXES[:4])
+        raise InputError(f"{folder}: no audio file below this folder ({known}, ...); name the files themselves")
     return sorted(found)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from espnet_ser.data import ffmpeg
 from espnet_ser.data.audio import SAMPLE_RATE, load_audio
 from espnet_ser.decisions import Decision, Prediction
 from espnet_ser.demo.timeline import NARROW_INCHES, WIDE_INCHES, colour_of, runs, timeline_png
@@ -60,7 +61,7 @@ class Answering:
         except (soundfile.SoundFileError, OSError):
             seconds = 0.0  # load_audio says what is wrong with it
         if seconds <= self.max_seconds:
-            waveform = load_audio(path)
+            waveform = load_audio(path, decode=ffmpeg.decode)
             seconds = len(waveform) / SAMPLE_RATE  # headers may promise less
         if seconds > self.max_seconds:
             raise InputError(f"{path}: {seconds:.0f} s, and {self.max_seconds:g} s is the most here; cut it into parts")

@@ -189,8 +189,8 @@ def test_of_many_files_the_bad_ones_are_named_and_the_others_told(here, model, c
         run("predict", "--model", model, "--format", "jsonl", "--output", "told.jsonl", "audio")
     heading, *problems = str(error.value.code).split("\n")
     assert heading == "espnet-ser predict: error: 4 recordings: 2 problems found; mend them and run again"
-    assert problems == [
-        "  audio/bad.wav: not audio that libsndfile can read; convert it to WAV or FLAC",
+    assert problems[0].startswith("  audio/bad.wav: not audio that libsndfile can read")
+    assert problems[1:] == [
         "  audio/one.wav: 1 samples at 16 kHz, too short: the encoder's first frame needs 400",
     ]
     assert [line["utt"] for line in lines((here / "told.jsonl").read_text())] == ["audio/b.wav", "audio/deep/a.FLAC"]
@@ -246,3 +246,44 @@ def test_several_models_are_an_ensemble(here, model, tmp_path, capsys):
         told[name] = np.array([line["scores"][emotion] for emotion in EMOTIONS])
     np.testing.assert_allclose(told["both"], (told["a"] + told["b"]) / 2, atol=2e-6)
     assert abs(told["a"] - told["b"]).max() > 0.01
+
+
+def test_a_folder_with_sound_of_every_kind_is_told_and_what_is_not_readable_is_named(here, model, capsys):
+    soundfile.write(here / "audio" / "c.CAF", tone(8000), 16000, format="CAF")
+    (here / "audio" / "d.m4a").write_bytes(np.random.default_rng(0).bytes(4000))
+    with pytest.raises(SystemExit) as error:
+        run("predict", "--model", model, "--format", "jsonl", "audio")
+    assert [line["utt"] for line in lines(capsys.readouterr().out)] == ["audio/b.wav", "audio/c.CAF", "audio/deep/a.FLAC"]
+    assert "4 recordings: 1 problem found" in str(error.value.code)
+    assert "audio/d.m4a: " in str(error.value.code)
+    assert "notes" not in str(error.value.code)
+
+
+def test_too_little_memory_for_one_recording_does_not_stop_the_others(here, model, capsys, monkeypatch):
+    from espnet_ser import speech_emotion
+    from espnet_ser.models.ser_model import SERModel
+
+    write_wav(here / "audio" / "c.wav", tone(12000))
+    load, logits = speech_emotion.load_audio, SERModel.logits
+
+    def load_all_but_one(path, **options):
+        if str(path).endswith("b.wav"):
+            raise MemoryError
+        return load(path, **options)
+
+    def hear_all_but_long(self, speech, lengths):
+        if lengths.max() == 16000:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes.")
+        return logits(self, speech, lengths)
+
+    monkeypatch.setattr(speech_emotion, "load_audio", load_all_but_one)
+    monkeypatch.setattr(SERModel, "logits", hear_all_but_long)
+    with pytest.raises(SystemExit) as error:
+        run("predict", "--model", model, "--format", "jsonl", "audio")
+    assert [line["utt"] for line in lines(capsys.readouterr().out)] == ["audio/c.wav"]
+    heading, *problems = str(error.value.code).split("\n")
+    assert "3 recordings: 2 problems found" in heading
+    assert problems == [
+        "  audio/b.wav: too little memory to read it; cut it into parts",
+        "  audio/deep/a.FLAC: out of memory: take fewer seconds in a batch, or shorter windows",
+    ]
