@@ -15,8 +15,8 @@ from typing import NamedTuple
 from espnet_ser.errors import InputError
 
 _MADE_UP = (0x7F000000, 0x80000000, 0x100000000)
-"""What programs write that do not know a length of 32 bits, or up to 64 KiB around it: SoX writes 0x7ffff000 to a pipe and 0x7f000000
-into an AIFF, others 0x7fffffff, 0x80000000 or 0xffffffff less some header."""
+"""What programs write that do not know a length of 32 bits, or up to 64 KiB around it: SoX 0x7ffff000 to a pipe and
+0x7f000000 into an AIFF, others 0x7fffffff, 0x80000000, or 0xffffffff less a header."""
 
 _MADE_UP_FROM_64 = 1 << 62
 _MAX_CHUNKS = 10_000  # before the audio; there are ten at most, and a file of zeros looks like millions
