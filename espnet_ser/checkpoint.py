@@ -209,6 +209,8 @@ def load_weights(
 ) -> list[str]:
     """Loads weights into a model so that each parameter and buffer is covered.
 
+    Weights without memory (torch's ``meta`` device) are only held against the model.
+
     Args:
         model: The model.
         weights: The state dict to load from; it may hold more than the model wants.
@@ -224,6 +226,8 @@ def load_weights(
     fresh = tuple(fresh)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not (fresh and name.startswith(fresh))}
     unused = refuse_misfit(wanted, weights, source)
+    if any(weights[name].is_meta for name in wanted):
+        return unused
     model.load_state_dict({**model.state_dict(), **{name: weights[name] for name in wanted}})
     return unused
 

@@ -57,6 +57,13 @@ _CHECKS = {
     **dict.fromkeys(("mask_time_length", "mask_feature_length"), whole_number(1, 10**6)),
     **dict.fromkeys(("mask_time_min_masks", "mask_feature_min_masks"), whole_number(0, 10**6)),
 }
+OF_TRAINING = {
+    *("hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout", "feat_quantizer_dropout"),
+    *("final_dropout", "layerdrop", "apply_spec_augment", "mask_time_prob", "mask_time_length", "mask_time_min_masks"),
+    *("mask_feature_prob", "mask_feature_length", "mask_feature_min_masks"),
+}
+"""Settings that training alone reads: the same weights are the same encoder whatever these are."""
+
 _NOT_SUPPORTED = ("add_adapter", "conv_pos_batch_norm")
 
 

@@ -120,7 +120,7 @@ class Experiment:
     extra: tuple[str, ...]
 
     @classmethod
-    def of_fold(cls, system: System, stage: str, fold: str, setup: Setup) -> "Experiment":
+    def of_fold(cls, system: System, stage: str, fold: str, setup: Setup, planned: bool = False) -> "Experiment":
         """The training of one fold of a system.
 
         Args:
@@ -128,6 +128,7 @@ class Experiment:
             stage: ``stage1`` or ``ser``.
             fold: The fold's name.
             setup: With what, and where.
+            planned: Whether it is only to be tried out, before its first stage is trained.
 
         Raises:
             InputError: When something that it needs is missing; the stage that makes it is named.
@@ -148,7 +149,7 @@ class Experiment:
         if encoder:
             refuse_trained_encoder(encoder, test)
         model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
-        has_own_stage1 = stage == "ser" and system.stage1 is not None and not setup.stage1_from
+        has_own_stage1 = stage == "ser" and system.stage1 is not None and not setup.stage1_from and not planned
         stage1 = cls.of_fold(system, "stage1", fold, setup) if has_own_stage1 else None
         stage1_dir = stage1.folder if stage1 else None
         token_dir = token_folder(setup.dumpdir, fold, *setup.token) if "asr" in part.tasks else None
@@ -205,11 +206,13 @@ class Experiment:
         """Whether this very training has finished, and its model is still what it left."""
         return Stamp(self.folder / DONE_FILE).difference(self.inputs) is None
 
-    def check(self, ngpu: int = 0) -> Namespace:
+    def check(self, ngpu: int = 0, following: "Experiment | None" = None) -> Namespace:
         """Reads the options and tries them out, before anything is written.
 
         Args:
             ngpu: GPUs of this machine; 0 for the CPU.
+            following: The planned second stage of this training, which is tried out as well: what it refuses would otherwise
+                come to light when this one has been trained.
 
         Returns:
             ESPnet's options.
@@ -218,17 +221,27 @@ class Experiment:
             InputError: For an unknown option or key (the nearest is named), a value that makes no model, or whatever the task
                 refuses.
         """
-        from espnet_ser.tasks.options import parse_options, try_options
+        from espnet_ser.tasks.options import try_options
+
+        args = self._parse(ngpu)
+        tried = try_options(args)
+        if following is not None:
+            try:
+                try_options(following._parse(ngpu), first_stage=tried)
+            except InputError as error:
+                raise InputError(f"stage 4, which goes on from this: {error}") from error
+        return args
+
+    def _parse(self, ngpu: int) -> Namespace:
+        from espnet_ser.tasks.options import parse_options
 
         command = ["--output_dir", str(self.folder), "--ngpu", str(ngpu), "--config", str(self.config)]
         for name, value in self.options.items():
             if value is not None:
                 command += [f"--{name}", *(map(str, value) if isinstance(value, list) else [str(value)])]
-        args = parse_options(
+        return parse_options(
             command, self.config, self.inputs["config"], self.extra, set_by_recipe=set(self.options) - MAY_CHANGE
         )
-        try_options(args)
-        return args
 
     def run(self, args: Namespace, command: str = "", ranks: Ranks = ALONE) -> None:
         """Trains, going on with what an interrupted run left, and stamps the folder when it is done.

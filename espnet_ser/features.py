@@ -10,6 +10,7 @@ import torch
 from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.loader import BatchFactory, UtteranceDataset
+from espnet_ser.errors import InputError
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.stamp import fingerprint
 
@@ -25,11 +26,19 @@ def choose_cut(encoder: object, tasks: Sequence[str], choice: str) -> str | None
     Args:
         encoder: Of the model.
         tasks: What is trained: words need frames, all else only their mean.
-        choice: ``none``; ``cnn``; ``prefix``, the most that is frozen; or ``auto``, which is that.
+        choice: ``none``; ``cnn``; ``prefix``, the most that is constant; or ``auto``, which is that.
 
     Returns:
         One of :data:`espnet_ser.models.wav2vec2.CUTS`; None where nothing is cached: asked so, or nothing is constant.
+
+    Raises:
+        InputError: For ``prefix`` where there are frozen layers and they are not constant.
     """
+    if choice == "prefix" and getattr(encoder, "frozen", None) == "alive" and encoder.num_frozen_layers > 0:
+        raise InputError(
+            "--cache prefix: what is frozen is not constant while masks and dropout are alive in it; add --frozen constant "
+            "to the stage's further options, or take --cache cnn"
+        )
     possible = encoder.possible_cuts() if isinstance(encoder, Wav2Vec2Encoder) else []
     if "asr" in tasks and "pooled" in possible:
         possible.remove("pooled")

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from espnet_ser.data.tokens import BLANK, UNKNOWN
 from espnet_ser.errors import InputError
+from espnet_ser.models.losses import CTC_REDUCTIONS
 from espnet_ser.models.ser_model import TASKS
+from espnet_ser.models.wav2vec2 import FROZEN
 from espnet_ser.value_checks import (
     Check,
     choice,
@@ -33,6 +35,7 @@ _ALWAYS: dict[str, Check] = {
     "aux_weight": number(0, 1),
     "literal_eq": flag(),
     "gradient_surgery": flag(),
+    "ctc_reduction": choice(CTC_REDUCTIONS),
     "labels": mapping(),
 }
 _WITH_SSL: dict[str, Check] = {
@@ -41,7 +44,7 @@ _WITH_SSL: dict[str, Check] = {
     "normalize_waveform": flag(),
     "trainable_layers": optional(whole_number(0, 1000)),
     "skip_layer": optional(whole_number(0, 1000)),
-    "frozen_dropout": flag(),
+    "frozen": choice(FROZEN),
 }
 _WHERE_GIVEN: dict[str, Check] = {
     "recompute_above": optional(positive(1e9)),

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -203,9 +203,17 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "scheduler", "tasks", "trainable_layers", "skip_layer")
     names += ("reversed_tasks", "gradient_surgery", "aux_weight", "literal_eq")
     names += ("scheduler_conf", "dropout", "encoder_conf", "cache_cut", "cache_dtype", "use_amp", "use_tf32", "compile")
+    names += ("ctc_reduction",) if "asr" in config["tasks"] else ()
+    names += ("frozen",) if _freezes_layers(config) else ()
     names += ("stage1_from",) if config.get("stage1_from") else ()
     encoder = encoder_name(Path(config["ssl"])) if config.get("ssl") else config["encoder"]
     return {"encoder": encoder, **{name: config[name] for name in names if name in config}}
+
+
+def _freezes_layers(config: Mapping) -> bool:
+    """Whether a training left any layer above the CNN as it was."""
+    encoder = {**(config.get("encoder_config") or {}), **(config.get("encoder_conf") or {})}
+    return config.get("trainable_layers") is not None and config["trainable_layers"] < encoder.get("num_hidden_layers", 0)
 
 
 def _stage1_from(folder: Path) -> str | None:

@@ -36,8 +36,9 @@ class SERTrainer(Trainer):
     """Trains as ESPnet does; validates on the whole held-out set at once.
 
     UA is a mean of recalls and WER a ratio of sums: neither is a mean over batches, which is all that ESPnet's reporter
-    takes. Each epoch leaves a line ``{"epoch", "max_epoch", "seconds", "train": {...}, "valid": {...}}`` in ``history.jsonl``
-    and its predictions beside it, so that any way of choosing the epoch can be computed afterwards.
+    takes. Each epoch leaves a line ``{"epoch", "max_epoch", "seconds", "train": {...}, "valid": {...}}`` in ``history.jsonl``,
+    with ``"silent": true`` where every transcript of the held-out utterances is empty, and its predictions beside it, so that
+    any way of choosing the epoch can be computed afterwards.
     """
 
     @classmethod
@@ -165,20 +166,27 @@ class SERTrainer(Trainer):
             write_predictions(epoch_path(folder, epoch), in_order)
             if is_last_epoch:
                 _write_embeddings(folder / EMBEDDINGS_FILE, embeddings)
-            cls._report(epoch, scores, options)
+            silent = "asr" in net.tasks and not any(line["text_hyp"] for line in in_order)
+            cls._report(epoch, scores, options, silent)
 
     @classmethod
-    def _report(cls, epoch: int, valid: dict[str, float], options) -> None:
+    def _report(cls, epoch: int, valid: dict[str, float], options, silent: bool) -> None:
         record = {
             "epoch": epoch,
             "max_epoch": options.max_epoch,
             "seconds": round(cls._epoch.seconds, 3),
             "train": cls._train_stats,
             "valid": valid,
+            **({"silent": True} if silent else {}),
         }
         append_record(Path(options.output_dir) / HISTORY_FILE, record)
         shown = ", ".join(f"{name} {value:.2f}" for name, value in valid.items())
         logging.info(f"epoch {epoch}/{options.max_epoch} held out: {shown}")
+        if silent:
+            logging.warning(
+                f"epoch {epoch}: every held-out hypothesis is empty: CTC gives nothing but blanks (WER 100 %). So it is in the "
+                f"first epochs; should it stay so, see 'When CTC stays on blanks' in docs/howto/iemocap.md"
+            )
 
 
 def _seed(*numbers: int) -> int:

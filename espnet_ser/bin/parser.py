@@ -138,7 +138,8 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--cache",
         default="auto",
         choices=("auto", "none", "cnn", "prefix"),
-        help="which outputs of frozen layers to compute once and keep in dump/cache: all that is frozen, none, the CNN's",
+        help="which outputs of frozen layers to compute once and keep in dump/cache: all that is constant, none, the CNN's, or "
+        "layer m's as well (with frozen: constant)",
     )
     parser.add_argument(
         "--save_every_min",

@@ -58,9 +58,11 @@ def train(args: argparse.Namespace, command: str, ranks: Ranks) -> None:
         raise InputError(f"--job {args.job}: there are {len(folds)} folds")
     system = load_system(args.conf, args.system)
     refuse_taken_tag(args.conf, args.system, args.tag)
-    experiment = Experiment.of_fold(system, args.stage, folds[args.job - 1], setup_of(args))
+    fold, setup = folds[args.job - 1], setup_of(args)
+    experiment = Experiment.of_fold(system, args.stage, fold, setup)
     if experiment.is_done():
         print(f"{experiment.folder}: up to date")
         return
-    experiment.run(experiment.check(ngpu=ranks.num_gpus), command, ranks)
+    following = Experiment.of_fold(system, "ser", fold, setup, planned=True) if args.stage == "stage1" else None
+    experiment.run(experiment.check(ranks.num_gpus, following), command, ranks)
     print(f"{experiment.folder}: finished")

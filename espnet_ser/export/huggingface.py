@@ -109,6 +109,8 @@ def _save(exported: nn.Module, encoder: Wav2Vec2Encoder, head: dict[str, torch.T
     disable_progress_bar()
     prefix = exported.base_model_prefix
     weights = {f"{prefix}.{name}": tensor for name, tensor in encoder.wav2vec2.state_dict().items()}
+    if not hasattr(exported.base_model, "masked_spec_embed"):  # transformers has one only where it would mask
+        del weights[f"{prefix}.masked_spec_embed"]
     exported.load_state_dict({**weights, **head})
     exported.save_pretrained(folder)
     Wav2Vec2FeatureExtractor(

@@ -9,31 +9,56 @@ from espnet_ser.errors import InputError
 
 BLANK = 0
 MAIN_TASK = "emotion"
+CTC_REDUCTIONS = ("mean", "batch", "sum")
+"""What CTC's loss is a mean over: see :func:`ctc_loss`."""
 _SHOWN_UTTS = 32
 
 
-def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
-    """CTC, per token, averaged over the utterances that have words.
+def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Tensor, reduction: str = "mean") -> Tensor:
+    """CTC over a batch's utterances that have words.
 
-    An utterance without a word (all its transcript was tags) teaches nothing about words and is left out; so is, by
-    ``zero_infinity``, one with more tokens than its frames can hold.
+    An utterance without a word (all its transcript was tags) teaches nothing about words and is left out, also of what is
+    divided by. One with more tokens than its frames can hold counts as zero (``zero_infinity``).
+
+    With l_u = -log p(tokens of u | logits of u), in nats, the sum over all its tokens, n_u its number of tokens, and U
+    utterances with words:
+
+    - ``mean``: the sum of l_u / n_u, divided by U: nats per token, of the size of the other tasks' cross entropies;
+    - ``batch``: the sum of l_u, divided by U: nats per utterance, as ESPnet's CTC has it;
+    - ``sum``: the sum of l_u, as the hub's wav2vec 2.0 configurations say (``ctc_loss_reduction``).
 
     Args:
         logits: [batch, frames, vocabulary].
         num_frames: [batch].
         tokens: [batch, max_tokens], padded with anything.
         num_tokens: [batch].
+        reduction: One of :data:`CTC_REDUCTIONS`.
 
     Returns:
         A scalar; zero, with a gradient of zero, when no utterance has words.
+
+    Two utterances of one frame each, of which every token (and the blank) has a probability of 1/4, with one token each:
+
+    >>> import torch
+    >>> batch = torch.zeros(2, 1, 4), torch.tensor([1, 1]), torch.tensor([[1], [2]]), torch.tensor([1, 1])
+    >>> [round(float(ctc_loss(*batch, reduction).exp()), 4) for reduction in CTC_REDUCTIONS]
+    [4.0, 4.0, 16.0]
     """
+    assert reduction in CTC_REDUCTIONS, reduction
     worded = num_tokens > 0
     if not bool(worded.any()):
         return logits.sum() * 0.0
     log_probs = F.log_softmax(logits[worded].float(), dim=-1).transpose(0, 1)  # [frames, batch, vocabulary]
-    return F.ctc_loss(
-        log_probs, tokens[worded], num_frames[worded], num_tokens[worded], blank=BLANK, reduction="mean", zero_infinity=True
+    loss = F.ctc_loss(
+        log_probs,
+        tokens[worded],
+        num_frames[worded],
+        num_tokens[worded],
+        blank=BLANK,
+        reduction="mean" if reduction == "mean" else "sum",
+        zero_infinity=True,
     )
+    return loss / worded.sum() if reduction == "batch" else loss
 
 
 def frames_needed(tokens: Sequence[int]) -> int:

@@ -28,6 +28,7 @@ class SERModel(AbsESPnetModel):
         aux_weight: Weight of the auxiliary tasks (Eq. 1).
         literal_eq: Read Eq. 1 to the letter (see :func:`espnet_ser.models.losses.weighted`).
         gradient_surgery: Project conflicting gradients of the tasks apart in the encoder (the paper's reference 25).
+        ctc_reduction: What CTC's loss is a mean over (see :func:`espnet_ser.models.losses.ctc_loss`).
 
     Attributes:
         probe: Called with each training step's weighted losses by task while their graph is alive, where it is set.
@@ -43,6 +44,7 @@ class SERModel(AbsESPnetModel):
         aux_weight: float = 0.1,
         literal_eq: bool = False,
         gradient_surgery: bool = False,
+        ctc_reduction: str = "mean",
     ):
         super().__init__()
         if not heads or not set(heads) <= set(TASKS):
@@ -52,6 +54,7 @@ class SERModel(AbsESPnetModel):
         self.aux_weight = aux_weight
         self.literal_eq = literal_eq
         self.gradient_surgery = gradient_surgery
+        self.ctc_reduction = ctc_reduction
         self.probe: Callable[[dict[str, Tensor]], None] | None = None
 
     @property
@@ -113,7 +116,8 @@ class SERModel(AbsESPnetModel):
         losses, stats = {}, {}
         for task in self.heads:
             if task == "asr":
-                loss = ctc_loss(outputs[task], outputs["num_frames"], targets["text"], targets["text_lengths"])
+                text, text_lengths = targets["text"], targets["text_lengths"]
+                loss = ctc_loss(outputs[task], outputs["num_frames"], text, text_lengths, self.ctc_reduction)
                 losses[task] = loss * words_weight
             else:
                 losses[task] = F.cross_entropy(outputs[task].float(), targets[task])
@@ -162,7 +166,8 @@ class SERModel(AbsESPnetModel):
     def _share_of_batch(self, batch: Mapping[str, Tensor]) -> tuple[int, Tensor | float, Tensor | float]:
         """Utterances in this process's share of a batch, their part of all, and CTC's weight.
 
-        CTC's loss is a mean over the utterances that have words, and these are spread over the shares otherwise than all are.
+        CTC's loss is a mean over the utterances that have words, and these are spread over the shares otherwise than all are;
+        or it is a sum, and what is made of the shares is a mean.
         """
         lengths = next((value for name, value in batch.items() if name.endswith("_lengths")), ())
         if num_ranks() == 1:
@@ -170,6 +175,7 @@ class SERModel(AbsESPnetModel):
         num_words = (batch["text_lengths"] > 0).sum() if "text_lengths" in batch else 0
         counts = next(self.parameters()).new_tensor([len(lengths), num_words], dtype=torch.float32)
         part, words_part = counts / sum_over_ranks(counts).clamp_min(1.0)
+        words_part = torch.ones_like(part) if self.ctc_reduction == "sum" else words_part
         return len(lengths), part, words_part / part.clamp_min(torch.finfo(part.dtype).tiny)
 
     def _no_losses(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -2,8 +2,7 @@
 
 The weights live in a transformers model, under its own parameter names, so that they load from and export to it unchanged.
 What is ours is the path through them: batches of unequal lengths give each utterance what it gets alone (transformers'
-group norm averages over the padding) and cost no more than it does alone, and what is frozen is left out of the backward pass,
-of dropout and of masking.
+group norm averages over the padding) and cost no more than it does alone, and what is frozen is left out of the backward pass.
 """
 
 import torch
@@ -18,6 +17,9 @@ SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
 
 CUTS = ("cnn", "prefix", "pooled")
 """Where the frozen part of an encoder may end: see :meth:`Wav2Vec2Encoder.outputs_at`."""
+
+FROZEN = ("alive", "constant")
+"""What frozen layers do while others are trained: see :class:`Wav2Vec2Encoder`."""
 
 _CNN_SETTINGS = (
     "model_type",
@@ -82,14 +84,17 @@ class Wav2Vec2Encoder(nn.Module):
     convolution, the mask embedding and layers 1 to m (Fig. 1, yellow). With m = 0 only the CNN is frozen (stage 1). WavLM's
     embedding of distances, which all its layers share, is layer 1's.
 
-    Frozen modules stay in eval mode through ``train()`` and run without gradient, so their outputs are constants.
+    What is frozen runs without gradient. The CNN has nothing random, so that its output is a constant always.
 
     Args:
         wav2vec2: A transformers ``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``.
         num_trainable_layers: n, 0 to L.
         tap_layer: A layer (0 to L) whose output is returned beside the last one's (the gender skip branch, Sec. 2.3), or None.
         normalize_waveform: Whether the encoder wants zero mean and unit variance per utterance.
-        frozen_dropout: Keep dropout and masking in frozen layers alive while training, as most implementations do.
+        frozen: ``alive``: while training, time masks, dropout and LayerDrop act in frozen layers as in trained ones, which is
+            what ``train()`` does in the usual code, so that models of every n are trained on speech that is augmented alike.
+            ``constant``: frozen layers stay in eval mode, and nothing is masked below a trained layer, so that a cache can hold
+            layer m's output.
         keep_frames: Frames of a batch up to which trained layers keep what the backward pass needs. A longer batch goes through
             them in parts that long, utterance by utterance, and each part is computed again in the backward pass: the same
             result (dropout, drawn part by part, apart) in much less memory and a third more time. None keeps all.
@@ -104,7 +109,7 @@ class Wav2Vec2Encoder(nn.Module):
         num_trainable_layers: int,
         tap_layer: int | None = None,
         normalize_waveform: bool = False,
-        frozen_dropout: bool = False,
+        frozen: str = "alive",
         keep_frames: int | None = None,
     ):
         super().__init__()
@@ -125,35 +130,36 @@ class Wav2Vec2Encoder(nn.Module):
                 layer.attention.__class__ = PackedWavLMAttention
         else:
             wav2vec2.set_attn_implementation(PACKED_ATTENTION)
+        if frozen not in FROZEN:
+            raise ValueError(f"frozen must be {' or '.join(FROZEN)}, not {frozen!r}")
+        if not hasattr(wav2vec2, "masked_spec_embed"):  # always there: the training that goes on from this one may mask
+            wav2vec2.masked_spec_embed = nn.Parameter(torch.empty(config.hidden_size).uniform_())
         self.wav2vec2 = wav2vec2
         self.num_layers = num_layers
         self.dim = config.hidden_size
         self.num_frozen_layers = num_layers - num_trainable_layers
         self.tap_layer = tap_layer
         self.normalize_waveform = normalize_waveform
-        self.frozen_dropout = frozen_dropout
+        self.frozen = frozen
         self.keep_frames = keep_frames
         for module in self._frozen_modules():
             module.requires_grad_(False)
-        mask_embedding = getattr(wav2vec2, "masked_spec_embed", None)
-        if mask_embedding is not None and (self.num_frozen_layers > 0 or not self._masks_time()):
-            mask_embedding.requires_grad_(False)
+        if self.num_frozen_layers > 0 or not self._masks_time():
+            wav2vec2.masked_spec_embed.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "Wav2Vec2Encoder":
-        """Sets the mode of what is trained; what is frozen stays in eval mode."""
+        """Sets the mode of what is trained; what is constant stays in eval mode."""
         super().train(mode)
-        if not self.frozen_dropout:
-            # The container's own flag drives LayerDrop and time masking, which belong to the suffix: it follows `mode`.
-            for module in self._frozen_modules():
-                module.eval()
+        # The model's own flag drives time masking: it follows `mode`.
+        for module in self._frozen_modules() if self.frozen == "constant" else [self.wav2vec2.feature_extractor]:
+            module.eval()
         return self
 
     @property
     def may_leave_out(self) -> bool:
         """Whether a training step may leave out what is trained: a layer (LayerDrop), or the embedding of masked frames."""
         drops = self.wav2vec2.config.layerdrop > 0 and self.num_frozen_layers < self.num_layers
-        mask_embedding = getattr(self.wav2vec2, "masked_spec_embed", None)
-        return drops or mask_embedding is not None and mask_embedding.requires_grad
+        return drops or self.wav2vec2.masked_spec_embed.requires_grad
 
     def num_frames(self, num_samples: Tensor) -> Tensor:
         """Frames that the CNN gives for so many samples: [batch] -> [batch]."""
@@ -182,7 +188,7 @@ class Wav2Vec2Encoder(nn.Module):
 
         Args:
             cut: ``cnn``, the CNN's features; ``prefix``, layer m's output (m > 0); ``pooled``, where nothing is trained, the
-                last layer's mean over valid frames, as a single frame.
+                last layer's mean over valid frames, as a single frame. The latter two are constant where what is frozen is.
             speech: [batch, samples].
             num_samples: [batch].
 
@@ -217,10 +223,10 @@ class Wav2Vec2Encoder(nn.Module):
         return packing.unpack(hidden), None if tap is None else packing.unpack(tap), num_frames
 
     def possible_cuts(self) -> list[str]:
-        """Where a cache may cut this encoder, the earliest first; nowhere where frozen layers are not constant."""
-        if self.frozen_dropout:
-            return []
+        """Where a cache may cut this encoder, the earliest first: in what is constant."""
         cuts = ["cnn"]
+        if self.frozen == "alive":
+            return cuts
         if self.num_frozen_layers > 0 and (self.tap_layer is None or self.tap_layer >= self.num_frozen_layers):
             cuts.append("prefix")
         if self.num_frozen_layers == self.num_layers and self.tap_layer is None:
@@ -237,7 +243,7 @@ class Wav2Vec2Encoder(nn.Module):
         settings |= {name: getattr(self.wav2vec2.config, name) for name in known}
         settings |= {"num_frozen_layers": self.num_frozen_layers}
         frozen = {name for name, parameter in self.wav2vec2.named_parameters() if not parameter.requires_grad}
-        frozen.discard("masked_spec_embed")  # nothing is masked below layer m
+        frozen.discard("masked_spec_embed")  # nothing is masked in what is constant
         return settings, {name: tensor for name, tensor in self.wav2vec2.state_dict().items() if name in frozen}
 
     def _frozen_layers(self, features: Tensor, packing: Packing) -> tuple[Tensor, Tensor | None]:
@@ -287,7 +293,7 @@ class Wav2Vec2Encoder(nn.Module):
         model = self.wav2vec2
         hidden = model.feature_projection(features)
         hidden = hidden[0] if isinstance(hidden, tuple) else hidden
-        masks_now = model.training and self._masks_time() and (self.num_frozen_layers == 0 or self.frozen_dropout)
+        masks_now = model.training and self._masks_time() and (self.num_frozen_layers == 0 or self.frozen == "alive")
         if masks_now and max(packing.lengths) > model.config.mask_time_length:
             mask = valid_mask(torch.tensor(packing.lengths, device=hidden.device), max(packing.lengths))
             hidden = packing.pack(model._mask_hidden_states(packing.unpack(hidden), attention_mask=mask.long()))

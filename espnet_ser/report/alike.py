@@ -1,7 +1,7 @@
 """Which rows of a table compare: what all systems share, in what they differ though their files do not say so, and the best."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from espnet_ser.report.grid import code_markdown
 from espnet_ser.report.system import SystemReport
@@ -32,7 +32,28 @@ def likeness_notes(reports: Sequence[SystemReport]) -> list[str]:
         lines.append(f"No system is marked as the best: rows differ in {' and in '.join(unlike)}.")
     if differing := _differing(reports):
         lines.append(f"Rows differ in how they were trained: {'; '.join(differing)}.")
+    return lines + training_notes(reports)
+
+
+def training_notes(reports: Sequence[SystemReport]) -> list[str]:
+    """What of its training a reader of a system's scores must know, as sentences with code in backticks."""
+    lines = []
+    if any(report.is_constant_below for report in reports):
+        lines.append(
+            "`†` `frozen: constant`: layers that were not trained had neither masks nor dropout, so that systems which train "
+            "other numbers of layers were trained on speech that was augmented otherwise."
+        )
+    silent = [report.name for report in reports if any(by.get("wer") == 100.0 for by in _folds(report))]
+    if silent:
+        lines.append(
+            f"A WER of 100.00 ({', '.join(map(code_markdown, silent))}) is nearly always that of empty transcripts: CTC has "
+            "stayed on blanks, and has taught the encoder no words. `docs/howto/iemocap.md` says what to change."
+        )
     return lines
+
+
+def _folds(report: SystemReport) -> Collection[Mapping]:
+    return report.results["folds"].values() if report.results is not None else ()
 
 
 def shared_by_all(reports: Sequence[SystemReport], part: str) -> dict[str, object]:

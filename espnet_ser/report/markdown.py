@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from espnet_ser.report.alike import likeness_notes
+from espnet_ser.report.alike import likeness_notes, training_notes
 from espnet_ser.report.grid import code_markdown, grid_markdown, spread, text_markdown
 from espnet_ser.report.system import SystemReport, run_facts
 from espnet_ser.report.tables import fold_grid, selections_of, selections_of_table, slice_grid, system_grid
@@ -26,7 +26,9 @@ def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
         f"# {text_markdown(report.name)}",
         f"Headline (`{main}`), {text_markdown(scored_folds(results))}, mean ± deviation: UA **{ua}**, WA **{wa}**.",
         grid_markdown(fold_grid(report)),
-        _bullets(notes(selections_of(results["summary"]), bool(report.starred), bool(report.paper))),
+        _bullets(
+            [*notes(selections_of(results["summary"]), bool(report.starred), bool(report.paper)), *training_notes([report])]
+        ),
     ]
     if slices := slice_grid(results):
         sections.append(f"{text_markdown(slices.caption)}.\n\n{grid_markdown(slices)}")

@@ -10,7 +10,7 @@ from html import escape
 from math import ceil, floor
 from pathlib import Path
 
-from espnet_ser.report.alike import likeness_notes, num_utterances
+from espnet_ser.report.alike import likeness_notes, num_utterances, training_notes
 from espnet_ser.report.grid import Grid, Strong, number, spread
 from espnet_ser.report.page_style import STYLE
 from espnet_ser.report.system import SystemReport, run_facts
@@ -25,7 +25,7 @@ _STRIP_HEIGHT = 20
 def system_page(report: SystemReport) -> str:
     """The page of one system that has been scored; figures are read from its folder."""
     selections = selections_of(report.results["summary"])
-    lines = notes(selections, bool(report.starred), bool(report.paper))
+    lines = [*notes(selections, bool(report.starred), bool(report.paper)), *training_notes([report])]
     return _page(report.name, report.run, f"<p>{_headline_text(report)}</p>\n{_system(report)}\n{_notes(lines)}")
 
 

@@ -68,6 +68,11 @@ class SystemReport:
         return tuple((self.results or {}).get("from_stage1", self.from_stage1))
 
     @property
+    def is_constant_below(self) -> bool:
+        """Whether layers that were not trained had neither masks nor dropout, which rows that train all layers have."""
+        return self.run.get("settings", {}).get("frozen") == "constant"
+
+    @property
     def ua(self) -> Mapping | None:
         """The headline UA: ``mean``, ``std``, ``pooled``, ``ci95``; None where the system has not been scored."""
         return None if self.results is None else self.results["summary"][self.results["headline"]]["ua"]

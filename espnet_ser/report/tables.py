@@ -78,7 +78,8 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
         ours += [_emphasised(number(summary[s][m]["mean"]) if s in summary else MISSING, s == main) for s, m in scores]
         ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in ("gender_ua", "wer")]
         differences = [_difference(summary[main][m]["mean"], report.paper.get(m)) for m in ("ua", "wa")]
-        rows.append((_emphasised(report.name, index == best), *ours, *paper, *differences))
+        name = report.name + ("†" if report.is_constant_below else "")
+        rows.append((_emphasised(name, index == best), *ours, *paper, *differences))
     caption = "Each system beside the paper's row: means over held-out folds; bold: the headline, which differences are of"
     caption += ", and the best system's name" if best is not None else ""
     return Grid(caption, tuple(header), tuple(rows), groups, best)

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
+from espnet2.utils.types import str_or_none
 
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.features import choose_cut
+from espnet_ser.models.ser_model import SERModel
 from espnet_ser.ranks import LAUNCH_OPTIONS
 from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
+from espnet_ser.tasks.first_stage import go_on_from
 from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
 from espnet_ser.tasks.ser import SERTask
 
@@ -64,15 +68,25 @@ def parse_options(
     taken = (set(set_by_recipe) | NOT_TRAINING) & {*config, *(o[2:].partition("=")[0] for o in extra if o.startswith("--"))}
     if taken:
         raise InputError(f"--{min(taken)} is set by the recipe: it cannot be set in {path} or among the further options")
+    asked, _ = parser.parse_known_args([*extra])
     args, unknown = parser.parse_known_args([*command, *extra])
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
         raise unknown_name("ESPnet option", unknown[0], options, where="--args")
+    if args.scheduler != str_or_none(str(config.get("scheduler")).lower()):
+        args.scheduler_conf = asked.scheduler_conf  # the configuration's are another scheduler's
     return args
 
 
-def try_options(args: Namespace) -> None:
-    """Builds what the options ask for, on a copy of them and without drawing weights, and lets it go.
+def try_options(args: Namespace, first_stage: tuple[Namespace, SERModel] | None = None) -> tuple[Namespace, SERModel]:
+    """Builds what the options ask for, on a copy of them and without drawing weights.
+
+    Args:
+        args: ESPnet's options.
+        first_stage: What this gave for the first stage of these options' training, where that has yet to be trained.
+
+    Returns:
+        The options, filled in, and the model, without weights.
 
     Raises:
         InputError: When they ask for what cannot be.
@@ -101,6 +115,8 @@ def try_options(args: Namespace) -> None:
     if args.recompute_above is not None and not args.recompute_above > 0:
         raise InputError(f"--recompute_above must be above 0 (seconds), or none, not {args.recompute_above}")
     SERTask.complete(args)
+    if first_stage is not None:
+        go_on_from(args, first_stage[0], "stage 1")
     refuse_idle_heads(args)
     for kind, classes in (("optim", optim_classes), ("scheduler", scheduler_classes)):
         name, conf = getattr(args, kind), getattr(args, f"{kind}_conf")
@@ -115,7 +131,11 @@ def try_options(args: Namespace) -> None:
     model = SERTask.build_structure(args)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
-        SERTask.load_initial_weights(model, args)
+        if first_stage is not None:
+            SERTask.load_first_stage(model, first_stage[1].state_dict(), "stage 1")
+        else:
+            SERTask.load_initial_weights(model, args)
+    choose_cut(model.encoder, args.tasks, args.cache)
     names = [name for name, _ in model.named_parameters()]
     for prefix in args.freeze_param:
         if not any(name == prefix or name.startswith(f"{prefix}.") for name in names):
@@ -133,3 +153,4 @@ def try_options(args: Namespace) -> None:
     except (TypeError, ValueError, AssertionError) as error:
         settings = f"{args.optim} {args.optim_conf}, scheduler {args.scheduler} {args.scheduler_conf}"
         raise InputError(f"optimiser {settings}: {error}") from error
+    return args, model

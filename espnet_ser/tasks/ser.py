@@ -5,6 +5,7 @@ import inspect
 import math
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -31,9 +32,9 @@ from espnet_ser.gradient_probe import GradientProbe
 from espnet_ser.hub import resolve_encoder
 from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
 from espnet_ser.models.heads import CTCHead, UtteranceHead
-from espnet_ser.models.losses import MAIN_TASK
+from espnet_ser.models.losses import CTC_REDUCTIONS, MAIN_TASK
 from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
-from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder
 from espnet_ser.provenance import (
     all_of,
     describe_training_data,
@@ -44,7 +45,9 @@ from espnet_ser.provenance import (
 )
 from espnet_ser.recipe import TOKENS_FOLDER
 from espnet_ser.selection import KEPT_BY
+from espnet_ser.tasks.batching import batch_limits, with_length
 from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_alike_speakers, report_crowded
+from espnet_ser.tasks.first_stage import go_on_from
 from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
 from espnet_ser.trainer import SERTrainer
 
@@ -99,10 +102,22 @@ class SERTask(AbsTask):
             "--trainable_layers", type=int_or_none, help="Transformer layers to train, from the top; default all"
         )
         group.add_argument("--skip_layer", type=int_or_none, help="layer that the gender head sees beside the last one")
-        group.add_argument("--frozen_dropout", type=str2bool, default=False, help="keep dropout alive in frozen layers")
+        group.add_argument(
+            "--frozen",
+            default="alive",
+            choices=FROZEN,
+            help="alive: time masks, dropout and LayerDrop act in frozen layers too, as in the usual code; constant: they do "
+            "not, so that what is frozen is computed once",
+        )
         group.add_argument("--dropout", type=float, default=0.1, help="dropout of the heads")
         group.add_argument("--aux_weight", type=float, default=0.1, help="weight of the auxiliary tasks beside emotion (Eq. 1)")
         group.add_argument("--literal_eq", type=str2bool, default=False, help="give emotion that weight, as Eq. 1 is printed")
+        group.add_argument(
+            "--ctc_reduction",
+            default="mean",
+            choices=CTC_REDUCTIONS,
+            help="what CTC's loss is a mean over: tokens, then utterances (mean); utterances (batch); nothing (sum)",
+        )
         group.add_argument(
             "--gradient_surgery", type=str2bool, default=False, help="project conflicting gradients of the tasks apart"
         )
@@ -118,7 +133,7 @@ class SERTask(AbsTask):
             "--cache",
             default="auto",
             choices=CACHE_CHOICES,
-            help="which outputs of frozen layers to keep; auto: all that is frozen",
+            help="which outputs of frozen layers to keep; auto: all that is constant",
         )
         group.add_argument("--cache_dir", type=str_or_none, help="where caches lie; without it nothing is cached")
         group.add_argument("--cache_dtype", default="float16", choices=("float16", "float32"), help="precision of caches")
@@ -190,6 +205,7 @@ class SERTask(AbsTask):
             raise InputError("--train_dir and --valid_dir are both needed")
         train, held_out = read_datadir(args.train_dir), read_datadir(args.valid_dir)
         args.trained_on = describe_training_data(train)
+        args.scheduler_conf = with_length(args, [example.num_samples for example in train])
         refuse_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
         refuse_shared_speech(train, held_out)
         verify_audio([*train, *held_out])
@@ -208,12 +224,8 @@ class SERTask(AbsTask):
 
             stage1 = read_config(Path(args.stage1_dir))
             refuse_leak(getattr(stage1, "trained_on", None), held_out, args.fold_by, args.stage1_dir)
-            if args.normalize_waveform not in (None, stage1.normalize_waveform):
-                raise InputError(f"--normalize_waveform {args.normalize_waveform}: {args.stage1_dir} was trained otherwise")
             args.pretrained_on = all_of(stage1.trained_on, getattr(stage1, "pretrained_on", None))
-            args.encoder_config, args.normalize_waveform = stage1.encoder_config, stage1.normalize_waveform
-            if "asr" in args.tasks and "asr" in stage1.tasks and args.token_list != stage1.token_list:
-                raise InputError(f"{args.stage1_dir} spells with other tokens than {args.token_dir}: run stage 3 again")
+            go_on_from(args, stage1, args.stage1_dir)
         elif args.ssl is not None:
             args.pretrained_on = refuse_trained_encoder(resolve_encoder(args.ssl), held_out)
 
@@ -272,15 +284,22 @@ class SERTask(AbsTask):
             InputError: When the weights are damaged or do not fit the model.
         """
         if getattr(args, "stage1_dir", None) is not None:
-            weights = read_trained_weights(Path(args.stage1_dir))
-            known = {name.split(".")[1] for name in weights if name.startswith("heads.")}
-            fresh = [f"heads.{task}." for task in model.tasks if task not in known]
-            load_weights(model, weights, fresh=fresh, source=args.stage1_dir)
+            cls.load_first_stage(model, read_trained_weights(Path(args.stage1_dir)), args.stage1_dir)
         elif getattr(args, "ssl", None) is not None:
             from transformers.utils.logging import disable_progress_bar
 
             disable_progress_bar()  # a bar over tensors, drawn where errors are told
             load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
+
+    @classmethod
+    def load_first_stage(cls, model: SERModel, weights: Mapping[str, torch.Tensor], source: object) -> None:
+        """Loads the weights of a first stage: the encoder's, and of the heads those that the model keeps.
+
+        Raises:
+            InputError: When they do not fit the model.
+        """
+        known = {name.split(".")[1] for name in weights if name.startswith("heads.")}
+        load_weights(model, weights, fresh=[f"heads.{task}." for task in model.tasks if task not in known], source=source)
 
     @classmethod
     def build_untrained(cls, args: Namespace) -> SERModel:
@@ -302,7 +321,7 @@ class SERTask(AbsTask):
                 dim = 2 * encoder.dim if task == "gender" and encoder.tap_layer is not None else encoder.dim
                 reversal_scale = args.reversal_scale if task in args.reversed_tasks else None
                 heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout, reversal_scale)
-        return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery)
+        return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery, args.ctc_reduction)
 
     @classmethod
     def build_structure(cls, args: Namespace) -> SERModel:
@@ -334,7 +353,7 @@ class SERTask(AbsTask):
                 num_trainable_layers=num_layers if args.trainable_layers is None else args.trainable_layers,
                 tap_layer=args.skip_layer if "gender" in args.tasks else None,
                 normalize_waveform=args.normalize_waveform,
-                frozen_dropout=args.frozen_dropout,
+                frozen=args.frozen,
                 keep_frames=_num_frames(wav2vec2.config, getattr(args, "recompute_above", None)),
             )
         except ValueError as error:
@@ -394,32 +413,6 @@ class SERTask(AbsTask):
     def optional_data_names(cls, train=True, inference=False):
         """What a batch may hold, by the model's tasks."""
         return ("emotion", "gender", "style", "text")
-
-
-def batch_limits(args: Namespace, mode: str) -> dict[str, int]:
-    """How large batches are, as ESPnet's options say it: ``batch_size`` utterances, or ``batch_bins`` samples.
-
-    Args:
-        args: ``batch_type`` is ``folded``, for a number of utterances, or ``numel``, for one of samples.
-        mode: ``valid`` may have limits of its own.
-
-    Raises:
-        InputError: For another type of batches, or an empty batch.
-    """
-    types = {"folded": "batch_size", "numel": "batch_bins"}
-
-    def option(name: str):
-        own = getattr(args, f"valid_{name}") if mode == "valid" else None
-        return getattr(args, name) if own is None else own
-
-    batch_type = option("batch_type")
-    if batch_type not in types:
-        raise unknown_name("batch type", batch_type, types, where="--batch_type")
-    limit = types[batch_type]
-    value = option(limit)
-    if type(value) is not int or value < 1:
-        raise InputError(f"--{limit} must be a whole number from 1, not {value!r}")
-    return {limit: value}
 
 
 def _num_frames(config, seconds: float | None) -> int | None:

@@ -27,6 +27,7 @@ def model_config(**changes) -> dict:
         "aux_weight": 0.1,
         "literal_eq": False,
         "gradient_surgery": False,
+        "ctc_reduction": "mean",
         "labels": {"emotion": ["angry", "happy"]},
         "token_list": list(TOKENS),
         "encoder_config": json.loads(Wav2Vec2Config(**TINY).to_json_string(use_diff=False)),
@@ -34,7 +35,7 @@ def model_config(**changes) -> dict:
         "normalize_waveform": True,
         "trainable_layers": 2,
         "skip_layer": None,
-        "frozen_dropout": False,
+        "frozen": "alive",
         **changes,
     }
 

@@ -9,6 +9,7 @@ from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.loader import CachedFrames, UtteranceDataset, collate, read_speech
 from espnet_ser.features import fill_cache
 from espnet_ser.history import read_history
+from espnet_ser.recipe import describe_run
 
 
 def losses(recipe, name):
@@ -25,15 +26,18 @@ def train_with(recipe, system, *options, tag):
 
 
 @pytest.mark.parametrize(
-    ("system", "caches"),
+    ("system", "frozen", "caches"),
     [
-        ("stl", ["cnn"]),
-        ("stl_n0", ["pooled"]),
-        ("asr_gender_skip__ser_gender", ["cnn", "layer2"]),
-        ("mtl_asr", ["cnn"]),
+        ("stl", "alive", ["cnn"]),
+        ("stl_n0", "alive", ["cnn"]),
+        ("stl_n0", "constant", ["pooled"]),
+        ("asr_gender_skip__ser_gender", "alive", ["cnn"]),
+        ("asr_gender_skip__ser_gender", "constant", ["cnn", "layer2"]),
+        ("mtl_asr", "constant", ["cnn"]),
     ],
 )
-def test_the_learning_curve_is_that_of_live_training(recipe, system, caches):
+def test_the_learning_curve_is_that_of_live_training(recipe, system, frozen, caches):
+    recipe.freeze(frozen)
     live = train_with(recipe, system, "--cache", "none", tag="live")
     assert list_caches(recipe.root / "dump" / "cache") == []
     single = train_with(recipe, system, "--cache_dtype", "float32", tag="single")
@@ -51,6 +55,7 @@ def test_the_learning_curve_is_that_of_live_training(recipe, system, caches):
 
 
 def test_the_cnns_cache_is_shared_and_a_prefix_belongs_to_its_stage_one(recipe, capsys):
+    recipe.freeze("constant")
     train_with(recipe, SYSTEM, tag="a")
     train_with(recipe, "stl", tag="a")
     assert len([c for c in list_caches(recipe.root / "dump" / "cache") if c.folder.name.startswith("cnn")]) == 1
@@ -68,21 +73,32 @@ def test_the_cnns_cache_is_shared_and_a_prefix_belongs_to_its_stage_one(recipe, 
 
 
 def test_a_cache_kept_of_the_cnn_alone_serves_stage_two_as_well(recipe):
+    recipe.freeze("constant")
     live = train_with(recipe, SYSTEM, "--cache", "none", tag="live")
     cnn = train_with(recipe, SYSTEM, "--cache", "cnn", "--cache_dtype", "float32", tag="cnn")
     assert cnn == pytest.approx(live, abs=1e-5)
     assert [c.folder.name.partition("-")[0] for c in list_caches(recipe.root / "dump" / "cache")] == ["cnn"]
 
 
-def test_frozen_dropout_switches_the_cache_off(recipe):
-    recipe.config.write_text(recipe.config.read_text() + "frozen_dropout: true\n")
-    recipe.train("ser", system="stl_n8")
-    assert list_caches(recipe.root / "dump" / "cache") == []
+def test_layer_m_is_not_cached_where_it_is_not_constant(recipe, capsys):
+    message = refused(capsys, "ser", "--cache", "prefix", call=lambda *args: recipe.train(*args, system="stl_n8"))
+    assert "add --frozen constant to the stage's further options, or take --cache cnn" in message
+    assert not (recipe.root / "exp").exists()
+    assert "stage 4, which goes on from this: --cache prefix" in refused(
+        capsys, "stage1", "--cache", "prefix", call=recipe.train
+    )
+
+
+def test_results_say_what_frozen_layers_did(recipe):
+    for system, frozen in (("stl", None), ("stl_n8", "alive"), ("stl_n0", "constant"), ("cnn_lstm", None)):
+        recipe.train("ser", "--args", f"--max_epoch 1 --frozen {frozen or 'constant'}", system=system)
+        assert describe_run(recipe.root / "exp" / system / "fold1").get("frozen") == frozen
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 1e-3), ("float32", 1e-6)])
 @pytest.mark.parametrize("cut", ["cnn", "prefix"])
 def test_logits_from_a_cache_are_those_of_speech(recipe, dtype, tolerance, cut):
+    recipe.freeze("constant")
     recipe.train("stage1", "--args", "--max_epoch 1")
     recipe.train("ser", "--args", "--max_epoch 1", system="asr_gender_skip__ser_gender")
     model, args = recipe.model("asr_gender_skip__ser_gender")

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,8 +7,9 @@ from tiny import tiny_wav2vec2
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet_ser.gradient_probe import GradientProbe
+from espnet_ser.models import ser_model
 from espnet_ser.models.heads import CTCHead, UtteranceHead
-from espnet_ser.models.losses import ctc_loss, weighted
+from espnet_ser.models.losses import CTC_REDUCTIONS, ctc_loss, weighted
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 
@@ -147,9 +150,48 @@ def test_ctc_leaves_out_utterances_without_words():
     torch.testing.assert_close(ctc_loss(logits, frames, text, lengths), expected)
 
 
-def test_ctc_of_a_batch_without_any_word_is_zero():
+def test_ctc_is_a_mean_over_what_its_reduction_says():
+    """Of even posteriors over 4 tokens each path has 4 to the minus frames: only paths need counting."""
+    logits = torch.zeros(4, 3, 4)
+    frames, lengths = torch.tensor([3, 2, 3, 1]), torch.tensor([2, 1, 0, 2])
+    text = torch.tensor([[1, 2], [3, 0], [0, 0], [1, 2]])
+    # Two tokens in three frames: 112, 122, .12, 1.2, 12. are 5 paths. One in two frames: 33, 3., .3 are 3. The third has no
+    # word, the last too few frames for its two: it counts as nothing, and as an utterance.
+    first, second = math.log(4**3 / 5), math.log(4**2 / 3)
+    expected = {"mean": (first / 2 + second) / 3, "batch": (first + second) / 3, "sum": first + second}
+    for reduction, loss in expected.items():
+        assert ctc_loss(logits, frames, text, lengths, reduction).item() == pytest.approx(loss), reduction
+
+
+@pytest.mark.parametrize("reduction", CTC_REDUCTIONS)
+def test_shares_of_a_batch_weigh_as_the_whole_batch_whatever_the_reduction(reduction, monkeypatch):
+    torch.manual_seed(0)
+    model = model_of(["emotion", "asr"], ctc_reduction=reduction)
+    whole = {
+        "speech": torch.randn(5, 6000),
+        "speech_lengths": torch.tensor([6000] * 5),
+        "emotion": torch.tensor([0, 3, 1, 2, 0]),
+        "text": torch.tensor([[1, 2, 3], [4, 0, 0], [0, 0, 0], [0, 0, 0], [5, 6, 0]]),
+        "text_lengths": torch.tensor([3, 1, 0, 0, 2]),
+    }
+    expected = {name: value.item() for name, value in model(**whole)[1].items()}
+    monkeypatch.setattr(ser_model, "num_ranks", lambda: 4)
+    monkeypatch.setattr(ser_model, "sum_over_ranks", lambda counts: torch.tensor([5.0, 3.0]))
+    # Three words in two utterances, none in two, the others in one, and a rank without an utterance.
+    shares = [model(**{name: value[part] for name, value in whole.items()}) for part in ([0, 1], [2, 3], [4])] + [model()]
+    weights = [weight.item() for _, _, weight in shares]
+    assert weights == [2, 2, 1, 0]
+    for name, value in expected.items():
+        together = sum(weight * stats[name].item() for weight, (_, stats, _) in zip(weights, shares, strict=True)) / 5
+        assert together == pytest.approx(value, rel=1e-5), name
+    loss = sum(weight * loss.item() for weight, (loss, _, _) in zip(weights, shares, strict=True)) / 5
+    assert loss == pytest.approx(expected["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", CTC_REDUCTIONS)
+def test_ctc_of_a_batch_without_any_word_is_zero(reduction):
     logits = torch.randn(2, 20, 7, requires_grad=True)
-    loss = ctc_loss(logits, torch.tensor([20, 20]), torch.zeros(2, 0, dtype=torch.long), torch.tensor([0, 0]))
+    loss = ctc_loss(logits, torch.tensor([20, 20]), torch.zeros(2, 0, dtype=torch.long), torch.tensor([0, 0]), reduction)
     loss.backward()
     assert loss.item() == 0.0
     assert logits.grad.abs().max() == 0.0

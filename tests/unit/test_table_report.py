@@ -7,6 +7,7 @@ from report_maker import predictions, write
 
 from espnet_ser.bin import report as command
 from espnet_ser.errors import InputError
+from espnet_ser.report.markdown import results_markdown
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.write import write_table_report
 from espnet_ser.results import summarise
@@ -109,6 +110,27 @@ def test_the_best_of_systems_that_are_alike_is_marked_and_a_row_without_paper_ha
     assert "No system is marked" not in text
     assert "Rows differ in how" not in text
     assert (tmp_path / "out" / "report.html").read_text().count("best UA") == 1
+
+
+def test_rows_with_constant_layers_below_are_marked_in_tables_and_of_themselves(tmp_path):
+    def with_frozen(name, frozen):
+        made = row(tmp_path, name)
+        return replace(made, run={**made.run, "settings": {**made.run["settings"], "frozen": frozen}})
+
+    marked, usual = with_frozen("a", "constant"), with_frozen("b", "alive")
+    text = table_of(tmp_path / "out", marked, usual, row(tmp_path, "c"))
+    assert {"a†", "b", "c"} <= rows_of(text).keys()
+    assert "- `†` `frozen: constant`: layers that were not trained had neither masks nor dropout" in text
+    assert "†" in (tmp_path / "out" / "report.html").read_text()
+    assert ["frozen: constant" in results_markdown(each, []) for each in (marked, usual)] == [True, False]
+
+
+def test_a_wer_of_100_is_told_of(tmp_path):
+    made = row(tmp_path, "a")
+    assert "stayed on blanks" not in results_markdown(made, [])
+    folds = {**made.results["folds"], "2": {**made.results["folds"]["2"], "wer": 100.0}}
+    silent = replace(made, results={**made.results, "folds": folds})
+    assert "A WER of 100.00 (`a`) is nearly always that of empty transcripts" in results_markdown(silent, [])
 
 
 def test_no_system_is_the_best_of_rows_over_other_folds(tmp_path):

@@ -1,12 +1,14 @@
 """SERTask and its trainer on tiny data: both stages, loaded as the recipe loads them."""
 
 import json
+import math
 
 import pytest
 import torch
 from tiny_recipe import CONF, SYSTEM, refused, run
 
 from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.tokens import CharTokenizer
 from espnet_ser.epoch_files import save_whole
 from espnet_ser.history import read_history
 from espnet_ser.inference import load_model, predict
@@ -109,11 +111,11 @@ def test_an_interrupted_training_goes_on_and_ends_as_an_unbroken_one(recipe):
 
     report, epochs = SERTrainer._report.__func__, []
 
-    def killed_in_epoch_two(cls, epoch, valid, options):
+    def killed_in_epoch_two(cls, epoch, *more):
         epochs.append(epoch)
         if epochs == [1, 2]:
             raise Killed
-        report(cls, epoch, valid, options)
+        report(cls, epoch, *more)
 
     original = SERTrainer._report
     SERTrainer._report = classmethod(killed_in_epoch_two)
@@ -167,6 +169,103 @@ def test_other_kinds_of_systems_train_and_predict(recipe, system, scores):
     lines = read_predictions(recipe.root / "exp" / system / "fold1" / "predictions_last.jsonl")
     told = {name for name, value in score(lines).items() if value is not None and name != "n"}
     assert told == scores | ({"wer"} if system.startswith("asr") else set())  # stage 1 tells what this stage does not
+
+
+OF_ONE_STAGE = ("mask_time_prob=0", "apply_spec_augment=false", "layerdrop=0.5", "hidden_dropout=0.3", "mask_time_prob=0.5")
+
+
+@pytest.mark.parametrize("setting", OF_ONE_STAGE)
+def test_either_stage_may_be_trained_in_its_own_way(recipe, setting):
+    """What only training reads, changed in one stage, changes nothing of the other one's model."""
+    for number in (1, 2):
+        more = (
+            "--tag",
+            str(number),
+            "--stage1_tag",
+            str(number),
+            f"--stage{number}_args",
+            f"--max_epoch 1 --encoder_conf {setting}",
+        )
+        recipe.train("stage1", *more)
+        recipe.train("ser", *more)
+        (stage1, _), (ser, args) = recipe.model(f"stage1/asr_gender_skip_{number}"), recipe.model(f"{SYSTEM}_{number}")
+        assert len(args.encoder_conf) == (number == 2)
+        theirs = stage1.encoder.wav2vec2.masked_spec_embed
+        assert torch.equal(ser.encoder.wav2vec2.masked_spec_embed, theirs)
+        assert theirs.requires_grad == (number == 2 or setting not in OF_ONE_STAGE[:2])
+
+
+def test_another_encoder_in_stage_one_is_stage_twos_as_well(recipe):
+    shallow = "--encoder_conf num_hidden_layers=5 --encoder_conf num_attention_heads=2 --trainable_layers 5"
+    more = ("--stage1_args", f"--max_epoch 1 {shallow}", "--stage2_args", "--max_epoch 1")
+    recipe.train("stage1", *more)
+    recipe.train("ser", *more)
+    config = recipe.model(SYSTEM)[0].encoder.wav2vec2.config
+    assert (config.num_hidden_layers, config.num_attention_heads) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("system", "stage1_args", "stage2_args", "message"),
+    [
+        (
+            SYSTEM,
+            "--encoder_conf num_hidden_layers=3 --trainable_layers 3",
+            "",
+            "trainable_layers must be 0 to 3 for this encoder, not 4",
+        ),
+        (SYSTEM, "", "--encoder_conf num_hidden_layers=4", "stage 1 has num_hidden_layers 6"),
+        (SYSTEM, "", "--encoder_conf num_attention_heads=2", "stage 1 has num_attention_heads 4"),
+        (SYSTEM, "", "--encoder_conf hidden_act=relu", "stage 1 has hidden_act gelu"),
+        (SYSTEM, "", "--encoder_conf masks=3", "unknown key of encoder_conf 'masks'"),
+        ("asr_gender_skip__ser_gender", "--skip_layer none", "", "which has skip_layer None; give both stages the same"),
+        ("asr_gender_skip__ser_gender", "--skip_layer 3", "", "which has skip_layer 3; give both stages the same"),
+        (SYSTEM, "", "--scheduler_conf warmup=3 --scheduler warmuplr", "unknown key of scheduler_conf 'warmup'"),
+        (SYSTEM, "", "--max_epoch 0", "--max_epoch must be a whole number from 1"),
+    ],
+)
+def test_what_stage_two_would_refuse_is_refused_before_stage_one_is_trained(
+    recipe, capsys, system, stage1_args, stage2_args, message
+):
+    more = (f"--stage1_args={stage1_args}", f"--stage2_args={stage2_args}")
+    found = refused(capsys, "stage1", *more, call=lambda *args: recipe.train(*args, system=system))
+    assert message in found
+    assert "stage 4, which goes on from this: " in found
+    assert not (recipe.root / "exp").exists()
+
+
+def test_the_papers_configurations_train_as_they_are(recipe):
+    configs = ("--stage1_config", CONF / "train_stage1.yaml", "--stage2_config", CONF / "train_ser.yaml")
+    more = (*configs, "--args", "--max_epoch 5 --batch_size 2 --num_workers 0")
+    recipe.train("stage1", *more)
+    recipe.train("ser", *more)
+    for name in ("stage1/asr_gender_skip", SYSTEM):
+        history = read_history(recipe.root / "exp" / name / "fold1")
+        # 8 batches in each of five epochs: of 40 steps the first four are the rise, and each step's rate is kept with the last.
+        rates = [record["train"]["optim0_lr0"] for record in history]
+        assert rates == pytest.approx([(0.505e-4 + 0.7525e-4 + 6e-4) / 8] + [1e-4] * 4)
+        assert all(math.isfinite(record["train"]["loss"]) for record in history)
+
+
+def test_another_scheduler_has_none_of_the_configurations_settings(recipe):
+    configs = ("--stage2_config", CONF / "train_ser.yaml")
+    for tag, options, conf in (
+        ("a", "--scheduler warmuplr --scheduler_conf warmup_steps=3", {"warmup_steps": 3}),
+        ("b", "--scheduler none", {}),
+        ("c", "--scheduler_conf warmup_ratio=0.2 --scheduler_conf hold_ratio=0.8", {"warmup_ratio": 0.2, "max_steps": 4}),
+    ):
+        recipe.train("ser", *configs, "--tag", tag, "--args", f"--max_epoch 1 --batch_size 4 {options}", system="stl_n0")
+        args = recipe.model(f"stl_n0_{tag}")[1]
+        assert conf.items() <= args.scheduler_conf.items()
+        assert (args.scheduler_conf == conf) == (tag != "c")
+
+
+def test_hypotheses_that_are_all_empty_are_told_of(recipe, caplog, monkeypatch):
+    for words, silent in (("", True), ("YES", False)):
+        monkeypatch.setattr(CharTokenizer, "ids_to_text", lambda self, ids, words=words: words)
+        caplog.clear()
+        recipe.train("ser", "--args", "--max_epoch 1", "--tag", str(silent), system="mtl_asr")
+        assert read_history(recipe.root / f"exp/mtl_asr_{silent}/fold1")[-1].get("silent", False) is silent
+        assert ("every held-out hypothesis is empty" in caplog.text) is silent
 
 
 def test_weights_are_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from tiny import GROUP_NORM, LAYER_NORM, tiny_wav2vec2
 from torch.nn.utils.rnn import pad_sequence
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, masked_mean
+from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder, masked_mean
 
 LENGTHS = [16000, 401, 9000, 4321]
 
@@ -75,9 +76,9 @@ def test_waveforms_are_normalised_as_the_feature_extractor_does():
             torch.testing.assert_close(hidden[i, : num_frames[i]], theirs, atol=1e-5, rtol=0)
 
 
-def test_frozen_prefix_stays_in_eval_mode_and_gets_no_gradient():
+def test_a_constant_prefix_stays_in_eval_mode_and_gets_no_gradient():
     model = tiny_wav2vec2(hidden_dropout=0.5, attention_dropout=0.5, feat_proj_dropout=0.5, mask_time_prob=0.5)
-    encoder = Wav2Vec2Encoder(model, num_trainable_layers=4)
+    encoder = Wav2Vec2Encoder(model, num_trainable_layers=4, frozen="constant")
     encoder.train()
     frozen = [model.feature_extractor, model.feature_projection, model.encoder.pos_conv_embed, *model.encoder.layers[:2]]
     assert not any(module.training for part in frozen for module in part.modules())
@@ -107,14 +108,72 @@ def test_no_layer_is_trained_where_none_is_asked_for():
         assert not any(parameter.requires_grad for parameter in encoder.parameters())
 
 
-def test_frozen_dropout_brings_the_dropout_back():
-    model = tiny_wav2vec2(hidden_dropout=0.5)
-    encoder = Wav2Vec2Encoder(model, num_trainable_layers=4, frozen_dropout=True)
-    encoder.train()
+def test_frozen_layers_are_alive_and_get_no_gradient():
+    model = tiny_wav2vec2(hidden_dropout=0.1, mask_time_prob=0.5, mask_time_length=2)
+    encoder = Wav2Vec2Encoder(model, num_trainable_layers=4).train()
+    assert encoder.possible_cuts() == ["cnn"]
+    assert {module for module in model.modules() if not module.training} == set(model.feature_extractor.modules())
+    in_graph = []
+    for layer in model.encoder.layers:
+        layer.register_forward_hook(lambda layer, inputs, output: in_graph.append(output.requires_grad))
+    encoder(*padded(waveforms()))[0].sum().backward()
+    assert in_graph == [False] * 2 + [True] * 4  # the backward pass ends where training does
+    with_gradient = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert with_gradient == {
+        name for name, _ in model.named_parameters() if name.startswith(tuple(f"encoder.layers.{i}." for i in range(2, 6)))
+    }
+
+
+NO_DROPOUT = dict.fromkeys(
+    ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "mask_time_prob", "layerdrop"), 0.0
+)
+
+
+@pytest.mark.parametrize(
+    "random",
+    [{"mask_time_prob": 0.5, "mask_time_length": 2}, {"hidden_dropout": 0.3}, {"layerdrop": 0.5}],
+    ids=lambda r: min(r),
+)
+@pytest.mark.parametrize("num_trainable", [4, 0])
+def test_what_is_random_in_frozen_layers_is_what_it_is_in_trained_ones(random, num_trainable):
     speech, lengths = padded(waveforms())
-    first, second = (encoder.outputs_at("prefix", speech, lengths)[0] for _ in range(2))
-    assert not torch.equal(first, second)
-    assert encoder.possible_cuts() == []
+
+    def outputs(num_trainable, frozen):
+        encoder = Wav2Vec2Encoder(tiny_wav2vec2(**{**NO_DROPOUT, **random}), num_trainable, frozen=frozen).train()
+        torch.manual_seed(5)
+        np.random.seed(5)
+        with torch.no_grad():
+            return encoder(speech, lengths)[0]
+
+    whole, alive, constant = outputs(6, "alive"), outputs(num_trainable, "alive"), outputs(num_trainable, "constant")
+    assert torch.equal(alive, whole)  # the same draws, wherever training ends
+    assert not torch.allclose(constant, whole)
+    still = Wav2Vec2Encoder(tiny_wav2vec2(**{**NO_DROPOUT, **random}), num_trainable).eval()
+    assert torch.allclose(constant, still(speech, lengths)[0]) == ("mask_time_prob" in random or num_trainable == 0)
+
+
+@pytest.mark.parametrize("kind", [GROUP_NORM, LAYER_NORM], ids=["group", "layer"])
+def test_training_draws_what_transformers_own_training_draws(kind):
+    random = {"hidden_dropout": 0.0, "mask_time_prob": 0.3, "mask_time_length": 3, "layerdrop": 0.4}
+    speech, lengths = torch.randn(2, 16000), torch.tensor([16000, 16000])
+
+    def seeded(module):
+        torch.manual_seed(2)
+        np.random.seed(2)
+        return module.train()
+
+    settings = {**NO_DROPOUT, **random, **kind}
+    with torch.no_grad():
+        theirs = seeded(tiny_wav2vec2(**settings))(speech, attention_mask=torch.ones(2, 16000, dtype=torch.long))[0]
+        ours = seeded(Wav2Vec2Encoder(tiny_wav2vec2(**settings), 2))(speech, lengths)[0]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_an_encoder_always_has_an_embedding_of_masked_frames():
+    for changes in ({}, {"mask_time_prob": 0.0}, {"apply_spec_augment": False}):
+        encoder = Wav2Vec2Encoder(tiny_wav2vec2(**changes), 6)
+        assert encoder.wav2vec2.masked_spec_embed.shape == (32,)
+        assert encoder.wav2vec2.masked_spec_embed.requires_grad == (not changes)
 
 
 def test_masked_mean_leaves_padding_out():
@@ -155,8 +214,11 @@ def test_padding_is_exact_whatever_attention_the_configuration_names():
     + [(0, None, ["cnn", "prefix", "pooled"]), (0, 2, ["cnn"]), (0, 6, ["cnn", "prefix"])],
 )
 def test_going_on_from_a_cut_gives_what_the_whole_encoder_gives(kind, num_trainable, tap_layer, cuts):
-    encoder = Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable, tap_layer, normalize_waveform=True).eval()
-    assert encoder.possible_cuts() == cuts
+    alive, encoder = (
+        Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable, tap_layer, normalize_waveform=True, frozen=frozen).eval()
+        for frozen in FROZEN
+    )
+    assert (alive.possible_cuts(), encoder.possible_cuts()) == (["cnn"], cuts)
     speech, lengths = padded(waveforms())
     with torch.no_grad():
         hidden, tap, num_frames = encoder(speech, lengths)
@@ -196,11 +258,6 @@ def gradients_of(encoder, speech, lengths):
     hidden, _, num_frames = encoder(speech, lengths)
     masked_mean(hidden, num_frames).square().sum().backward()
     return hidden.detach(), {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
-
-
-NO_DROPOUT = dict.fromkeys(
-    ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "mask_time_prob", "layerdrop"), 0.0
-)
 
 
 @pytest.mark.parametrize("lengths", [[8000, 5000, 8000, 3000, 6000], [8000] * 5])

@@ -45,6 +45,10 @@ class Recipe:
             more[place : place + 2] = ["--stage1_args", more[place + 1], "--stage2_args", more[place + 1]]
         run("train", "--stage", stage, *self.where(system), *self.with_what(), *more)
 
+    def freeze(self, frozen):
+        """Has frozen layers be ``alive`` or ``constant`` in what follows."""
+        self.config.write_text(self.config.read_text() + f"frozen: {frozen}\n")
+
     def select(self, system=SYSTEM):
         run("select", *self.where(system))
 

@@ -39,12 +39,15 @@ CONFIG = {
     "conv_dim": [32, 32, 64, 64, 96, 128, 128],
     "num_conv_pos_embeddings": 32,
     "num_conv_pos_embedding_groups": 8,
-    "layerdrop": 0.0,
+    # For those who finetune it; here nothing is dropped or masked.
+    "layerdrop": 0.02,
     "hidden_dropout": 0.05,
-    "attention_dropout": 0.0,
+    "attention_dropout": 0.02,
     "activation_dropout": 0.0,
     "feat_proj_dropout": 0.0,
-    "mask_time_prob": 0.0,
+    "mask_time_prob": 0.05,
+    "mask_time_length": 3,
+    "mask_time_min_masks": 1,
 }
 NUM_MELS = 40
 NUM_HARMONIC_BINS = 44  # of 15.6 Hz: a voice's pitch is seen in them, which mel bands smear
@@ -113,12 +116,20 @@ def batches_of_like_length(lengths: list[int], size: int, rng: np.random.Generat
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
+@torch.no_grad()
+def average_frame(model: Wav2Vec2Model) -> torch.Tensor:
+    """What stands for a masked frame, since pretraining has learnt none: the average frame, as layer norm has it, projected."""
+    projection = model.feature_projection
+    return projection.projection(projection.layer_norm.bias)
+
+
 def save_half(model: Wav2Vec2Model, folder: Path) -> None:
     """Saves the model's weights in half precision, under 3 MB; they are loaded and trained in single precision."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {**model.config.to_dict(), "dtype": "float32", "architectures": ["Wav2Vec2Model"]}
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    state = {name: tensor.detach().half().contiguous() for name, tensor in model.state_dict().items()}
+    state = {**model.state_dict(), "masked_spec_embed": average_frame(model)}
+    state = {name: tensor.detach().half().contiguous() for name, tensor in state.items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
