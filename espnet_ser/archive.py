@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from espnet_ser.bounded import BoundedReads
+from espnet_ser.characters import is_shown
 from espnet_ser.errors import InputError
 from espnet_ser.stamp import disk_errors_as_input_errors
 
@@ -177,7 +178,7 @@ def _checked(archive: Path, entries: Iterable[_Entry]) -> dict[PurePosixPath, _E
 
 def _fault_of_name(name: str) -> str:
     parts = name.removesuffix("/").split("/")
-    if not name.isprintable() or "\\" in name:
+    if not all(map(is_shown, name)) or "\\" in name:
         return "has control characters or backslashes in its name"
     if name.startswith("/") or re.match("[A-Za-z]:", name):
         return "has an absolute path"

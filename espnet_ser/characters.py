@@ -14,6 +14,12 @@ JOINERS = "\u200c\u200d"
 MAX_NAME = 250
 """Characters of a name: of a class, a speaker, a session, an utterance."""
 
+MAX_CLASSES = 1000
+"""Classes of a task."""
+
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates: they change the direction of what is written around them."""
+
 
 def is_shown(character: str) -> bool:
     """Whether a character shows itself and changes nothing else: no control, no override, no line end but a space."""
@@ -59,6 +65,25 @@ def name_fault(text: str) -> str:
     if all(unicodedata.category(character)[0] in "MC" for character in text):
         return "has nothing in it that is shown by itself"
     return ""
+
+
+def text_fault(text: str) -> str:
+    r"""Why a text is no transcript, nor a token of one; nothing where it is.
+
+    Beside what :func:`is_shown`, it may hold what scripts are spelt with and does not show: marks of direction, soft hyphens.
+
+    >>> text_fault("\u05e9\u05dc\u05d5\u05dd\u200f 1"), text_fault("a\x1b[2J")
+    ('', 'has U+001B in it, which is no character of a text')
+    """
+    for character in text:
+        if character in _TURNS or unicodedata.category(character) in ("Cc", "Cs"):
+            return f"has U+{ord(character):04X} in it, which is no character of a text"
+    return ""
+
+
+def is_token(text: str) -> bool:
+    """Whether a text is one or more characters of a transcript without white space."""
+    return text != "" and text.split() == [text] and not text_fault(text)
 
 
 def _replaced(text: str, keep: str, spelling: Callable[[str], str]) -> str:

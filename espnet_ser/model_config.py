@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from espnet_ser.data.tokens import BLANK, UNKNOWN
+from espnet_ser.characters import MAX_CLASSES
+from espnet_ser.data.tokens import BLANK, MAX_TOKEN, MAX_TOKENS, UNKNOWN
 from espnet_ser.errors import InputError
 from espnet_ser.models.losses import CTC_REDUCTIONS
 from espnet_ser.models.ser_model import TASKS
@@ -12,20 +13,21 @@ from espnet_ser.value_checks import (
     choice,
     flag,
     mapping,
+    name,
     number,
     optional,
     positive,
     refuse_wrong,
     several,
     text,
+    token,
     whole_number,
 )
 
 ENCODERS = ("ssl", "cnn_lstm")
-MAX_CLASSES = 1000
-MAX_TOKENS = 100_000
+MAX_SPEAKERS = 100_000
 
-_CLASSES = several(text(100), 1, MAX_CLASSES, unique=True)
+_CLASSES = several(name(), 1, MAX_CLASSES, unique=True)
 _ALWAYS: dict[str, Check] = {
     "encoder": choice(ENCODERS),
     "tasks": several(choice(TASKS), 1, len(TASKS), unique=True),
@@ -52,7 +54,7 @@ _WHERE_GIVEN: dict[str, Check] = {
     "pretrained_on": optional(mapping()),
     "ssl_source": optional(text(1000)),
 }
-_WITH_ASR: dict[str, Check] = {"token_list": several(text(1000), 2, MAX_TOKENS, unique=True)}
+_WITH_ASR: dict[str, Check] = {"token_list": several(token(MAX_TOKEN), 2, MAX_TOKENS, unique=True)}
 _MAY_BE_NONE = {"trainable_layers", "skip_layer"}
 
 
@@ -68,14 +70,27 @@ def check_model_config(config: Mapping[str, object], where: object) -> None:
     """
     _check(config, _ALWAYS, where)
     _check(config, _WITH_SSL if config["encoder"] == "ssl" else {}, where)
-    _check(config, _WITH_ASR if "asr" in config["tasks"] else {}, where)
     refuse_wrong(config, _WHERE_GIVEN, where)
     if not set(config["reversed_tasks"]) <= set(config["tasks"]):
         raise InputError(f"{where}: reversed_tasks names a task that is not among tasks; train the model again")
+    check_names(config, where)
+
+
+def check_names(config: Mapping[str, object], where: object) -> None:
+    """Stops at names and tokens that would not be read back from a ``config.yaml``, or of which there are none.
+
+    Args:
+        config: Its ``tasks``, ``labels``, ``token_list`` and ``trained_on``.
+        where: The file, named in errors.
+
+    Raises:
+        InputError: Names the setting and what it may be.
+    """
+    _check(config, _WITH_ASR if "asr" in config["tasks"] else {}, where)
     if "asr" in config["tasks"] and config["token_list"][:2] != [BLANK, UNKNOWN]:
         raise InputError(f"{where}: token_list must begin with {BLANK} and {UNKNOWN}; train the model again")
     _check(config["labels"], {task: _CLASSES for task in config["tasks"] if task != "asr"}, f"{where}: labels")
-    names = several(text(1000), 0, MAX_TOKENS)
+    names = several(name(), 0, MAX_SPEAKERS)
     for record in ("trained_on", "pretrained_on"):
         refuse_wrong(config.get(record) or {}, dict.fromkeys(("sessions", "speakers"), names), f"{where}: {record}")
 

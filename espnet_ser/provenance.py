@@ -3,6 +3,7 @@
 Stage 1 is inside the fold: an encoder that was finetuned on the held-out session, if only for ASR, has seen the test data.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,9 @@ _SHARED = (
     ("samples_sha256", "audio, sample for sample", "leave one of the two out, or give both the same speaker"),
 )
 """What utterances of both sides may have in common: field, what it is called, and what to do."""
+
+MAX_NAMES_BYTES = 300_000
+"""Of all speakers, and of all sessions, as JSON: each model's ``config.yaml`` lists those that it was trained on."""
 
 TOKENS_STAMP = ".tokens.json"
 """What stage 2 leaves beside a token list: the texts it was made from."""
@@ -98,6 +102,27 @@ def all_of(*trained_on: Mapping | None) -> dict[str, list[str]] | None:
     if not known:
         return None
     return {key: sorted({name for record in known for name in record[key]}) for key in ("sessions", "speakers")}
+
+
+def refuse_endless_names(examples: Iterable[Example], where: object) -> None:
+    """Stops at more speakers and sessions than a trained model's ``config.yaml`` has room for.
+
+    Args:
+        examples: All that may be trained on.
+        where: Named in errors.
+
+    Raises:
+        InputError: Says how many characters there are.
+    """
+    examples = list(examples)
+    for kind in ("speaker", "session"):
+        names = {getattr(example, kind) for example in examples}
+        num_bytes = len(json.dumps(sorted(names)))
+        if num_bytes > MAX_NAMES_BYTES:
+            raise InputError(
+                f"{where}: the names of {len(names):,} {kind}s take {num_bytes:,} bytes, at most {MAX_NAMES_BYTES:,} can be "
+                f"kept with a model; give them shorter ones"
+            )
 
 
 def refuse_leak(

@@ -24,7 +24,7 @@ _ALLOWED = (
 """Paths within a packed fold. A BPE model is not among them: its pieces are those of the transcripts."""
 
 _NEEDED = ("README.md", "meta.yaml", "espnet/ser/config.yaml")
-_MAX_TEXT_BYTES = 2 << 20
+_MAX_TEXT_BYTES = 4 << 20
 _SHOWN = 5
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from espnet_ser.characters import MAX_NAME, is_shown, is_token, name_fault
 from espnet_ser.errors import InputError
 
 
@@ -39,8 +40,18 @@ def choice(known: Sequence[str]) -> Check:
 
 
 def text(most: int) -> Check:
-    """A text that is not empty, of printable characters."""
-    return Check(lambda v: type(v) is str and 0 < len(v) <= most and v.isprintable(), f"a text of 1 to {most} characters")
+    """A text of characters that are shown."""
+    return Check(lambda v: type(v) is str and 0 < len(v) <= most and all(map(is_shown, v)), f"a text of 1 to {most} characters")
+
+
+def name() -> Check:
+    """A name of a class, a speaker or a session."""
+    return Check(lambda v: type(v) is str and not name_fault(v), f"a word of 1 to {MAX_NAME} characters that are shown")
+
+
+def token(most: int) -> Check:
+    """A token of transcripts."""
+    return Check(lambda v: type(v) is str and len(v) <= most and is_token(v), f"a word of 1 to {most} characters")
 
 
 def several(of: Check, least: int, most: int, unique: bool = False) -> Check:

@@ -8,7 +8,7 @@ import yaml
 from espnet_ser.bounded import read_small_file
 from espnet_ser.errors import InputError
 
-MAX_BYTES = 2 << 20
+MAX_BYTES = 4 << 20
 MAX_DEPTH = 30
 _MAX_NUMBER_LENGTH = 100
 

@@ -20,7 +20,7 @@ from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.datadir import Example, write_datadir
 from espnet_ser.errors import InputError
 from espnet_ser.locks import locked
-from espnet_ser.provenance import alike_speakers, refuse_shared_speech
+from espnet_ser.provenance import alike_speakers, refuse_endless_names, refuse_shared_speech
 from espnet_ser.replacing import folder_beside, keep_others, others_files
 from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, replace_folder
 
@@ -67,6 +67,7 @@ def make_datadirs(
             the name of one of ours; or the disk is full or closed to us. Nothing is left half-written.
     """
     datadir = Path(datadir).resolve()
+    refuse_endless_names(examples, datadir)
     inputs = {
         **asked,
         "num_utterances": len(examples),

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from espnet_ser.characters import MAX_CLASSES
 from espnet_ser.corpus.folds import PARTS, Fold, make_folds, official_fold
 from espnet_ser.corpus.groups import even_groups, most_folds
 from espnet_ser.corpus.iemocap import scan_audio
@@ -103,6 +104,8 @@ def fold_corpus(
             raise unknown_name("class", name, known)
     if len(set(classes)) < 2:
         raise InputError(f"classes {' '.join(classes)}: there is nothing to predict; name two or more, each once")
+    if len(set(classes)) > MAX_CLASSES:
+        raise InputError(f"{len(set(classes))} classes: a model tells at most {MAX_CLASSES}; name those to tell (--classes)")
     if folds_by in ("session", "speaker"):
         folds = make_folds(examples, folds_by)
     elif folds_by == FOLDS_FILE:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from espnet_ser.characters import name_fault, text_fault
 from espnet_ser.data.lists import Table, composed, read_table
 from espnet_ser.errors import InputError
 
@@ -199,9 +200,8 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
     for example in examples:
         for field in ("utt", "speaker", "session", "gender", "emotion", "label", "style", "sha256", "samples_sha256"):
             value = getattr(example, field)
-            is_word = not any(character.isspace() for character in value) and _is_utf8(value)
-            if not is_word or (not value and field in ("utt", "speaker", "emotion")):
-                raise InputError(f"{folder}: {field} {value!r} of utterance {example.utt!r} is not a single word; rename it")
+            if (value or field in ("utt", "speaker", "emotion")) and (fault := name_fault(value)):
+                raise InputError(f"{folder}: {field} {value[:80]!r} of utterance {example.utt[:80]!r} {fault}; rename it")
         if example.gender not in ("f", "m", ""):
             raise InputError(f"{folder}: gender {example.gender!r} of {example.utt}, expected f or m")
         path = str(example.wav)
@@ -209,8 +209,8 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
             raise InputError(f"{folder}: wav.scp cannot hold the path {path!r}; rename the file")
         if example.text != " ".join(example.text.split()):
             raise InputError(f"{folder}: the text of {example.utt} has stray white space: {example.text!r}")
-        if not _is_utf8(example.text):
-            raise InputError(f"{folder}: the text of {example.utt} cannot be written in UTF-8: {example.text!r}")
+        if fault := text_fault(example.text):
+            raise InputError(f"{folder}: the text of {example.utt} {fault}: {example.text!r}; write it otherwise")
         if not 0 < example.num_samples < 10**9:
             raise InputError(f"{folder}: {example.utt} has {example.num_samples} samples")
     for field in _OPTIONAL.keys() - {"text"}:
@@ -228,15 +228,6 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
     genders = {(example.speaker, example.gender) for example in examples}
     if len(genders) != len({speaker for speaker, _ in genders}):
         raise InputError(f"{folder}: a speaker has two genders")
-
-
-def _is_utf8(text: str) -> bool:
-    """Whether it can be written: half a surrogate pair cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_path(text: str) -> bool:

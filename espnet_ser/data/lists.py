@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from espnet_ser.characters import name_fault, text_fault
 from espnet_ser.errors import InputError
 from espnet_ser.files import read_regular
 
@@ -54,10 +55,21 @@ def read_table(path: Path, name: str | None = None) -> Table:
             raise InputError(f"{path}:{number}: malformed line {line!r}: expected a key and its value")
         if name not in _OF_SEVERAL_WORDS and " " in value:
             raise InputError(f"{path}:{number}: malformed line {line!r}: expected one value")
+        if name != "wav.scp":
+            _refuse_odd(path, number, key, name_fault(key))
+            if name not in _OF_SEVERAL_WORDS:
+                _refuse_odd(path, number, value, name_fault(value))
+            elif name == "text":
+                _refuse_odd(path, number, value, text_fault(value))
         if key in table:
             raise InputError(f"{path}:{number}: {key!r} is there twice, first in line {table[key][0]}")
         table[key] = (number, value)
     return table
+
+
+def _refuse_odd(path: Path, number: int, value: str, fault: str) -> None:
+    if fault:
+        raise InputError(f"{path}:{number}: {value[:80]!r} {fault}; write it otherwise")
 
 
 def text_lines(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -5,17 +5,32 @@ wav2vec 2.0 CTC models; SentencePiece BPE is the option.
 """
 
 import io
+import json
+import struct
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from espnet_ser.bounded import read_small_file
+from espnet_ser.characters import is_token
 from espnet_ser.errors import InputError
 from espnet_ser.stamp import atomic_write, remove_unfinished
+
+if TYPE_CHECKING:
+    import sentencepiece
 
 BLANK, UNKNOWN, SPACE = "<blank>", "<unk>", "<space>"
 SENTENCEPIECE_SPACE = "\u2581"
 
-_MAX_LIST_BYTES = 2 << 20
+MAX_TOKEN = 1000
+"""Characters of a token."""
+
+MAX_TOKENS = 100_000
+"""Tokens of a list."""
+
+_MAX_LIST_BYTES = 1 << 20
+"""As JSON: ``config.yaml`` holds the list too."""
 _MAX_BPE_BYTES = 16 << 20
 
 
@@ -54,19 +69,15 @@ class BPETokenizer:
 
     Args:
         tokens: The token list; ids are places in it.
-        model: The SentencePiece model, serialised.
     """
 
-    def __init__(self, tokens: Sequence[str], model: bytes):
-        import sentencepiece
-
+    def __init__(self, tokens: Sequence[str]):
         self.tokens = list(tokens)
         self._ids = {token: index for index, token in enumerate(self.tokens)}
-        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
 
     @staticmethod
     def train(texts: Sequence[str], num_tokens: int) -> tuple[list[str], bytes]:
-        """Trains on these texts: the token list (blank first) and the serialised model.
+        """Trains on these texts: the token list (blank first) and its :func:`sentencepiece_model`.
 
         Raises:
             InputError: When the texts are too few for so many tokens.
@@ -79,6 +90,7 @@ class BPETokenizer:
                 sentence_iterator=iter(texts),
                 model_writer=model,
                 model_type="bpe",
+                normalization_rule_name="identity",  # texts are normalised; any other rule drops joiners
                 vocab_size=num_tokens,
                 character_coverage=1.0,
                 bos_id=-1,
@@ -91,10 +103,11 @@ class BPETokenizer:
             raise InputError(f"cannot train {num_tokens} BPE tokens on {len(texts)} texts: {reason}") from error
         processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
         pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
-        return [BLANK, UNKNOWN, *(piece for piece in pieces if piece != UNKNOWN)], model.getvalue()
+        tokens = [BLANK, UNKNOWN, *(piece for piece in pieces if piece != UNKNOWN)]
+        return tokens, sentencepiece_model(tokens)
 
     def text_to_ids(self, text: str) -> list[int]:
-        """Token ids of a normalised text."""
+        """Token ids of a normalised text; what training never showed becomes ``<unk>``."""
         return [self._ids.get(piece, self._ids[UNKNOWN]) for piece in self._processor.encode(text, out_type=str)]
 
     def ids_to_text(self, ids: Iterable[int]) -> str:
@@ -102,8 +115,48 @@ class BPETokenizer:
         pieces = "".join(self.tokens[i] for i in ids if self.tokens[i] != UNKNOWN)
         return " ".join(pieces.replace(SENTENCEPIECE_SPACE, " ").split())
 
+    @cached_property
+    def _processor(self) -> "sentencepiece.SentencePieceProcessor":
+        # Where nothing is trained, no text is cut into tokens either, and SentencePiece is not needed.
+        import sentencepiece
+
+        return sentencepiece.SentencePieceProcessor(model_proto=sentencepiece_model(self.tokens))
+
 
 Tokenizer = CharTokenizer | BPETokenizer
+
+
+def sentencepiece_model(tokens: Sequence[str]) -> bytes:
+    """The SentencePiece model of a list of BPE tokens, blank and unknown first: ``bpe.model``.
+
+    A piece's place in the list is its rank among merges, and no text is changed before it is cut, so the list says all.
+    SentencePiece's loader trusts what it reads (CVE-2026-1260); it is given no other model than one made here.
+
+    Returns:
+        A ``ModelProto`` of ``sentencepiece_model.proto``, serialised.
+    """
+    normal, unknown, bpe, none = 1, 2, 2, -1
+    model = b""
+    for rank, piece in enumerate(tokens[1:]):
+        kind = unknown if rank == 0 else normal
+        score = struct.pack("<Bf", 2 << 3 | 5, float(-max(rank - 1, 0)))
+        model += _field(1, _field(1, piece.encode()) + score + _field(3, kind))
+    trainer = {3: bpe, 4: len(tokens) - 1, 40: 0, 41: none, 42: none, 43: none}
+    model += _field(2, b"".join(_field(number, value) for number, value in trainer.items()))
+    return model + _field(3, _field(1, b"identity"))
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    """A field of a message in Protocol Buffers: a whole number, or bytes."""
+    if isinstance(value, bytes):
+        return _varint(number << 3 | 2) + _varint(len(value)) + value
+    return _varint(number << 3) + _varint(value % 2**64)
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits in a byte, the lowest first; the eighth says that more follow."""
+    groups = [value >> shift & 0x7F for shift in range(0, max(value.bit_length(), 1), 7)]
+    return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -123,16 +176,21 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     first = [BLANK, UNKNOWN] if bpe_model.is_file() else [BLANK, UNKNOWN, SPACE]
     if tokens[: len(first)] != first or len(set(tokens)) < len(tokens) or "" in tokens:
         raise InputError(f"{path}: a token list begins with {' '.join(first)} and has each token once; run stage 2 again")
+    _refuse_odd_tokens(path, tokens)
     if not bpe_model.is_file():
         return CharTokenizer(tokens)
-    try:
-        return BPETokenizer(tokens, read_small_file(bpe_model, _MAX_BPE_BYTES))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{bpe_model}: not a SentencePiece model; run stage 2 again") from error
+    if read_small_file(bpe_model, _MAX_BPE_BYTES) != sentencepiece_model(tokens):
+        raise InputError(f"{bpe_model}: not a SentencePiece model of the tokens beside it; run stage 2 again")
+    return BPETokenizer(tokens)
 
 
 def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None = None) -> None:
-    """Writes what :func:`load_tokenizer` reads, each file whole."""
+    """Writes what :func:`load_tokenizer` reads, each file whole.
+
+    Raises:
+        InputError: When the list is one that would not be read.
+    """
+    _refuse_odd_tokens(folder / "tokens.txt", tokens)
     folder.mkdir(parents=True, exist_ok=True)
     remove_unfinished(folder)
     atomic_write(folder / "tokens.txt", "".join(f"{token}\n" for token in tokens))
@@ -145,6 +203,18 @@ def copy_tokenizer(source: Path, target: Path) -> Path:
     bpe_model = source / "bpe.model"
     save_tokenizer(target, _read_tokens(source / "tokens.txt"), bpe_model.read_bytes() if bpe_model.is_file() else None)
     return target
+
+
+def _refuse_odd_tokens(path: Path, tokens: Sequence[str]) -> None:
+    for number, token in enumerate(tokens, 1):
+        if len(token) > MAX_TOKEN or not is_token(token):
+            raise InputError(f"{path}:{number}: {token[:80]!r} is no token of a transcript; run stage 2 again")
+    num_bytes = len(json.dumps(tokens))
+    if len(tokens) > MAX_TOKENS or num_bytes > _MAX_LIST_BYTES:
+        raise InputError(
+            f"{path}: {len(tokens):,} tokens of {num_bytes:,} bytes, at most {MAX_TOKENS:,} of {_MAX_LIST_BYTES:,} are read; "
+            f"take fewer (--nbpe)"
+        )
 
 
 def _read_tokens(path: Path) -> list[str]:

@@ -26,10 +26,11 @@ from espnet_ser.data.loader import BatchFactory, CachedFrames, Read, UtteranceDa
 from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
 from espnet_ser.encoder_config import encoder_settings
 from espnet_ser.encoder_folder import encoder_source, read_encoder_config, wants_normalized_waveform
-from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.errors import InputError, one_line, unknown_name
 from espnet_ser.features import CACHE_CHOICES, choose_cut, fill_cache
 from espnet_ser.gradient_probe import GradientProbe
 from espnet_ser.hub import resolve_encoder
+from espnet_ser.model_config import check_names
 from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
 from espnet_ser.models.heads import CTCHead, UtteranceHead
 from espnet_ser.models.losses import CTC_REDUCTIONS, MAIN_TASK
@@ -219,6 +220,7 @@ class SERTask(AbsTask):
             if args.token_dir is None:
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
             args.token_list = load_tokenizer(Path(args.token_dir)).tokens
+        check_names(vars(args), "this training")
         if args.stage1_dir is not None:
             from espnet_ser.inference import read_config
 
@@ -244,7 +246,7 @@ class SERTask(AbsTask):
                 setattr(args, name, value)
         if getattr(args, "ssl", None) is not None:
             args.ssl = str(resolve_encoder(args.ssl))
-            args.ssl_source = encoder_source(Path(args.ssl))
+            args.ssl_source = one_line(encoder_source(Path(args.ssl)))
         model = cls.build_untrained(args)
         cls.load_initial_weights(model, args)
         report_alike_speakers(args)

@@ -1,6 +1,9 @@
 """Configurations that would run code, fill the memory, or have other files read."""
 
 import json
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -12,6 +15,7 @@ from tiny import save_encoder
 from transformers import Wav2Vec2Model
 
 from espnet_ser.checkpoint import build_encoder, load_pretrained_encoder
+from espnet_ser.data.tokens import BPETokenizer, save_tokenizer
 from espnet_ser.encoder_folder import read_encoder_config
 
 CONFIGS = Attacks()
@@ -63,9 +67,9 @@ def _(ground):
     return add_to_config(ground, "seed: " + "[" * 100_000)
 
 
-@CONFIGS.add("config.yaml: megabytes of it", "larger than 2,097,152 bytes")
+@CONFIGS.add("config.yaml: megabytes of it", "larger than 4,194,304 bytes")
 def _(ground):
-    return add_to_config(ground, f"seed: '{'x' * (3 << 20)}'\n")
+    return add_to_config(ground, f"seed: '{'x' * (5 << 20)}'\n")
 
 
 @CONFIGS.add("config.yaml: a number of a million digits", "a number of 1000001 characters")
@@ -170,6 +174,39 @@ def _(ground):
     content = torch.randint(0, 256, (1000,), generator=generator, dtype=torch.uint8).numpy().tobytes()
     (ground.model / "tokens" / "bpe.model").write_bytes(content)
     return ground.model
+
+
+def crashes_the_loader(ground: Ground, source) -> bool:
+    """As SentencePiece loads a model that a file holds, in a process of its own."""
+    code = "import sys, sentencepiece; sentencepiece.SentencePieceProcessor(model_file=sys.argv[1])"
+    command = [sys.executable, "-c", code, source / "tokens" / "bpe.model"]
+    return subprocess.run(command, capture_output=True, check=False).returncode < 0
+
+
+def sentencepiece_attack(ground: Ground, change):
+    from sentencepiece import sentencepiece_model_pb2
+
+    tokens, content = BPETokenizer.train(["YES NO", "I KNOW", "HELLO WORLD"] * 3, 20)
+    model = sentencepiece_model_pb2.ModelProto.FromString(content)
+    change(model)
+    change_config(ground.model, token_list=tokens)
+    save_tokenizer(ground.model / "tokens", tokens, model.SerializeToString())
+    return ground.model
+
+
+@CONFIGS.add("tokens: a SentencePiece model whose table of characters leads out of it", "of the tokens", crashes_the_loader)
+def _(ground):
+    def change(model):
+        model.normalizer_spec.precompiled_charsmap = struct.pack("<I", 1024) + b"\xff" * 1024 + b"a\0"
+        sample = model.self_test_data.samples.add()
+        sample.input = sample.expected = "YES"
+
+    return sentencepiece_attack(ground, change)
+
+
+@CONFIGS.add("tokens: a SentencePiece model of another algorithm", "not a SentencePiece model of the tokens")
+def _(ground):
+    return sentencepiece_attack(ground, lambda model: setattr(model.trainer_spec, "model_type", 1))
 
 
 @CONFIGS.add("tokens: other tokens than the model was trained with", "is not the token_list")

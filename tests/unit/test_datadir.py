@@ -166,9 +166,9 @@ def test_validation_wants_sorted_files_that_end_in_a_newline(folder):
     ("examples", "message"),
     [
         ([], "no utterance"),
-        ([make_example(name="a b")], "utt 'Ses01_F-a b' .* not a single word"),
-        ([make_example(name="a\u3000b")], "not a single word"),
-        ([make_example(speaker="Ses01 F")], "not a single word"),
+        ([make_example(name="a b")], "utt 'Ses01_F-a b' .* has a space in it"),
+        ([make_example(name="a\u3000b")], r"has U\+3000 in it, which is not shown; rename it"),
+        ([make_example(speaker="Ses01 F")], "has a space in it; rename it"),
         ([make_example(), make_example()], "two utterances are called 'Ses01_F-a'"),
         ([make_example(utt="a"), make_example("Ses00_F", utt="b")], "a sorts before b, and its speaker Ses01_F after Ses00_F"),
         ([make_example(), make_example(name="b", gender="m")], "two genders"),

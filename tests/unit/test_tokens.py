@@ -1,8 +1,19 @@
+import io
+
 import pytest
+import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2
 
-from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, collapse, load_tokenizer, save_tokenizer
+from espnet_ser.data.tokens import (
+    BPETokenizer,
+    CharTokenizer,
+    collapse,
+    load_tokenizer,
+    save_tokenizer,
+    sentencepiece_model,
+)
 from espnet_ser.errors import InputError
 
 TEXTS = ["HELLO THERE MY FRIEND", "HELLO AGAIN", "THE CAT IS THERE"] * 3
@@ -68,7 +79,29 @@ def test_any_characters_round_trip_through_a_saved_list(tmp_path_factory, text):
 
 
 LETTERS = sorted({letter for text in TEXTS for letter in text} - {" "})
-BPE = BPETokenizer(*BPETokenizer.train(TEXTS, 25))
+BPE = BPETokenizer(BPETokenizer.train(TEXTS, 25)[0])
+
+
+def test_a_model_made_of_the_tokens_cuts_texts_as_the_one_that_sentencepiece_trained():
+    trained, options = io.BytesIO(), {"vocab_size": 25, "bos_id": -1, "eos_id": -1, "normalization_rule_name": "identity"}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS), model_writer=trained, model_type="bpe", character_coverage=1.0, minloglevel=2, **options
+    )
+    theirs = sentencepiece_model_pb2.ModelProto.FromString(trained.getvalue())
+    ours = sentencepiece_model_pb2.ModelProto.FromString(sentencepiece_model(BPE.tokens))
+    assert [(p.piece, p.score, p.type) for p in ours.pieces] == [(p.piece, p.score, p.type) for p in theirs.pieces]
+    assert (ours.trainer_spec.model_type, ours.trainer_spec.bos_id) == (theirs.trainer_spec.model_type, -1)
+    assert not ours.normalizer_spec.precompiled_charsmap
+    processor = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    for text in [*TEXTS, "THAT CAT HELLOS", "\u0645\u06cc\u200c"]:
+        pieces = processor.encode(text, out_type=str)
+        assert [BPE.tokens[i] for i in BPE.text_to_ids(text)] == [p if p in BPE.tokens else "<unk>" for p in pieces]
+
+
+def test_bpe_keeps_joiners():
+    text = "\u0645\u06cc\u200c\u0631\u0648\u0645"
+    tokenizer = BPETokenizer(BPETokenizer.train([text] * 3, 8)[0])
+    assert tokenizer.ids_to_text(tokenizer.text_to_ids(text)) == text
 
 
 @given(st.lists(st.text(LETTERS, min_size=1, max_size=8), max_size=6).map(" ".join))
@@ -94,8 +127,22 @@ def test_a_token_list_or_a_model_that_is_binary_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"tokens\.txt: not UTF-8; run stage 2"):
         load_tokenizer(tmp_path)
     save_tokenizer(tmp_path, ["<blank>", "<unk>", "A"], bpe_model=b"\xff" * 40)
-    with pytest.raises(InputError, match=r"bpe\.model: not a SentencePiece model"):
+    with pytest.raises(InputError, match=r"bpe\.model: not a SentencePiece model of the tokens beside it"):
         load_tokenizer(tmp_path)
+
+
+@given(st.data())
+def test_sentencepiece_reads_no_model_but_our_own(tmp_path_factory, data):
+    """Its loader crashes on some; whatever a model is changed to, it is refused before."""
+    folder, model = tmp_path_factory.mktemp("tokens"), bytearray(sentencepiece_model(BPE.tokens))
+    place = data.draw(st.integers(0, len(model)))
+    model[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=20))
+    save_tokenizer(folder, BPE.tokens, bytes(model))
+    if bytes(model) == sentencepiece_model(BPE.tokens):
+        assert load_tokenizer(folder).tokens == BPE.tokens
+    else:
+        with pytest.raises(InputError, match="not a SentencePiece model of the tokens"):
+            load_tokenizer(folder)
 
 
 def test_what_a_killed_run_was_writing_is_no_part_of_a_token_list(tmp_path):

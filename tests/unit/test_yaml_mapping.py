@@ -51,7 +51,7 @@ def test_what_configurations_hold_is_read(tmp_path):
         ("a: [", "not YAML"),
         (b"a: \xff\n", "not YAML"),
         (b"a: \x07\n", "not YAML"),
-        ("# " + "x" * MAX_BYTES, "larger than 2,097,152 bytes"),
+        ("# " + "x" * MAX_BYTES, "larger than 4,194,304 bytes"),
     ],
 )
 def test_all_else_is_one_line(tmp_path, text, message):
