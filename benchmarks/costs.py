@@ -37,30 +37,25 @@ class Costs:
         self._values_of_cnn = sum(value.numel() for value in encoder.feature_extractor.parameters())
 
     def missing(self, stage: str, num_layers: int) -> list[str]:
-        """The rows that would have to be measured, to know what a training and its cache take."""
-        wanted = (_like(stage, num_layers), f"fill_{_cut(num_layers)}")
-        return [name for name in wanted if "seconds" not in self.rows.get(name, {})]
+        """The rows that would have to be measured, to know what a training and the CNN's cache take."""
+        return [name for name in (_like(stage, num_layers), "fill_cnn") if "seconds" not in self.rows.get(name, {})]
 
     def training_flops(self, num_layers: int) -> float:
-        """Operations of all epochs with so many layers trained and the rest read from a cache: steps, and held-out scores."""
-        cut = "cnn" if num_layers == PAPER_LAYERS else "prefix"
-        of_step = floor_flops(self._config, self._samples, num_layers, cut).mean()
-        return self.epochs * of_step * (NUM_UTTS - HELD_OUT_UTTS + HELD_OUT_UTTS / 3.0)  # a step is three forward passes
+        """Operations of all epochs with so many layers trained and the CNN's output read from a cache: steps, and scores."""
+        step, forward = (floor_flops(self._config, self._samples, layers, "cnn").mean() for layers in (num_layers, 0))
+        return self.epochs * (step * (NUM_UTTS - HELD_OUT_UTTS) + forward * HELD_OUT_UTTS)
 
     def training_s(self, stage: str, num_layers: int) -> float:
         """Seconds of a training, at the rate of the measured one that is most like it."""
-        if num_layers == 0:
-            return self.epochs * NUM_UTTS / self._rate(_like(stage, num_layers), "utterances")
-        return self.training_flops(num_layers) / self._rate(_like(stage, num_layers), "flops")
+        return self.training_flops(num_layers) / self._rate(_like(stage, num_layers))
 
-    def filling_s(self, num_layers: int) -> float:
-        """Seconds to fill the cache of what lies below so many trained layers, the CNN's output being cached at full depth."""
-        cut = _cut(num_layers)
-        return filling_flops(self._config, self._samples, num_layers, cut).sum() / self._rate(f"fill_{cut}", "flops")
+    def filling_s(self) -> float:
+        """Seconds to fill the cache of the CNN's output."""
+        return filling_flops(self._config, self._samples, PAPER_LAYERS, "cnn").sum() / self._rate("fill_cnn")
 
-    def cache_gb(self, num_layers: int) -> float:
+    def cache_gb(self) -> float:
         """Of that cache."""
-        return NUM_UTTS * self.rows[f"fill_{_cut(num_layers)}"]["cache_gb_per_utterance"]
+        return NUM_UTTS * self.rows["fill_cnn"]["cache_gb_per_utterance"]
 
     def model_gb(self, stage: str, num_layers: int) -> float:
         """What a finished training leaves, in float32; predictions and embeddings are small beside it."""
@@ -69,10 +64,8 @@ class Costs:
             trained = self._values - self._values_of_cnn
         return 4e-9 * (trained * (KEPT_EPOCHS[stage] + CHECKPOINT) + self._values - trained)
 
-    def _rate(self, name: str, what: str) -> float:
-        if what == "flops" and self.flops_per_s is not None:
-            return self.flops_per_s
-        return self.rows[name][what] / self.rows[name]["seconds"]
+    def _rate(self, name: str) -> float:
+        return self.flops_per_s or self.rows[name]["flops"] / self.rows[name]["seconds"]
 
 
 def _like(stage: str, num_layers: int) -> str:
@@ -80,7 +73,3 @@ def _like(stage: str, num_layers: int) -> str:
     if stage == "stage1":
         return "ours_stage1"
     return {0: "ours_n0", PAPER_LAYERS: "ours_full"}.get(num_layers, "ours_stage2")
-
-
-def _cut(num_layers: int) -> str:
-    return {0: "pooled", PAPER_LAYERS: "cnn"}.get(num_layers, "prefix")

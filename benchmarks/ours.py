@@ -39,6 +39,7 @@ class Trainer:
         args.token_list = tokenizer.tokens
         self.model = SERTask.build_model(args).to(job["device"])
         self.epoch = EspnetEpoch(SERTask.trainer, self.model, SERTask.build_optimizers(args, self.model), args)
+        SERTask.trainer.open(self.epoch.options)
         self.dataset = UtteranceDataset(examples, args.labels, tokenizer if "asr" in args.tasks else None)
         factory = BatchFactory(self.dataset, args.batch_size, seed=args.seed)
         self.batches = list(factory.build_iter(epoch=1).batches)

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _growth_grid(measured, args.hours),
     ]
     print("\n\n".join(map(grid_markdown, grids)))
-    read_mb = 1e3 * measured.cache_gb(8) / (measured.training_flops(8) / measured.epochs / 1e12)
+    read_mb = 1e3 * measured.cache_gb() / (measured.training_flops(8) / measured.epochs / 1e12)
     print(f"\nAn epoch of n = 8 reads {read_mb:.1f} MB of its cache for each TFLOP.")
 
 
@@ -85,20 +85,6 @@ class Table:
         layers |= {s.name: ("ser", s.ser.trainable_layers) for s in self._systems}
         return {job.name: layers[job.row] for job in self.jobs if job.folder is not None}
 
-    @cached_property
-    def caches(self) -> dict[str, int]:
-        """Name of the training that fills a cache for those that follow -> how many layers it trains.
-
-        The CNN's output is everybody's, as is the pretrained encoder's prefix; a first stage's prefix is that of its fold.
-        """
-        found: dict[tuple, str] = {}
-        for job in self.jobs:
-            if job.folder is not None:
-                _, layers = self.trainings[job.name]
-                below = job.depends_on if layers < PAPER_LAYERS else ()
-                found.setdefault((below, layers), job.name)
-        return {name: layers for (_, layers), name in found.items()}
-
     def missing(self) -> set[str]:
         """Rows that would have to be measured to know what this table costs."""
         return {row for training in self.trainings.values() for row in self._costs.missing(*training)}
@@ -107,16 +93,12 @@ class Table:
         """Of one job, with the cache that it fills; to choose epochs and to score takes next to nothing."""
         if job.name not in self.trainings:
             return 0.0
-        filling_s = self._costs.filling_s(self.caches[job.name]) if job.name in self.caches else 0.0
+        filling_s = self._costs.filling_s() if job.name == next(iter(self.trainings)) else 0.0  # the CNN's cache is everybody's
         return self._costs.training_s(*self.trainings[job.name]) + filling_s
 
     def pflop(self) -> float:
         """Operations of all trainings, in 10^15."""
         return sum(self._costs.training_flops(layers) for _, layers in self.trainings.values()) / 1e15
-
-    def cache_gb(self) -> float:
-        """Of all caches together."""
-        return sum(map(self._costs.cache_gb, self.caches.values()))
 
     def model_gb(self) -> float:
         """Of all models and checkpoints together."""
@@ -129,7 +111,7 @@ class Table:
 
 def _training_grid(costs: Costs) -> Grid:
     """One training of each kind."""
-    header = ("training", "PFLOP", "hours", "its cache: hours", "GB", "its models: GB")
+    header = ("training", "PFLOP", "hours", "its models: GB")
     kinds = [("stage 1, all layers", "stage1", PAPER_LAYERS)]
     kinds += [(f"emotion, n = {layers}", "ser", layers) for layers in (12, 10, 8, 6, 4, 2, 0)]
     rows = (_training_row(title, *kind, costs) for title, *kind in kinds if not costs.missing(*kind))
@@ -137,9 +119,8 @@ def _training_grid(costs: Costs) -> Grid:
 
 
 def _training_row(title: str, stage: str, layers: int, costs: Costs) -> tuple[str, ...]:
-    hours = (costs.training_s(stage, layers) / 3600.0, costs.filling_s(layers) / 3600.0)
-    sizes = (costs.cache_gb(layers), costs.model_gb(stage, layers))
-    return (title, f"{costs.training_flops(layers) / 1e15:.3g}", *(f"{value:.3g}" for value in (*hours, *sizes)))
+    values = (costs.training_flops(layers) / 1e15, costs.training_s(stage, layers) / 3600.0, costs.model_gb(stage, layers))
+    return (title, *(f"{value:.3g}" for value in values))
 
 
 def _table_grid(costs: Costs, conf: Path, names: Sequence[str]) -> Grid:
@@ -149,8 +130,8 @@ def _table_grid(costs: Costs, conf: Path, names: Sequence[str]) -> Grid:
         table = Table(costs, conf, name)
         stages = [stage for stage, _ in table.trainings.values()]
         cells = (str(stages.count("stage1")), str(stages.count("ser")), f"{table.pflop():.0f}")
-        rows.append((name, *cells, f"{table.cache_gb():.0f}", f"{table.model_gb():.0f}"))
-    header = ("table", "stage-1 trainings", "emotion trainings", "PFLOP", "caches GB", "models GB")
+        rows.append((name, *cells, f"{costs.cache_gb():.0f}", f"{table.model_gb():.0f}"))
+    header = ("table", "stage-1 trainings", "emotion trainings", "PFLOP", "cache GB", "models GB")
     return Grid("", header, tuple(rows))
 
 
@@ -165,7 +146,7 @@ def _hours_grid(all_costs: Mapping[str, Costs], conf: Path, names: Sequence[str]
 def _growth_grid(costs: Costs, hours: Iterable[float]) -> Grid:
     """An epoch of each stage on more audio of the same lengths, and its caches."""
     header = ("hours of audio", "an epoch of stage 1: PFLOP", "hours", "of stage 2, n = 8: PFLOP", "hours")
-    header += ("cache of the CNN's output: hours", "GB", "of layer 4's: hours", "GB")
+    header += ("cache of the CNN's output: hours", "GB")
     rows = []
     for audio in hours:
         times, cells = audio / IEMOCAP_HOURS, []
@@ -174,8 +155,7 @@ def _growth_grid(costs: Costs, hours: Iterable[float]) -> Grid:
                 costs.training_flops(training[1]) / costs.epochs / 1e15,
                 costs.training_s(*training) / costs.epochs / 3600.0,
             ]
-        for layers in (PAPER_LAYERS, 8):
-            cells += [costs.filling_s(layers) / 3600.0, costs.cache_gb(layers)]
+        cells += [costs.filling_s() / 3600.0, costs.cache_gb()]
         rows.append((f"{audio:g}", *(f"{times * value:.3g}" for value in cells)))
     return Grid("", header, tuple(rows))
 

@@ -85,6 +85,7 @@ def prepare(job: dict, row: Row) -> tuple:
     system = load_system(REPOSITORY / "conf", SYSTEMS[row.stage])
     part = system.stage1 if row.stage == "stage1" else system.ser
     job["model"] = part.model_options(job["config"]["num_hidden_layers"])
+    job["model"]["frozen"] = "constant" if row.cut in ("prefix", "pooled") else "alive"
     job["training"] = str(REPOSITORY / "conf" / f"train_{'stage1' if row.stage == 'stage1' else 'ser'}.yaml")
 
     trainer = importlib.import_module(row.kind).Trainer(job, row, examples)

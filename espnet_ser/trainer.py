@@ -54,7 +54,7 @@ class SERTrainer(Trainer):
             InputError: When the checkpoint to go on from is damaged, or the gradients stopped being finite.
         """
         output_dir = Path(trainer_options.output_dir)
-        cls._files = EpochFiles(output_dir, trainer_options)
+        cls.open(trainer_options)
         # Ranks wait for every gradient unless told not to. Told so, they also go on sending the same tensors together, on which
         # it depends in which order three numbers or more are added: a training that goes on adds them as an unbroken one does.
         if num_ranks() > 2 or getattr(model.encoder, "may_leave_out", False):
@@ -74,6 +74,11 @@ class SERTrainer(Trainer):
         for path in output_dir.glob("valid.*.ave*.pth"):  # averages of one model each
             path.unlink()
         link(output_dir / MODEL_FILE, epoch_model(output_dir, trainer_options.max_epoch).name)
+
+    @classmethod
+    def open(cls, options: TrainingOptions) -> None:
+        """Takes the folder that :meth:`train_one_epoch` saves in."""
+        cls._files = EpochFiles(Path(options.output_dir), options)
 
     @classmethod
     def resume(cls, checkpoint, model, optimizers, schedulers, reporter, scaler, ngpu=0, strict=True) -> None:

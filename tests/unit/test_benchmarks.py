@@ -129,7 +129,7 @@ def test_every_row_trains(tmp_path, name):
     assert result["utterances"] == 2 or ROWS[name].stage == "inference"
     assert 0 < result["loaded_gb"] <= result["steps_gb"] <= result["epoch_gb"]
     assert result["padding_of_epoch"] >= 1.0
-    assert (result["flops"] == 0) == (name == "ours_n0")
+    assert (result["flops"] == 0) == (name == "ours_n0_constant")
     # Our rows leave what they cache where the next one of their stage finds it.
     assert (tmp_path / "cache").exists() == (ROWS[name].cut is not None)
 
@@ -200,10 +200,10 @@ def test_the_report_sets_ours_beside_theirs(tmp_path, monkeypatch, capsys):
 
 def test_a_stages_rows_run_at_the_largest_batch_that_fits_the_hungriest(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "run_job", fake_job(fits=4))
-    speed.main(["--output", str(tmp_path), "--rows", "plain_stage2", "ours_stage2"])
+    speed.main(["--output", str(tmp_path), "--rows", "plain_stage2", "ours_stage2_constant"])
     report = json.loads((tmp_path / "speed.json").read_text())
     assert {name: row["batch_size"] for name, row in report["rows"].items()} == dict.fromkeys(
-        ["plain_stage2", "fill_prefix", "ours_stage2"], 4
+        ["plain_stage2", "fill_prefix", "ours_stage2_constant"], 4
     )
     assert (
         "At a batch size of 16, plain transformers loop (stage2) does not fit into 8.0 GB."
