@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from espnet_ser.errors import InputError
-from espnet_ser.scoring import accuracies_of_counts, bootstrap_counts
+from espnet_ser.intervals import accuracies_of_counts, bootstrap_counts, jackknife_interval, table
 
 ALPHA = 0.05
 """A difference with a smaller p value is called one."""
@@ -27,9 +27,7 @@ def compare(
       at most 1.
     - WA's ``p``: McNemar's test in its exact (binomial) form, over the utterances that one system alone has right.
     - ``ci95_speakers``: utterances of a speaker are not independent, so the above speaks of these speakers only. This interval
-      asks what other speakers would give: the jackknife that leaves one speaker out at a time, with Student's t of speakers - 1
-      degrees of freedom. With ten speakers it is rough, but rather too wide, where a bootstrap of so few speakers is too
-      narrow. None for a single speaker.
+      asks what other speakers would give: :func:`~espnet_ser.intervals.jackknife_interval`. None for a single speaker.
 
     Neither p value is corrected for trying many pairs of systems.
 
@@ -58,8 +56,8 @@ def compare(
         return 4 * labels.index(a["ref"]) + 2 * (a["hyp"] == a["ref"]) + (b["hyp"] == b["ref"])
 
     cells_by_fold = [np.array([cell(a, b) for a, b in fold_pairs]) for fold_pairs in pairs_by_fold]
-    by_speaker = np.zeros((len(speakers), 4 * len(labels)), dtype=np.int64)
-    np.add.at(by_speaker, ([speakers.index(a["speaker"]) for a, _ in pairs], np.concatenate(cells_by_fold)), 1)
+    indices = np.array([speakers.index(a["speaker"]) for a, _ in pairs])
+    by_speaker = table(indices, np.concatenate(cells_by_fold), len(speakers), 4 * len(labels))
     counts = by_speaker.sum(0)
     observed_a, observed_b = _accuracies(counts)
     drawn = _differences(bootstrap_counts(cells_by_fold, len(counts), num_draws, seed))
@@ -72,7 +70,7 @@ def compare(
             "b": float(observed_b[name]),
             "difference": float(difference),
             "ci95": [float(low), float(high)],
-            "ci95_speakers": None if without_speaker is None else _jackknife_interval(float(difference), without_speaker[name]),
+            "ci95_speakers": None if without_speaker is None else jackknife_interval(float(difference), without_speaker[name]),
         }
     smaller_tail = min((drawn["ua"] <= 0).sum(), (drawn["ua"] >= 0).sum())
     result["ua"]["p"] = min(1.0, 2 * (int(smaller_tail) + 1) / (num_draws + 1))
@@ -94,7 +92,10 @@ def comparison_text(result: Mapping, name_a: str = "A", name_b: str = "B") -> st
         lines.append(f"{title:4}{columns}{_p_value(score['p']):>12}")
     wa = result["wa"]
     lines += ["", f"utterances that only A has right: {wa['only_a_right']}; only B: {wa['only_b_right']}"]
-    lines.append("p: paired bootstrap (UA), exact McNemar test (WA); over speakers: 95 % interval, jackknife over them")
+    lines.append(
+        "scores are of all folds together; p: paired bootstrap (UA), exact McNemar test (WA); over speakers: 95 % interval, "
+        "jackknife over them"
+    )
     return "\n".join([*lines, "", conclusion(result)])
 
 
@@ -186,15 +187,6 @@ def _differences(counts: np.ndarray) -> dict[str, np.ndarray]:
     """B - A; rounded so that equal scores differ by nothing, not by 1e-15, when draws on either side of 0 are counted."""
     a, b = _accuracies(counts)
     return {name: np.round(b[name] - a[name], 9) for name in a}
-
-
-def _jackknife_interval(difference: float, without_one: np.ndarray) -> list[float]:
-    from scipy.stats import t
-
-    num_groups = len(without_one)
-    deviation = np.sqrt((num_groups - 1) / num_groups * ((without_one - without_one.mean()) ** 2).sum())
-    margin = float(t.ppf(0.975, num_groups - 1) * deviation)
-    return [difference - margin, difference + margin]
 
 
 def _interval(bounds: Sequence[float] | None) -> str:

@@ -11,9 +11,10 @@ import yaml
 from espnet_ser.corpus.counts import FOUR_CLASS
 from espnet_ser.corpus.iemocap import EMOTIONS
 from espnet_ser.data.datadir import Example
-from espnet_ser.report.grid import Grid, code_markdown, grid_markdown, number, spread, text_markdown
-from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, scored_folds
-from espnet_ser.scoring import NUM_BOOTSTRAP, bootstrap_interval, score
+from espnet_ser.intervals import NUM_BOOTSTRAP, intervals
+from espnet_ser.report.grid import MISSING, Grid, code_markdown, grid_markdown, interval, number, spread, text_markdown
+from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, absence_notes, scored_folds
+from espnet_ser.scoring import score
 
 IEMOCAP, SYNTHETIC, OTHER = "IEMOCAP", "synthetic", "other"
 """What a model was trained on, as far as it can be told from the data."""
@@ -206,20 +207,18 @@ def _selected(facts: CardFacts) -> str:
 
 def _scores(facts: CardFacts) -> str:
     scores = score(facts.lines)
-    refs, hyps = ([line[key] for line in facts.lines] for key in ("ref", "hyp"))
-    intervals = bootstrap_interval([refs], [hyps])
+    trust = intervals(*([[line[key] for line in facts.lines]] for key in ("ref", "hyp", "speaker")))
     columns = {
-        **{name: f"{number(scores[name])} ({' to '.join(map(number, intervals[name]))})" for name in ("ua", "wa")},
+        **{name: f"{number(scores[name])} ({interval(trust[name]['ci95'])})" for name in ("ua", "wa")},
         **{name: number(scores[name]) for name in ("gender_ua", "style_ua", "wer") if scores[name] is not None},
     }
     own = Grid("", ("", *(SCORE_NAMES[name] for name in columns)), (("this model", *columns.values()),))
     summary = facts.results["summary"]
     rows = tuple(
-        (name, *(f"{spread(by[s])} ({' to '.join(map(number, by[s]['ci95']))})" for s in ("ua", "wa")))
-        for name in SELECTION_NOTES
-        if (by := summary.get(name))
+        (name, *(cell for s in ("ua", "wa") for cell in _cells(by[s]))) for name in SELECTION_NOTES if (by := summary.get(name))
     )
-    system = Grid("", ("epoch chosen by", "UA", "WA"), rows)
+    of_score = ("mean over folds", "pooled", "95 %, utterances", "95 %, speakers")
+    system = Grid("", ("epoch chosen by", *(f"{name}, {column}" for name in ("UA", "WA") for column in of_score)), rows)
     told = [task for task in facts.results.get("from_stage1", [])]
     lines = [
         f"In percent, on the {len(facts.lines)} held-out utterances, with 95 % intervals ({NUM_BOOTSTRAP} bootstrap draws over "
@@ -229,9 +228,15 @@ def _scores(facts: CardFacts) -> str:
     if told:
         lines.append(f"Told by the stage-1 model: {_listed(told)}.")
     lines += [
-        f"The system over {text_markdown(scored_folds(facts.results))}, mean ± deviation (interval of the pooled score):",
+        f"The system over {text_markdown(scored_folds(facts.results))}: mean ± deviation over folds, and the pooled score (of "
+        "all folds' utterances together) with its intervals over other utterances and over other speakers:",
         grid_markdown(system),
-        _bullets(f"`{name}`: {SELECTION_NOTES[name]}." for name in SELECTION_NOTES if name in summary),
+        _bullets(
+            [
+                *(f"`{name}`: {SELECTION_NOTES[name]}." for name in SELECTION_NOTES if name in summary),
+                *absence_notes(facts.results),
+            ]
+        ),
     ]
     if facts.measured:
         lines.append(measured_markdown(facts.measured))
@@ -240,6 +245,12 @@ def _scores(facts: CardFacts) -> str:
     if facts.command:
         lines.append(f"Scored by the command {code_markdown(without_places(facts.command))}.")
     return "\n\n".join(lines)
+
+
+def _cells(score: Mapping) -> tuple[str, ...]:
+    """A score of the system: mean over folds, pooled, and the latter's intervals."""
+    ends = (interval(score[key]) or MISSING for key in ("ci95", "ci95_speakers"))
+    return spread(score), number(score["pooled"]), *ends
 
 
 def measured_markdown(measured: Mapping) -> str:

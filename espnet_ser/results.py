@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
+from espnet_ser.breakdown import absent_classes, break_down, classes_of
 from espnet_ser.errors import InputError
+from espnet_ser.intervals import intervals, mean_and_std
 from espnet_ser.predictions import HEADLINE, SELECTIONS
-from espnet_ser.scoring import bootstrap_interval, mean_and_std, score
+from espnet_ser.scoring import accuracies, score
 
 RESULTS_FILE = "results.json"
 RUN_FILE = "run.json"
@@ -32,47 +34,55 @@ def summarise(
         num_folds: How many folds the recipe has, these among them; None for no others.
 
     Returns:
-        ``{"system", "headline", "num_folds", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "n"}},
-        "summary": {selection: {"ua": {"mean", "std", "pooled", "ci95"}, "wa": {...}}, "gender_ua": {"mean", "std", "pooled"},
-        ...}, "slices", "from_stage1"}``. A score that no model gives is None, and so is the deviation of a single fold.
-        ``ci95`` is of the pooled score. What is not emotion is scored on the headline's predictions.
+        ``{"system", "headline", "num_folds", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "n",
+        "absent"}}, "summary": {selection: {"ua": {"mean", "std", "pooled", "ci95", "ci95_speakers"}, "wa": {...}, "macro_f1",
+        "per_class", "confusion", "speakers"}, "gender_ua": {"mean", "std", "pooled"}, ...}, "slices", "from_stage1"}``.
+
+        A score that no model gives is None, and so is the deviation of a single fold. UA is over the classes that the
+        references have: where a fold lacks one (``absent``), so does its UA. ``pooled`` is of all folds' utterances together,
+        the intervals are of that, and so is all that :func:`espnet_ser.breakdown.break_down` gives. What is not emotion is
+        scored on the headline's predictions.
     """
     selections = common_selections(predictions)
-    main = HEADLINE
-    scores = {fold: {s: score(lines[s]) for s in selections} for fold, lines in predictions.items()}
+    classes = classes_of(line for fold in predictions.values() for s in selections for line in fold[s])
+    absent = absent_classes({fold: by[HEADLINE] for fold, by in predictions.items()}, classes)
+    score_of = dict.fromkeys(selections, accuracies) | {HEADLINE: score}
+    scores = {fold: {s: score_of[s](lines[s]) for s in selections} for fold, lines in predictions.items()}
     folds = {
         fold: {
             **{s: {"ua": _rounded(by[s]["ua"]), "wa": _rounded(by[s]["wa"])} for s in selections},
-            **{name: _rounded(by[main][name]) for name in OTHER_SCORES},
-            "n": by[main]["n"],
+            **{name: _rounded(by[HEADLINE][name]) for name in OTHER_SCORES},
+            "n": by[HEADLINE]["n"],
+            "absent": absent[fold],
         }
         for fold, by in scores.items()
     }
     summary: dict = {}
     for selection in selections:
-        lines_by_fold = [predictions[fold][selection] for fold in predictions]
-        pooled = score([line for lines in lines_by_fold for line in lines])
-        intervals = bootstrap_interval(
-            [[line["ref"] for line in lines] for lines in lines_by_fold],
-            [[line["hyp"] for line in lines] for lines in lines_by_fold],
+        lines_by_fold = {fold: predictions[fold][selection] for fold in predictions}
+        pooled = score_of[selection]([line for lines in lines_by_fold.values() for line in lines])
+        of_folds = ([[line[key] for line in lines] for lines in lines_by_fold.values()] for key in ("ref", "hyp", "speaker"))
+        trust = intervals(*of_folds)
+        summary[selection] = _rounded(
+            {
+                **{
+                    name: {
+                        **mean_and_std([scores[fold][selection][name] for fold in scores]),
+                        "pooled": pooled[name],
+                        **trust[name],
+                    }
+                    for name in ("ua", "wa")
+                },
+                **break_down(lines_by_fold, classes),
+            }
         )
-        summary[selection] = {
-            name: _rounded(
-                {
-                    **mean_and_std([scores[fold][selection][name] for fold in scores]),
-                    "pooled": pooled[name],
-                    "ci95": list(intervals[name]),
-                }
-            )
-            for name in ("ua", "wa")
-        }
-        if selection == main:
+        if selection == HEADLINE:
             for name in OTHER_SCORES:
-                values = [scores[fold][main][name] for fold in scores if scores[fold][main][name] is not None]
+                values = [scores[fold][HEADLINE][name] for fold in scores if scores[fold][HEADLINE][name] is not None]
                 summary[name] = _rounded({**mean_and_std(values), "pooled": pooled[name]}) if values else None
     return {
         "system": system,
-        "headline": main,
+        "headline": HEADLINE,
         "num_folds": num_folds or len(folds),
         "folds": folds,
         "summary": summary,
@@ -140,26 +150,35 @@ def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
         results_by_seed: Seed -> content of its ``results.json``.
 
     Returns:
-        ``{"system", "headline", "seeds": {seed: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer"}}, "summary":
-        {selection: {"ua": {"mean", "std"}, "wa": {...}}, "gender_ua": {...} | None, ...}}``: of each run its mean over folds,
-        then mean and deviation (n - 1) over runs.
+        ``{"system", "headline", "folds": {fold: {"absent"}}, "seeds": {seed: {selection: {"ua", "ua_pooled", "wa",
+        "wa_pooled"}, "gender_ua", "style_ua", "wer"}}, "summary": {selection: {"ua": {"mean", "std"}, ...}, "gender_ua": {...}
+        | None, ...}}``: of each run its mean over folds and its pooled score, then mean and deviation (n - 1) over runs.
     """
     runs = list(results_by_seed.values())
     selections = [s for s in SELECTIONS if all(s in run["summary"] for run in runs)]
     seeds = {
         seed: {
-            **{s: {name: run["summary"][s][name]["mean"] for name in ("ua", "wa")} for s in selections},
+            **{
+                s: {
+                    f"{name}{suffix}": run["summary"][s][name][key]
+                    for name in ("ua", "wa")
+                    for suffix, key in (("", "mean"), ("_pooled", "pooled"))
+                }
+                for s in selections
+            },
             **{name: run["summary"][name]["mean"] if run["summary"][name] else None for name in OTHER_SCORES},
         }
         for seed, run in results_by_seed.items()
     }
     summary: dict = {
-        s: {name: _rounded(mean_and_std([by[s][name] for by in seeds.values()])) for name in ("ua", "wa")} for s in selections
+        s: {name: _rounded(mean_and_std([by[s][name] for by in seeds.values()])) for name in next(iter(seeds.values()))[s]}
+        for s in selections
     }
     for name in OTHER_SCORES:
         values = [by[name] for by in seeds.values() if by[name] is not None]
         summary[name] = _rounded(mean_and_std(values)) if values else None
-    return {"system": runs[0]["system"], "headline": HEADLINE, "seeds": seeds, "summary": summary}
+    folds = {fold: {"absent": by["absent"]} for fold, by in runs[0]["folds"].items()}
+    return {"system": runs[0]["system"], "headline": HEADLINE, "folds": folds, "seeds": seeds, "summary": summary}
 
 
 def _from_stage1(predictions: Mapping) -> list[str]:
@@ -201,15 +220,38 @@ def _check_results(results: Mapping) -> None:
     for by in folds.values():
         _require_numbers([by["n"], *(by[s][name] for s in selections for name in ("ua", "wa"))])
         _require_numbers(value for name in OTHER_SCORES if (value := by[name]) is not None)
+        _require_names(name for names in by["absent"].values() for name in names)
     scores = [summary[s][name] for s in selections for name in ("ua", "wa")]
     for score in [*scores, *(score for name in OTHER_SCORES if (score := summary[name]) is not None)]:
-        _require_numbers([score["mean"], score["pooled"], *(score.get("ci95") or [])])
+        ends = [score.get(key) or [] for key in ("ci95", "ci95_speakers")]
+        _require_numbers([score["mean"], score["pooled"], *ends[0], *ends[1]])
         _require_numbers([] if score["std"] is None else [score["std"]])
-        if score.get("ci95") and len(score["ci95"]) != 2:
+        if any(len(interval) not in (0, 2) for interval in ends):
             raise ValueError("an interval has two ends")
+    _check_breakdown(summary[results["headline"]])
     for parts in results["slices"].values():
         for part in parts.values():
             _require_numbers(part[name] for name in ("n", "classes", "ua", "wa"))
+
+
+def _check_breakdown(summary: Mapping) -> None:
+    _require_numbers([summary["macro_f1"]])
+    for scores in summary["per_class"].values():
+        _require_numbers(value for key in ("recall", "precision", "f1", "support") if (value := scores[key]) is not None)
+    labels, counts = summary["confusion"]["labels"], summary["confusion"]["counts"]
+    _require_names(labels)
+    _require_numbers(value for row in counts for value in row)
+    if {len(labels)} != {len(counts), *map(len, counts)}:
+        raise ValueError("a confusion matrix has a row and a column for each class")
+    for scores in summary["speakers"].values():
+        _require_numbers(scores[key] for key in ("n", "classes", "ua", "wa"))
+        _require_names([scores["fold"]])
+
+
+def _require_names(values: Iterable) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no name")
 
 
 def _require_numbers(values: Iterable) -> None:

@@ -1,6 +1,8 @@
-"""Scores (Sec. 3.2): unweighted and weighted accuracy, word error rate, and how far to trust them. All in percent.
+"""Scores (Sec. 3.2): unweighted and weighted accuracy, word error rate, and what becomes of each class. All in percent.
 
-Each is computed over utterances at once; a mean over batches would be another number.
+Each is computed over utterances at once; a mean over batches would be another number. UA and macro-F1 are over the classes that
+occur in the references: a class that is predicted and never right lowers the recall of those that it is taken for, and is no
+class of its own.
 """
 
 from collections import Counter
@@ -8,10 +10,6 @@ from collections.abc import Mapping, Sequence
 from math import fsum
 
 import numpy as np
-
-NUM_BOOTSTRAP = 1000
-MAX_DRAWN_AT_A_TIME = 1_000_000
-"""Utterances that a bootstrap holds in memory at a time; no effect on the result."""
 
 
 def confusion_matrix(refs: Sequence[str], hyps: Sequence[str], labels: Sequence[str]) -> np.ndarray:
@@ -61,78 +59,49 @@ def word_error_rate(refs: Sequence[str], hyps: Sequence[str]) -> float | None:
     return float(100.0 * jiwer.wer([ref for ref, _ in pairs], [hyp for _, hyp in pairs]))
 
 
-def bootstrap_interval(
-    refs_by_fold: Sequence[Sequence[str]], hyps_by_fold: Sequence[Sequence[str]], seed: int = 0
-) -> dict[str, tuple[float, float]]:
-    """95 % intervals of pooled UA and WA: utterances drawn again with replacement within each fold.
+def class_scores(counts: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
+    """What becomes of each class; None where there is nothing to divide by.
 
     Args:
-        refs_by_fold: References of each fold.
-        hyps_by_fold: Hypotheses of each fold.
-        seed: Of the draws.
+        counts: From :func:`confusion_matrix`.
+        labels: The classes of its rows and columns.
 
     Returns:
-        ``{"ua": (low, high), "wa": (low, high)}``.
+        Class -> ``{"recall", "precision", "f1", "support"}``: recall is None of a class that does not occur, precision of one
+        that is never predicted, F1 of one that does neither; support is the number of its utterances.
+
+    >>> class_scores(np.array([[1, 1], [0, 0]]), ["a", "b"])["a"]
+    {'recall': 50.0, 'precision': 100.0, 'f1': 66.66666666666667, 'support': 2}
     """
-    labels = sorted({ref for refs in refs_by_fold for ref in refs})
-    cells_by_fold = [
-        np.array([2 * labels.index(ref) + (ref == hyp) for ref, hyp in zip(refs, hyps, strict=True)])
-        for refs, hyps in zip(refs_by_fold, hyps_by_fold, strict=True)
-    ]
-    counts = bootstrap_counts(cells_by_fold, 2 * len(labels), NUM_BOOTSTRAP, seed).reshape(-1, len(labels), 2)
-    samples = accuracies_of_counts(correct=counts[..., 1], total=counts.sum(-1))
-    return {name: tuple(float(v) for v in np.percentile(values, [2.5, 97.5])) for name, values in samples.items()}
+    correct, occur, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
+
+    def percent(part: int, whole: int) -> float | None:
+        return 100.0 * float(part) / float(whole) if whole else None
+
+    return {
+        label: {
+            "recall": percent(correct[i], occur[i]),
+            "precision": percent(correct[i], predicted[i]),
+            "f1": percent(2 * correct[i], occur[i] + predicted[i]),
+            "support": int(occur[i]),
+        }
+        for i, label in enumerate(labels)
+    }
 
 
-def bootstrap_counts(cells_by_fold: Sequence[np.ndarray], num_cells: int, num_draws: int, seed: int) -> np.ndarray:
-    """How many utterances of each kind every draw of a bootstrap holds; all that a score of counts needs of the draw.
-
-    Each draw takes as many utterances from a fold as the fold has, with replacement; the same seed takes the same ones,
-    whatever their cells are.
-
-    Args:
-        cells_by_fold: For each fold, the kind of each utterance (say, its class and whether it is right): int in
-            [0, num_cells), [utterances].
-        num_cells: How many kinds there are.
-        num_draws: How often to draw.
-        seed: Of the draws.
-
-    Returns:
-        Counts, summed over folds: int [num_draws, num_cells].
-    """
-    rng = np.random.default_rng(seed)
-    counts = np.zeros((num_draws, num_cells), dtype=np.int64)
-    for cells in cells_by_fold:
-        rows_at_a_time = max(1, MAX_DRAWN_AT_A_TIME // len(cells))
-        for start in range(0, num_draws, rows_at_a_time):
-            block = counts[start : start + rows_at_a_time]
-            drawn = cells[rng.integers(0, len(cells), size=(len(block), len(cells)))]  # [rows, utterances]
-            drawn += num_cells * np.arange(len(block))[:, None]  # a range of cells to each row, so that all are counted at once
-            block += np.bincount(drawn.ravel(), minlength=block.size).reshape(block.shape)
-    return counts
+def macro_f1(by_class: Mapping[str, Mapping]) -> float:
+    """The mean of the F1 of the classes that occur, of what :func:`class_scores` gives."""
+    f1 = [scores["f1"] for scores in by_class.values() if scores["support"]]
+    return fsum(f1) / len(f1)
 
 
-def accuracies_of_counts(correct: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
-    """UA and WA of many sets of utterances at once, as :func:`unweighted_accuracy` and :func:`weighted_accuracy` of each.
-
-    Args:
-        correct: Right utterances of each class: [..., labels].
-        total: All utterances of each class, at least one in each set: [..., labels].
-
-    Returns:
-        ``{"ua", "wa"}``: float [...].
-    """
-    recalls = np.divide(correct, total, out=np.full(np.shape(correct), np.nan), where=total > 0)
-    return {"ua": 100.0 * np.nanmean(recalls, axis=-1), "wa": 100.0 * correct.sum(-1) / total.sum(-1)}
-
-
-def mean_and_std(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and sample standard deviation (n - 1) over folds; of a single value no deviation is known, and it is None.
-
-    >>> mean_and_std([1.0, 3.0])
-    {'mean': 2.0, 'std': 1.4142135623730951}
-    """
-    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+def accuracies(predictions: Sequence[Mapping]) -> dict[str, float | None]:
+    """``ua`` and ``wa`` of one set of predictions; None where emotion is not predicted."""
+    emotion = [(p["ref"], p["hyp"]) for p in predictions if p.get("hyp") is not None]
+    return {
+        "ua": unweighted_accuracy(*zip(*emotion, strict=True)) if emotion else None,
+        "wa": weighted_accuracy(*zip(*emotion, strict=True)) if emotion else None,
+    }
 
 
 def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
@@ -141,11 +110,7 @@ def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
     Returns:
         ``ua``, ``wa``, ``gender_ua``, ``style_ua``, ``wer``, ``n``.
     """
-    emotion = [(p["ref"], p["hyp"]) for p in predictions if p.get("hyp") is not None]
-    scores: dict[str, float | int | None] = {
-        "ua": unweighted_accuracy(*zip(*emotion, strict=True)) if emotion else None,
-        "wa": weighted_accuracy(*zip(*emotion, strict=True)) if emotion else None,
-    }
+    scores: dict[str, float | int | None] = accuracies(predictions)
     for task in ("gender", "style"):
         pairs = [(p[task]["ref"], p[task]["hyp"]) for p in predictions if p.get(task)]
         scores[f"{task}_ua"] = unweighted_accuracy(*zip(*pairs, strict=True)) if pairs else None

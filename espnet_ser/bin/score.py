@@ -1,6 +1,7 @@
 """Stage 6: scores, tables and figures of a system."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         stamp = Stamp(base / SCORED_FILE)
         if stamp.difference(made_from) is not None:
             from espnet_ser.report.system import SystemReport
+            from espnet_ser.report.wording import absence_notes
             from espnet_ser.report.write import labelled_embeddings, write_system_report
 
             run = {
@@ -52,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "trace": pooled.trace(),
                 "trained_by": pooled.trained_by(),
             }
-            report = SystemReport.of(system, base, pooled.summarise(system.name, num_folds), run)
+            results = pooled.summarise(system.name, num_folds)
+            for note in absence_notes(results):
+                print(f"warning: {note}", file=sys.stderr)
+            report = SystemReport.of(system, base, results, run)
             lines = [line for fold_lines in pooled.headline_lines().values() for line in fold_lines]
             labelled = {
                 name: labelled_embeddings(path, pooled.folds[name].test) for name, path in pooled.embeddings_paths().items()

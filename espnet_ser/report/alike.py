@@ -19,6 +19,11 @@ def num_utterances(results: Mapping) -> int:
     return sum(by["n"] for by in results["folds"].values())
 
 
+def scored_results(reports: Sequence[SystemReport]) -> list[Mapping]:
+    """The results of those systems that have been scored."""
+    return [report.results for report in reports if report.results is not None]
+
+
 def best_row(reports: Sequence[SystemReport]) -> int | None:
     """The system with the highest headline UA, the first of equals; None where none has been scored, or rows are unlike."""
     scored = [(report.ua["mean"], -index) for index, report in enumerate(reports) if report.ua is not None]

@@ -134,12 +134,12 @@ def plot_layers(scores: Mapping[int, Mapping | None], paper: Mapping[int, float]
 
 @styled
 def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], path: Path) -> None:
-    """Draws each system's UA with its 95 % interval, the paper's UA as a marker.
+    """Draws each system's mean UA over folds, the pooled one with its 95 % interval over utterances, and the paper's UA.
 
     Bars start at 0, so that their lengths compare; a system that has not been scored keeps its place.
 
     Args:
-        scores: System -> ``{"mean", "ci95", ...}``, in the order to show; None where it has not been scored.
+        scores: System -> ``{"mean", "pooled", "ci95", ...}``, in the order to show; None where it has not been scored.
         paper: System -> the paper's UA.
         path: The PNG.
     """
@@ -150,7 +150,8 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
             axes.text(1.0, place, f"{score['mean']:.2f}", va="center")
             if score.get("ci95"):
                 low, high = score["ci95"]
-                axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.2, label="95 % interval (pooled)")
+                axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.2, label="ours, pooled, 95 % interval")
+                axes.plot(score["pooled"], place, "o", color=COLOURS[0], markersize=4)
         if name in paper:
             axes.plot(paper[name], place, "D", color=PAPER_COLOUR, markersize=5, label="paper (IEMOCAP)")
     axes.set_yticks(

@@ -1,6 +1,6 @@
 """A table before it is Markdown or HTML, so that both say the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MISSING = "–"
@@ -50,6 +50,30 @@ def spread(score: Mapping[str, float | None]) -> str:
     ('50.00 ± 2.50', '50.00')
     """
     return number(score["mean"]) + (f" ± {number(score['std'])}" if score["std"] is not None else "")
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """The ends of an interval; nothing where there is none.
+
+    >>> interval([69.44, 77.21])
+    '69.44 to 77.21'
+    """
+    return " to ".join(map(number, ends)) if ends else ""
+
+
+def score_text(name: str, score: Mapping, strong: str = "") -> str:
+    """A score of a system in words: its mean over folds, and apart from that the pooled one, which the intervals are of.
+
+    Of a single fold both are the same, and there is one.
+
+    >>> score_text("UA", {"mean": 50.0, "std": 2.5, "pooled": 51.0, "ci95": [48.0, 54.0], "ci95_speakers": [40.0, 62.0]})
+    'UA mean over folds 50.00 ± 2.50; pooled 51.00, 95 % interval 48.00 to 54.00 (utterances), 40.00 to 62.00 (speakers)'
+    """
+    over = [(interval(score.get(key)), of) for key, of in (("ci95", "utterances"), ("ci95_speakers", "speakers"))]
+    ends = ", ".join(f"{ends} ({of})" for ends, of in over if ends)
+    several = f" mean over folds {strong}{spread(score)}{strong}; pooled" if score["std"] is not None else ""
+    text = f"{name}{several} {strong}{number(score['pooled'])}{strong}"
+    return text + (f", 95 % interval {ends}" if ends else "")
 
 
 def grid_markdown(grid: Grid) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from espnet_ser.report.alike import likeness_notes, training_notes
-from espnet_ser.report.grid import code_markdown, grid_markdown, spread, text_markdown
+from espnet_ser.report.alike import likeness_notes, scored_results, training_notes
+from espnet_ser.report.grid import code_markdown, grid_markdown, score_text, text_markdown
 from espnet_ser.report.system import SystemReport, run_facts
-from espnet_ser.report.tables import fold_grid, selections_of, selections_of_table, slice_grid, system_grid
-from espnet_ser.report.wording import FIGURES, TABLE_FIGURES, notes, scored_folds
+from espnet_ser.report.tables import detail_grids, fold_grid, selections_of, selections_of_table, system_grid
+from espnet_ser.report.wording import FIGURES, SCORE_NAMES, TABLE_FIGURES, notes, scored_folds
 
 
 def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
@@ -17,21 +17,24 @@ def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
         figures: Those of :data:`~espnet_ser.report.wording.FIGURES` that lie in ``figures/``.
 
     Returns:
-        Markdown: the headline, the table of folds with the summary, the slices, and an environments block.
+        Markdown: the headline, the table of folds with the summary, tables of classes, speakers and slices, and an environments
+        block.
     """
     results = report.results
     main = results["headline"]
-    ua, wa = (spread(results["summary"][main][score]) for score in ("ua", "wa"))
+    scores = (score_text(SCORE_NAMES[name], results["summary"][main][name], "**") for name in ("ua", "wa"))
     sections = [
         f"# {text_markdown(report.name)}",
-        f"Headline (`{main}`), {text_markdown(scored_folds(results))}, mean ± deviation: UA **{ua}**, WA **{wa}**.",
+        f"Headline (`{main}`), {text_markdown(scored_folds(results))}: {'. '.join(scores)}.",
         grid_markdown(fold_grid(report)),
         _bullets(
-            [*notes(selections_of(results["summary"]), bool(report.starred), bool(report.paper)), *training_notes([report])]
+            [
+                *notes(selections_of(results["summary"]), bool(report.starred), bool(report.paper), [results]),
+                *training_notes([report]),
+            ]
         ),
     ]
-    if slices := slice_grid(results):
-        sections.append(f"{text_markdown(slices.caption)}.\n\n{grid_markdown(slices)}")
+    sections += [f"{text_markdown(grid.caption)}.\n\n{grid_markdown(grid)}" for grid in detail_grids(results)]
     sections += _images(FIGURES, figures)
     sections.append(environments_markdown(report.run))
     return "\n\n".join(sections) + "\n"
@@ -55,7 +58,7 @@ def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterabl
         f"# {text_markdown(title)}",
         f"{text_markdown(grid.caption)}.",
         grid_markdown(grid),
-        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, True)]),
+        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, True, scored_results(reports))]),
     ]
     sections += _images(TABLE_FIGURES, figures)
     sections.append(environments_markdown(run))

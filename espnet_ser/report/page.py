@@ -10,11 +10,11 @@ from html import escape
 from math import ceil, floor
 from pathlib import Path
 
-from espnet_ser.report.alike import likeness_notes, num_utterances, training_notes
-from espnet_ser.report.grid import Grid, Strong, number, spread
+from espnet_ser.report.alike import likeness_notes, num_utterances, scored_results, training_notes
+from espnet_ser.report.grid import Grid, Strong, number, score_text
 from espnet_ser.report.page_style import STYLE
 from espnet_ser.report.system import SystemReport, run_facts
-from espnet_ser.report.tables import fold_grid, interval, selections_of, selections_of_table, slice_grid, system_grid
+from espnet_ser.report.tables import detail_grids, fold_grid, selections_of, selections_of_table, system_grid
 from espnet_ser.report.wording import FIGURES, TABLE_FIGURES, notes, scored_folds
 
 _HEADER = ("command", "encoder", "trained with")
@@ -25,7 +25,7 @@ _STRIP_HEIGHT = 20
 def system_page(report: SystemReport) -> str:
     """The page of one system that has been scored; figures are read from its folder."""
     selections = selections_of(report.results["summary"])
-    lines = [*notes(selections, bool(report.starred), bool(report.paper)), *training_notes([report])]
+    lines = [*notes(selections, bool(report.starred), bool(report.paper), [report.results]), *training_notes([report])]
     return _page(report.name, report.run, f"<p>{_headline_text(report)}</p>\n{_system(report)}\n{_notes(lines)}")
 
 
@@ -46,7 +46,12 @@ def table_page(title: str, reports: Sequence[SystemReport], figures: Path, run: 
         _notes(
             [
                 *likeness_notes(reports),
-                *notes(selections_of_table(reports), any(report.from_stage1 for report in reports), True),
+                *notes(
+                    selections_of_table(reports),
+                    any(report.from_stage1 for report in reports),
+                    True,
+                    scored_results(reports),
+                ),
             ]
         ),
     ]
@@ -114,16 +119,14 @@ def _page(title: str, run: Mapping, main: str) -> str:
 
 def _system(report: SystemReport) -> str:
     """A system's tables and figures."""
-    grids = [fold_grid(report), slice_grid(report.results)]
-    parts = [grid_html(grid) for grid in grids if grid] + [_figures(report.folder / "figures", FIGURES, report.name)]
+    grids = [fold_grid(report), *detail_grids(report.results)]
+    parts = [grid_html(grid) for grid in grids] + [_figures(report.folder / "figures", FIGURES, report.name)]
     return "\n".join(part for part in parts if part)
 
 
 def _headline_text(report: SystemReport) -> str:
-    ua = report.ua
-    score = f"UA {spread(ua)}" + (f", 95 % {interval(ua['ci95'])}" if ua.get("ci95") else "")
     which = f"{num_utterances(report.results)} utterances, {scored_folds(report.results)}"
-    return escape(f"{score} ({report.results['headline']}; {which})")
+    return escape(f"{score_text('UA', report.ua)} ({report.results['headline']}; {which})")
 
 
 def _facts(facts: Mapping[str, object]) -> str:
@@ -153,11 +156,11 @@ def _figures(folder: Path, titles: Mapping[str, str], of: str) -> str:
 
 
 def _strips(reports: Sequence[SystemReport]) -> tuple[str, list[str]] | None:
-    """A small chart for each row, all on one scale: our headline UA with its interval, and the paper's."""
+    """A small chart for each row, all on one scale: our pooled headline UA with its interval, and the paper's."""
     values = [report.paper["ua"] for report in reports if "ua" in report.paper]
     for report in reports:
         if report.ua is not None:
-            values += [report.ua["mean"], *(report.ua.get("ci95") or ())]
+            values += [report.ua["pooled"], *(report.ua.get("ci95") or ())]
     if not values:
         return None
     low, high = 5 * floor(min(values) / 5), 5 * ceil((max(values) + 1e-9) / 5)
@@ -174,15 +177,15 @@ def _strips(reports: Sequence[SystemReport]) -> tuple[str, list[str]] | None:
             if report.ua.get("ci95"):
                 start, end = map(x, report.ua["ci95"])
                 marks.append(f'<line class="ours" stroke-width="2" x1="{start}" x2="{end}" y1="{middle}" y2="{middle}"/>')
-            marks.append(f'<circle class="ours" cx="{x(report.ua["mean"])}" cy="{middle}" r="4"/>')
-            said.append(f"ours {number(report.ua['mean'])}")
+            marks.append(f'<circle class="ours" cx="{x(report.ua["pooled"])}" cy="{middle}" r="4"/>')
+            said.append(f"ours {number(report.ua['pooled'])}")
         if "ua" in report.paper:
             place = x(report.paper["ua"])
             marks.append(f'<line class="paper" x1="{place}" x2="{place}" y1="2" y2="{_STRIP_HEIGHT - 2}"/>')
             said.append(f"paper {number(report.paper['ua'])}")
         label = f'role="img" aria-label="UA: {", ".join(said) or "none"}"'
         cells.append(f'<svg class="strip" viewBox="0 0 {_STRIP_WIDTH} {_STRIP_HEIGHT}" {label}>{"".join(marks)}</svg>')
-    key = '<span class="ours">● ours</span>, 95 %; <span class="paper">| paper</span>'
+    key = '<span class="ours">● ours</span>, pooled, 95 %; <span class="paper">| paper</span>'
     return f'UA, {low} to {high} %<br><span class="key">{key}</span>', cells
 
 

@@ -8,7 +8,7 @@ from espnet_ser.recipe import describe_run
 from espnet_ser.report.grid import Grid, Strong, grid_markdown, number, text_markdown
 from espnet_ser.report.markdown import environments_markdown
 from espnet_ser.report.tables import selections_of
-from espnet_ser.report.wording import SCORE_NAMES
+from espnet_ser.report.wording import SCORE_NAMES, absence_notes
 from espnet_ser.results import OTHER_SCORES
 
 
@@ -44,8 +44,9 @@ def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -
     """
     summary = results["summary"]
     others = [name for name in OTHER_SCORES if summary[name] is not None]
-    scores = [(s, m) for s in selections_of(summary) for m in ("ua", "wa")]
-    header = ("seed", *(f"{m.upper()} ({s})" for s, m in scores), *(SCORE_NAMES[name] for name in others))
+    pooled = {"ua": "UA", "ua_pooled": "pooled UA", "wa": "WA", "wa_pooled": "pooled WA"}
+    scores = [(s, m) for s in selections_of(summary) for m in pooled if s == results["headline"] or m in SCORE_NAMES]
+    header = ("seed", *(f"{pooled[m]} ({s})" for s, m in scores), *(SCORE_NAMES[name] for name in others))
     rows = [
         (seed, *(number(by[s][m]) for s, m in scores), *(number(by[name]) for name in others))
         for seed, by in results["seeds"].items()
@@ -55,11 +56,13 @@ def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -
     if paper:
         figures = [paper.get(m) for _, m in scores] + [paper.get(name) for name in others]
         rows.append(("paper (IEMOCAP)", *map(number, figures)))
-    grid = Grid("Each run's mean over folds; then mean and deviation (n - 1) over runs", header, tuple(rows))
+    caption = "Each run's mean over folds (pooled: of all folds' utterances together); then mean and deviation over runs"
+    grid = Grid(caption, header, tuple(rows))
     sections = [
         f"# {text_markdown(results['system'])}, {len(results['seeds'])} seeds",
         f"{grid.caption}. The headline is `{results['headline']}`.",
         grid_markdown(grid),
+        *(f"- {note}" for note in absence_notes(results)),
         environments_markdown(run),
     ]
     return "\n\n".join(sections) + "\n"

@@ -1,12 +1,17 @@
-"""The tables of the reports: a system's folds and slices, and systems beside the paper's rows."""
+"""The tables of the reports: a system's folds, classes, speakers and slices, and systems beside the paper's rows."""
 
 from collections.abc import Collection, Mapping, Sequence
 
-from espnet_ser.report.alike import best_row, num_utterances
-from espnet_ser.report.grid import MISSING, Grid, Strong, number, spread
+from espnet_ser.predictions import HEADLINE
+from espnet_ser.report.alike import best_row, num_utterances, scored_results
+from espnet_ser.report.grid import MISSING, Grid, Strong, interval, number, spread
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, folds_text
 from espnet_ser.results import OTHER_SCORES
+
+_MAX_CLASSES = 30
+"""Of a confusion matrix in a report; ``results.json`` has it whole, as it has all speakers."""
+_MAX_SPEAKERS = 60
 
 
 def selections_of(*summaries: Mapping) -> list[str]:
@@ -16,8 +21,7 @@ def selections_of(*summaries: Mapping) -> list[str]:
 
 def selections_of_table(reports: Sequence[SystemReport]) -> list[str]:
     """Those that any system has; where none has been scored, all."""
-    summaries = [report.results["summary"] for report in reports if report.results is not None]
-    return selections_of(*summaries) or list(SELECTION_NOTES)
+    return selections_of(*(results["summary"] for results in scored_results(reports))) or list(SELECTION_NOTES)
 
 
 def fold_grid(report: SystemReport) -> Grid:
@@ -38,11 +42,39 @@ def fold_grid(report: SystemReport) -> Grid:
     means = [_emphasised(spread(column), bold) for column, bold in zip(columns, mains, strict=True)]
     rows.append((Strong("mean ± deviation"), *means, ""))
     rows.append(("pooled", *(number(c["pooled"]) for c in columns), str(num_utterances(results))))
-    rows.append(("95 % interval (pooled)", *(interval(c.get("ci95")) for c in columns), ""))
+    for key, of in (("ci95", "utterances"), ("ci95_speakers", "speakers")):
+        if any(column.get(key) for column in columns):
+            rows.append((f"95 % interval of pooled ({of})", *(interval(c.get(key)) for c in columns), ""))
     if report.paper:
         figures = [report.paper.get(m) for _, m in scores] + [report.paper.get(name) for name in others]
         rows.append(("paper (IEMOCAP)", *map(number, figures), "5531"))
     return Grid(f"Scores of each held-out fold; the headline is {main}", ("held-out fold", *header, "utterances"), tuple(rows))
+
+
+def detail_grids(results: Mapping) -> list[Grid]:
+    """Of the headline's predictions, all folds together: each class, what is taken for what, each speaker, and slices."""
+    summary, of = results["summary"][results["headline"]], f"({results['headline']}, all folds together)"
+    names = ("recall", "precision", "f1")
+    classes = [(name, str(by["support"]), *(number(by[key]) for key in names)) for name, by in summary["per_class"].items()]
+    classes.append((Strong("macro-F1"), "", "", "", Strong(number(summary["macro_f1"]))))
+    caption = f"Each class {of}; UA is the mean of the recalls of those that occur"
+    grids = [Grid(caption, ("class", "utterances", "recall", "precision", "F1"), tuple(classes))]
+    labels, counts = summary["confusion"]["labels"], summary["confusion"]["counts"]
+    if len(labels) <= _MAX_CLASSES:
+        rows = tuple((label, *map(str, row)) for label, row in zip(labels, counts, strict=True))
+        caption = f"Confusion matrix {of}: a row for each class as labelled, a column for each as predicted"
+        grids.append(Grid(caption, ("labelled", *labels), rows))
+    speakers = summary["speakers"]
+    lowest = sorted(speakers, key=lambda name: (speakers[name]["ua"], name))[:_MAX_SPEAKERS]
+    rows = tuple(
+        (name, by["fold"], str(by["n"]), str(by["classes"]), number(by["ua"]), number(by["wa"]))
+        for name, by in speakers.items()
+        if name in lowest
+    )
+    which = "Each speaker" if len(rows) == len(speakers) else f"The {len(rows)} of {len(speakers)} speakers with the lowest UA"
+    caption = f"{which} {of}; classes: how many a speaker has, which UA is over"
+    grids.append(Grid(caption, ("speaker", "fold", "utterances", "classes", "UA", "WA"), rows))
+    return grids + [slices for slices in [slice_grid(results)] if slices]
 
 
 def slice_grid(results: Mapping) -> Grid | None:
@@ -58,8 +90,9 @@ def slice_grid(results: Mapping) -> Grid | None:
 
 def system_grid(reports: Sequence[SystemReport]) -> Grid:
     """Systems beside the paper's rows, in the order given; one that has not been scored keeps its row."""
-    scores = [(s, m) for m in ("ua", "wa") for s in selections_of_table(reports)]
-    header = ["system", "folds", "n", *(f"{SCORE_NAMES[m]} ({s})" for s, m in scores)]
+    selections = selections_of_table(reports)
+    scores = [(s, m, key) for m in ("ua", "wa") for s in selections for key in _shown(s)]
+    header = ["system", "folds", "n", *(f"{_KEYS[key]}{SCORE_NAMES[m]} ({s})" for s, m, key in scores)]
     header += [SCORE_NAMES[name] for name in ("gender_ua", "wer", "ua", "wa", "gender_ua", "wer", "ua", "wa")]
     num_ours = 2 + len(scores) + 2
     groups = (("", 1), ("ours", num_ours), ("paper", 4), ("difference", 2))
@@ -75,7 +108,10 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
         summary, main = report.results["summary"], report.results["headline"]
         star = _stars(report.starred)
         ours = [folds_text(report.results["folds"]), str(num_utterances(report.results))]
-        ours += [_emphasised(number(summary[s][m]["mean"]) if s in summary else MISSING, s == main) for s, m in scores]
+        ours += [
+            _emphasised(number(summary[s][m][key]) if s in summary else MISSING, s == main and key == "mean")
+            for s, m, key in scores
+        ]
         ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in ("gender_ua", "wer")]
         differences = [_difference(summary[main][m]["mean"], report.paper.get(m)) for m in ("ua", "wa")]
         name = report.name + ("†" if report.is_constant_below else "")
@@ -85,14 +121,17 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
     return Grid(caption, tuple(header), tuple(rows), groups, best)
 
 
+_KEYS = {"mean": "", "pooled": "pooled "}
+
+
+def _shown(selection: str) -> tuple[str, ...]:
+    """What a table of systems shows of a selection's scores: the mean over folds, and beside the headline's the pooled one."""
+    return tuple(_KEYS) if selection == HEADLINE else ("mean",)
+
+
 def _stars(tasks: Collection[str]) -> dict[str, str]:
     """Score -> ``*`` where its task is among those told by the stage-1 model."""
     return {name: "*" if task in tasks else "" for name, task in OTHER_SCORES.items()}
-
-
-def interval(ends: Sequence[float] | None) -> str:
-    """``69.44 to 77.21``; nothing where there is none."""
-    return " to ".join(map(number, ends)) if ends else ""
 
 
 def _emphasised(text: str, strong: bool) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from espnet_ser.report.grid import code_markdown
+
 SELECTION_NOTES = {
     "last": "the last epoch; nothing is chosen",
     "others": "one epoch for each fold: the number at which all other folds' utterances together are predicted best",
@@ -65,23 +67,52 @@ def scored_folds(results: Mapping) -> str:
     return f"fold{'s' if len(folds) > 1 else ''} {folds_text(folds)} of {results['num_folds']}"
 
 
-def notes(selections: Iterable[str], starred: bool, beside_paper: bool) -> list[str]:
+def absence_notes(*results: Mapping) -> list[str]:
+    """Which folds lack a class, so that their UA is over fewer; nothing where none does.
+
+    Args:
+        results: Contents of ``results.json``, of systems over the same folds.
+    """
+    texts = []
+    for task, of in {"emotion": "", "gender": "of genders ", "style": "of styles "}.items():
+        folds_by_absent: dict[tuple[str, ...], dict[str, None]] = {}
+        for of_system in results:
+            for fold, by in of_system["folds"].items():
+                if absent := by["absent"].get(task):
+                    folds_by_absent.setdefault(tuple(absent), {})[fold] = None
+        for absent, folds in folds_by_absent.items():
+            which = f"folds {folds_text(folds)} have" if len(folds) > 1 else f"fold {folds_text(folds)} has"
+            texts.append(f"{of}{which} no {', no '.join(map(code_markdown, absent))}")
+    if not texts:
+        return []
+    return [
+        f"A fold's UA is over the classes that it holds out: {'; '.join(texts)}. A mean over such folds weighs classes "
+        f"unequally; the pooled score is over all that any of the folds holds out."
+    ]
+
+
+def notes(selections: Iterable[str], starred: bool, beside_paper: bool, results: Iterable[Mapping]) -> list[str]:
     """What a reader must know of a table of scores, as sentences with code in backticks.
 
     Args:
         selections: Those that were made, of :data:`SELECTION_NOTES`; of the others it is said why not.
         starred: Whether some scores are told by the stage-1 model.
         beside_paper: Whether the paper's figures are shown.
+        results: Of the systems in the table.
     """
     made = set(selections)
     lines = [f"`{name}`: {note}." for name, note in SELECTION_NOTES.items() if name in made]
     lines += [f"`{name}` is left out: it {needs}." for name, needs in SELECTION_NEEDS.items() if name not in made]
     lines.append(
         "UA: mean recall over classes; WA: accuracy. All scores in percent; the deviation over folds is the sample's, unknown "
-        "for a single fold."
+        "for a single fold. Pooled: of all folds' utterances together."
     )
-    lines.append("Gender UA, style UA and WER, like the slices, are of the headline's predictions.")
-    lines.append("95 % intervals are of the pooled score, by bootstrap over utterances within folds.")
+    lines += absence_notes(*results)
+    lines.append("Gender UA, style UA and WER are of the headline's predictions.")
+    lines.append(
+        "95 % intervals are of the pooled score: over utterances (bootstrap within folds; other utterances of these speakers), "
+        "and over speakers (jackknife; other speakers)."
+    )
     if starred:
         lines.append("`*` told by the stage-1 model, as in the paper's Table 3.")
     if beside_paper:

@@ -24,10 +24,10 @@ SYSTEM = System(
 )
 
 
-def line(number, ref, hyp, gender="f"):
+def line(number, ref, hyp, gender="f", speaker="Ses01_F"):
     return {
         "utt": f"u{number}",
-        "speaker": "Ses01_F",
+        "speaker": speaker,
         "ref": ref,
         "hyp": hyp,
         "gender": {"ref": "f", "hyp": gender},
@@ -41,7 +41,8 @@ def line(number, ref, hyp, gender="f"):
 def predictions(selections=("last", "others", "oracle")):
     """Two folds; UA of 'last' 75 and 50, of 'others' 50 and 50, of 'oracle' 100 and 50."""
     sad = {"last": ["angry", "sad"], "others": ["angry", "angry"], "oracle": ["sad", "sad"]}
-    two = [line(i, "angry", "sad", gender="m") for i in range(2)] + [line(i, "sad", "sad") for i in range(2, 4)]
+    two = [line(i, "angry", "sad", "m", "Ses02_F") for i in range(2)]
+    two += [line(i, "sad", "sad", speaker="Ses02_F") for i in range(2, 4)]
     one = {
         s: [line(i, "angry", "angry") for i in range(6)] + [line(6 + i, "sad", sad[s][i]) for i in (0, 1)] for s in selections
     }

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from espnet_ser import scoring
+from espnet_ser import intervals
 from espnet_ser.comparison import compare, comparison_text, conclusion
 from espnet_ser.errors import InputError
 
@@ -89,7 +89,7 @@ def test_interval_and_p_value_are_the_normal_ones_of_many_utterances():
 def test_memory_at_a_time_changes_nothing(monkeypatch, chunk):
     a, b = systems((40, 25), 0.6, 0.7)
     whole = compare(a, b, num_draws=300)
-    monkeypatch.setattr(scoring, "MAX_DRAWN_AT_A_TIME", chunk)
+    monkeypatch.setattr(intervals, "MAX_DRAWN_AT_A_TIME", chunk)
     assert compare(a, b, num_draws=300) == whole
 
 

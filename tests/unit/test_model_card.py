@@ -9,9 +9,9 @@ from tiny import examples_of
 from espnet_ser.corpus.counts import FOUR_CLASS
 from espnet_ser.corpus.iemocap import EMOTIONS
 from espnet_ser.data.datadir import Example
+from espnet_ser.intervals import intervals
 from espnet_ser.model_card import IEMOCAP, OTHER, SYNTHETIC, CardFacts, corpus_of, model_card, without_places
 from espnet_ser.results import summarise
-from espnet_ser.scoring import bootstrap_interval
 
 LINES = [line(i, "angry", "angry") for i in range(9)] + [line(9 + i, "sad", "sad" if i < 3 else "angry") for i in range(4)]
 MEASURED = {
@@ -63,12 +63,11 @@ def test_it_names_what_the_model_has_heard_and_what_not(facts):
 
 def test_scores_stand_with_their_intervals(facts):
     card = model_card(facts)
-    refs, hyps = ([each[key] for each in LINES] for key in ("ref", "hyp"))
-    (low, high), _ = bootstrap_interval([refs], [hyps]).values()
+    low, high = intervals(*([[each[key] for each in LINES]] for key in ("ref", "hyp", "speaker")))["ua"]["ci95"]
     assert f"| this model | 87.50 ({low:.2f} to {high:.2f}) | 92.31 (" in card
     assert "Told by the stage-1 model: asr, gender." in card
     others = facts.results["summary"]["others"]["ua"]
-    assert f"| others | {others['mean']:.2f} ± {others['std']:.2f} (" in card
+    assert f"| others | {others['mean']:.2f} ± {others['std']:.2f} | {others['pooled']:.2f} | " in card
     assert "folds 1, 2 of 5" in card
 
 

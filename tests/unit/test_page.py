@@ -7,7 +7,7 @@ from report_maker import RUN, SYSTEM, write
 
 from espnet_ser.report.page import grid_html
 from espnet_ser.report.system import SystemReport
-from espnet_ser.report.tables import fold_grid, slice_grid
+from espnet_ser.report.tables import detail_grids, fold_grid
 from espnet_ser.report.write import write_table_report
 
 EVIL = "<script>alert('x')</script>\"&"
@@ -98,17 +98,18 @@ def test_every_system_has_a_row_and_the_finished_ones_their_figures(html):
 def test_the_page_of_a_system_has_the_numbers_of_its_results(folder):
     made = SystemReport.read(SYSTEM, folder / "mine")
     page = (folder / "mine" / "report.html").read_text()
-    for grid in (fold_grid(made), slice_grid(made.results)):
+    for grid in (fold_grid(made), *detail_grids(made.results)):
         assert grid_html(grid) in page
     summary = made.results["summary"]["last"]["ua"]
     texts = "".join(Page(page).texts)
     assert (
-        f"UA {summary['mean']:.2f} ± {summary['std']:.2f}, 95 % {summary['ci95'][0]:.2f} to {summary['ci95'][1]:.2f}" in texts
+        f"UA mean over folds {summary['mean']:.2f} ± {summary['std']:.2f}; pooled {summary['pooled']:.2f}, 95 % interval "
+        f"{summary['ci95'][0]:.2f} to {summary['ci95'][1]:.2f} (utterances)" in texts
     )
 
 
 def test_strips_show_ours_and_the_papers_on_one_scale(html):
     charts = [attrs["aria-label"] for attrs in Page(html).all("svg")]
-    assert charts == ["UA: ours 62.50, paper 76.10"] * 2 + ["UA: paper 76.10"]
+    assert charts == ["UA: ours 75.00, paper 76.10"] * 2 + ["UA: paper 76.10"]
     centres = {attrs["cx"] for attrs in Page(html).all("circle")}
     assert len(centres) == 1

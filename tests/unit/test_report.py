@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from report_maker import LABELS, SYSTEM, embeddings, history, predictions, report, write
+from report_maker import LABELS, RUN, SYSTEM, embeddings, history, line, predictions, report, write
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.decisions import Moment
@@ -12,15 +12,18 @@ from espnet_ser.demo import timeline
 from espnet_ser.errors import InputError
 from espnet_ser.report import figures
 from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
-from espnet_ser.report.markdown import results_markdown
+from espnet_ser.report.markdown import results_markdown, table_markdown
+from espnet_ser.report.page import system_page
 from espnet_ser.report.projection import MIN_TSNE_POINTS, project
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import SELECTION_NOTES
 from espnet_ser.report.write import labelled_embeddings
+from espnet_ser.results import summarise
 
 
 def test_markdown_shows_every_fold_the_mean_the_slices_and_the_paper(tmp_path):
-    text = results_markdown(report(tmp_path), ["confusion"])
+    made = report(tmp_path)
+    text = results_markdown(made, ["confusion"])
     assert (
         "| held-out fold | **UA (last)** | **WA (last)** | UA (others) | WA (others) | UA (oracle) | WA (oracle) "
         "| gender UA* | WER* | utterances |" in text
@@ -28,7 +31,21 @@ def test_markdown_shows_every_fold_the_mean_the_slices_and_the_paper(tmp_path):
     assert "| 1 | 75.00 | 87.50 | 50.00 | 75.00 | 100.00 | 100.00 | 100.00 | 50.00 | 8 |" in text
     assert "| **mean ± deviation** | **62.50 ± 17.68** | **68.75 ± 26.52** | 50.00 ± 0.00 |" in text
     assert "| paper (IEMOCAP) | 76.10 | 74.94 | 76.10 | 74.94 | 76.10 | 74.94 | 98.57 | 22.80 | 5531 |" in text
-    assert "Headline (`last`), folds 1, 2 of 5, mean ± deviation: UA **62.50 ± 17.68**, WA **68.75 ± 26.52**." in text
+    ends = {
+        name: {key: " to ".join(f"{end:.2f}" for end in scores[key]) for key in ("ci95", "ci95_speakers")}
+        for name, scores in ((name, made.results["summary"]["last"][name]) for name in ("ua", "wa"))
+    }
+    assert (
+        f"Headline (`last`), folds 1, 2 of 5: UA mean over folds **62.50 ± 17.68**; pooled **75.00**, 95 % interval "
+        f"{ends['ua']['ci95']} (utterances), {ends['ua']['ci95_speakers']} (speakers). WA mean over folds **68.75 ± 26.52**; "
+        f"pooled **75.00**, 95 % interval {ends['wa']['ci95']} (utterances), {ends['wa']['ci95_speakers']} (speakers).\n"
+        in text
+    )
+    assert "\n| angry | 8 | 75.00 | 85.71 | 80.00 |\n" in text
+    assert "\n| **macro-F1** |  |  |  | **73.33** |\n" in text
+    assert "\n| labelled | angry | sad |\n| --- | ---: | ---: |\n| angry | 6 | 2 |\n| sad | 1 | 3 |\n" in text
+    assert "\n| Ses01_F | 1 | 8 | 2 | 75.00 | 87.50 |\n| Ses02_F | 2 | 4 | 2 | 50.00 | 50.00 |\n" in text
+    assert "holds out" not in text  # no fold lacks a class
     assert "| style: improvised | 7 | 61.25 | 58.50 | 2 |" in text
     assert all(f"- `{selection}`: " in text for selection in ("last", "others", "oracle"))
     assert "- command: `./run.sh --system mine`" in text
@@ -48,12 +65,36 @@ def test_a_selection_that_nobody_could_make_is_left_out_and_it_is_said_why(tmp_p
 def test_a_single_fold_has_no_deviation(tmp_path):
     made = write(tmp_path, folds=("2",))
     text = (tmp_path / "RESULTS.md").read_text()
-    assert "Headline (`last`), fold 2 of 5, mean ± deviation: UA **50.00**, WA **50.00**." in text
+    assert "Headline (`last`), fold 2 of 5: UA **50.00**, 95 % interval " in text
+    assert "(speakers)" not in text  # there is one
     assert "| **mean ± deviation** | **50.00** | **50.00** | 50.00 |" in text
     assert made.ua["std"] is None
     assert '"std": null' in (tmp_path / "results.json").read_text()
-    assert "UA 50.00, 95 %" in (tmp_path / "report.html").read_text()
+    assert "UA 50.00, 95 % interval" in (tmp_path / "report.html").read_text()
     assert "± 0.00" not in text + (tmp_path / "report.html").read_text()
+
+
+def test_a_fold_that_lacks_a_class_is_named(tmp_path):
+    lines = predictions()
+    lines["2"] = {s: [line for line in of if line["ref"] == "angry"] for s, of in lines["2"].items()}
+    results = summarise("mine", {**lines, "3": lines["2"]})
+    results["folds"]["1"]["absent"]["gender"] = ["m|w"]
+    text = results_markdown(SystemReport.of(SYSTEM, tmp_path, results, RUN), [])
+    told = (
+        "- A fold's UA is over the classes that it holds out: folds 2, 3 have no `sad`; of genders fold 1 has no `m|w`. A mean"
+    )
+    assert told in text
+    page = system_page(SystemReport.of(SYSTEM, tmp_path, results, RUN))
+    assert "folds 2, 3 have no <code>sad</code>" in page
+    assert told in table_markdown("T", [SystemReport.of(SYSTEM, tmp_path, results, RUN)] * 2, [], RUN)
+
+
+def test_many_speakers_are_cut_short_and_many_classes_left_out(tmp_path):
+    lines = [line(i, f"class{i:02d}", "class00") | {"speaker": f"s{i:02d}"} for i in range(70)]
+    text = results_markdown(SystemReport.of(SYSTEM, tmp_path, summarise("mine", {"1": {"last": lines}}), RUN), [])
+    assert "The 60 of 70 speakers with the lowest UA (last" in text
+    assert text.count(" | 1 | 1 | 1 | 0.00 | 0.00 |\n") == 60
+    assert "Confusion matrix" not in text
 
 
 def test_no_selection_is_called_a_bound():
@@ -64,7 +105,7 @@ def test_no_selection_is_called_a_bound():
 def test_figures_are_pictures_of_the_numbers(tmp_path):
     plot_confusion([line for by in predictions().values() for line in by["last"]], tmp_path / "confusion.png", "mine")
     plot_curves({"stage 1": {"1": history()}, "SER": {"1": history(), "2": []}}, tmp_path / "curves.png")
-    score = {"mean": 70.0, "std": 2.0, "ci95": [68.0, 71.0]}
+    score = {"mean": 70.0, "std": 2.0, "pooled": 69.0, "ci95": [68.0, 71.0]}
     plot_bars({"a": score, "b": None}, {"a": 72.0, "b": 60.0}, tmp_path / "bars.png")
     plot_layers({0: score, 2: None, 4: {**score, "std": None}}, {0: 61.0, 2: 64.0}, tmp_path / "layers.png")
     plot_embeddings({"1": embeddings(), "2": embeddings(4)}, tmp_path / "embeddings.png")

@@ -36,6 +36,7 @@ def predictions():
 def test_results_by_hand():
     results = summarise("mine", predictions())
     first = results["folds"]["1"]
+    assert first.pop("absent") == {"emotion": ["happy", "neutral"]}
     assert first == {"last": {"ua": 50.0, "wa": 75.0}, "gender_ua": 100.0, "style_ua": None, "wer": 50.0, "n": 8}
     assert results["folds"]["2"]["last"] == {"ua": 50.0, "wa": 50.0}
     wa = results["summary"]["last"]["wa"]
@@ -49,6 +50,40 @@ def test_results_by_hand():
     assert results["summary"]["style_ua"] is None
     assert results["from_stage1"] == ["asr", "gender"]
     assert json.loads(json.dumps(results)) == results
+
+
+def test_what_the_means_hide_stands_beside_them():
+    folds = predictions()
+    folds["2"]["last"] = [{**each, "speaker": "Ses02_F"} for each in folds["2"]["last"]]
+    last = summarise("mine", folds)["summary"]["last"]
+    assert last["per_class"] == {
+        "angry": {"recall": 75.0, "precision": 75.0, "f1": 75.0, "support": 8},  # 6 right, 2 taken for sad; 2 sad taken for it
+        "happy": {"recall": None, "precision": None, "f1": None, "support": 0},
+        "neutral": {"recall": None, "precision": None, "f1": None, "support": 0},
+        "sad": {"recall": 50.0, "precision": 50.0, "f1": 50.0, "support": 4},
+    }
+    assert last["macro_f1"] == 62.5
+    assert last["confusion"] == {"labels": LABELS, "counts": [[6, 0, 0, 2], [0] * 4, [0] * 4, [2, 0, 0, 2]]}
+    assert last["speakers"] == {
+        "Ses01_F": {"fold": "1", "n": 8, "classes": 2, "ua": 50.0, "wa": 75.0},
+        "Ses02_F": {"fold": "2", "n": 4, "classes": 2, "ua": 50.0, "wa": 50.0},
+    }
+    assert last["ua"]["ci95_speakers"] == [62.5, 62.5]  # 50 without either speaker
+    assert last["wa"]["ci95_speakers"] == [0, 100]  # 50 and 75: of two speakers little is known
+
+
+def test_folds_and_speakers_may_lack_classes_and_nothing_is_nan(recwarn):
+    one = [line(i, "angry", "sad" if i else "angry") for i in range(4)]
+    two = [line(i, "sad", "neutral", gender="m", session="2") for i in range(4, 6)] + [line(6, "happy", "happy", session="2")]
+    results = summarise("mine", {"1": {"last": one}, "2": {"last": two}})
+    assert results["folds"]["1"]["absent"] == {"emotion": ["happy", "neutral", "sad"]}
+    assert results["folds"]["2"]["absent"] == {"emotion": ["angry", "neutral"]}
+    assert [results["folds"][fold]["last"]["ua"] for fold in "12"] == [25.0, 50.0]  # of angry alone; of happy and sad
+    ua = results["summary"]["last"]["ua"]
+    assert (ua["mean"], ua["pooled"]) == (37.5, pytest.approx((25 + 0 + 100) / 3, abs=0.01))
+    assert results["summary"]["last"]["per_class"]["neutral"] == {"recall": None, "precision": 0.0, "f1": 0.0, "support": 0}
+    assert "NaN" not in json.dumps(results)
+    assert not recwarn.list
 
 
 def test_predictions_round_trip_with_six_decimals(tmp_path):

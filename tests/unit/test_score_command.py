@@ -145,13 +145,19 @@ def test_what_people_put_beside_folds_and_into_reports_is_not_counted_and_stays(
 def test_scores_are_those_of_the_folds_asked_and_say_so(stl):
     stl("select")
     stl("score")
-    assert stl.results()["summary"]["last"]["ua"] == {"mean": 75.0, "std": 0.0, "pooled": 75.0, "ci95": [75.0, 75.0]}
-    assert "Headline (`last`), folds 1-3 of 3, mean ± deviation: UA **75.00 ± 0.00**" in stl.text()
+    assert stl.results()["summary"]["last"]["ua"] == {
+        "mean": 75.0,
+        "std": 0.0,
+        "pooled": 75.0,
+        "ci95": [75.0, 75.0],
+        "ci95_speakers": [75.0, 75.0],  # all speakers alike
+    }
+    assert "Headline (`last`), folds 1-3 of 3: UA mean over folds **75.00 ± 0.00**; pooled **75.00**," in stl.text()
     stl("score", "1 3")
     assert list(stl.results()["folds"]) == ["1", "3"]
-    assert "Headline (`last`), folds 1, 3 of 3," in stl.text()
+    assert "Headline (`last`), folds 1, 3 of 3: " in stl.text()
     stl("score", "2")
-    assert "Headline (`last`), fold 2 of 3, mean ± deviation: UA **75.00**," in stl.text()
+    assert "Headline (`last`), fold 2 of 3: UA **75.00**," in stl.text()
 
 
 def test_nothing_is_written_again_when_nothing_has_changed(stl):

@@ -3,15 +3,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_recall_fscore_support
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from espnet_ser.scoring import (
-    accuracies_of_counts,
-    bootstrap_counts,
-    bootstrap_interval,
+    class_scores,
     confusion_matrix,
-    mean_and_std,
+    macro_f1,
     score,
     unweighted_accuracy,
     weighted_accuracy,
@@ -50,64 +48,28 @@ def test_no_utterance_has_no_score():
         unweighted_accuracy([], [])
 
 
-def test_deviation_is_the_sample_one():
-    assert mean_and_std([70.0, 72.0, 77.0]) == {"mean": pytest.approx(73.0), "std": pytest.approx(np.std([70, 72, 77], ddof=1))}
-    assert mean_and_std([70.0]) == {"mean": 70.0, "std": None}
-
-
 @given(pairs)
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
-@pytest.mark.filterwarnings("ignore:A single label was found")
-def test_accuracies_of_counts_are_those_of_the_utterances(rows):
+def test_class_scores_and_macro_f1_are_those_of_scikit_learn(rows):
     refs, hyps = zip(*rows, strict=True)
-    matrix = sklearn_confusion(refs, hyps, labels=LABELS)
-    scores = accuracies_of_counts(np.stack([matrix.diagonal()] * 3), np.stack([matrix.sum(1)] * 3))
-    assert scores["ua"] == pytest.approx([100 * balanced_accuracy_score(refs, hyps)] * 3)
-    assert scores["wa"] == pytest.approx([100 * accuracy_score(refs, hyps)] * 3)
+    by_class = class_scores(confusion_matrix(refs, hyps, LABELS), LABELS)
+    theirs = precision_recall_fscore_support(refs, hyps, labels=LABELS, zero_division=np.nan)
+    for name, values in zip(("precision", "recall", "f1", "support"), theirs, strict=True):
+        scale = 1 if name == "support" else 100
+        ours = [np.nan if by_class[label][name] is None else by_class[label][name] for label in LABELS]
+        assert ours == pytest.approx([scale * value for value in values], nan_ok=True), name
+    occurring = sorted(set(refs))
+    assert macro_f1(by_class) == pytest.approx(100 * f1_score(refs, hyps, labels=occurring, average="macro", zero_division=0))
 
 
-def test_each_draw_takes_as_many_utterances_of_a_fold_as_it_has():
-    folds = [np.zeros(7, dtype=int), np.array([1, 2, 2, 2])]
-    counts = bootstrap_counts(folds, num_cells=4, num_draws=5000, seed=0)
-    assert (counts[:, 0] == 7).all()
-    assert (counts[:, 1:].sum(1) == 4).all()
-    assert (counts[:, 3] == 0).all()
-    assert counts[:, 1].mean() == pytest.approx(1.0, abs=0.05)  # binomial: 4 draws of 1/4 each
-    assert counts[:, 1].var() == pytest.approx(0.75, abs=0.05)
-
-
-def test_interval_is_that_of_a_slow_bootstrap_with_the_same_draws():
-    refs = [["sad", "sad", "happy", "angry", "sad"], ["happy", "angry", "angry"]]
-    hyps = [["sad", "happy", "happy", "sad", "sad"], ["happy", "angry", "sad"]]
-    rng = np.random.default_rng(4)
-    draws = [rng.integers(0, len(fold), size=(1000, len(fold))) for fold in refs]
-    samples = []
-    for number in range(1000):
-        drawn = [(refs[fold][i], hyps[fold][i]) for fold in (0, 1) for i in draws[fold][number]]
-        samples.append([score_of(*zip(*drawn, strict=True)) for score_of in (unweighted_accuracy, weighted_accuracy)])
-    low, high = np.percentile(samples, [2.5, 97.5], axis=0)
-    interval = bootstrap_interval(refs, hyps, seed=4)
-    assert interval == {"ua": pytest.approx((low[0], high[0])), "wa": pytest.approx((low[1], high[1]))}
-
-
-def test_interval_holds_the_score_and_narrows_with_data():
-    rng = np.random.default_rng(0)
-
-    def fold(size):
-        refs = rng.choice(LABELS, size).tolist()
-        return refs, [ref if rng.random() < 0.7 else "sad" for ref in refs]
-
-    widths = []
-    for size in (50, 2000):
-        folds = [fold(size) for _ in range(3)]
-        refs, hyps = [f[0] for f in folds], [f[1] for f in folds]
-        low, high = bootstrap_interval(refs, hyps)["ua"]
-        assert low < unweighted_accuracy(sum(refs, []), sum(hyps, [])) < high
-        widths.append(high - low)
-    assert widths[1] < widths[0] / 4
-    # binomial: 1.96 * sqrt(0.7 * 0.3 / 6000) is 1.2 points to either side for accuracy
-    low, high = bootstrap_interval(refs, hyps)["wa"]
-    assert high - low == pytest.approx(2 * 1.96 * 100 * np.sqrt(0.775 * 0.225 / 6000), rel=0.15)
+def test_a_class_that_is_predicted_and_never_right_is_no_class_of_its_own():
+    refs, hyps = ["sad", "sad", "happy", "happy"], ["sad", "angry", "angry", "happy"]
+    assert unweighted_accuracy(refs, hyps) == 50.0
+    by_class = class_scores(confusion_matrix(refs, hyps, LABELS), LABELS)
+    assert by_class["angry"] == {"recall": None, "precision": 0.0, "f1": 0.0, "support": 0}
+    assert by_class["neutral"] == {"recall": None, "precision": None, "f1": None, "support": 0}
+    assert by_class["sad"] == {"recall": 50.0, "precision": 100.0, "f1": pytest.approx(200 / 3), "support": 2}
+    assert macro_f1(by_class) == pytest.approx(200 / 3)  # of happy and sad
 
 
 def test_score_of_predictions():

@@ -46,6 +46,7 @@ def test_runs_are_set_beside_each_other(exp, capsys):
     results = json.loads((exp / "stl_seeds" / "results.json").read_text())
     assert list(results["seeds"]) == ["1", "2"]
     assert results["summary"]["last"]["ua"] == {"mean": 62.5, "std": 0.0}  # 75 and 50 in the folds of either
+    assert results["summary"]["last"]["ua_pooled"] == {"mean": 75.0, "std": 0.0}
     text = (exp / "stl_seeds" / "RESULTS.md").read_text()
     assert "- seed: `1 2`\n" in text
     assert "- folds: `2 1`\n" in text
@@ -108,8 +109,14 @@ def test_options_that_would_say_nothing_are_refused(exp, capsys):
 
 def test_an_unknown_deviation_is_shown_as_missing():
     scores = {"ua": {"mean": 50.0, "std": 2.0}, "wa": {"mean": 40.0, "std": 1.0}}
+    scores |= {f"{name}_pooled": score for name, score in scores.items()}
     summary = {"last": scores, "gender_ua": None, "style_ua": None, "wer": {"mean": 9.0, "std": None}}
-    of_seed = {"last": {"ua": 50.0, "wa": 40.0}, "gender_ua": None, "style_ua": None}
+    of_seed = {"last": {"ua": 50.0, "ua_pooled": 50.0, "wa": 40.0, "wa_pooled": 40.0}, "gender_ua": None, "style_ua": None}
     seeds = {"1": {**of_seed, "wer": 9.0}, "2": {**of_seed, "wer": None}}
-    text = seeds_markdown({"system": "mine", "headline": "last", "seeds": seeds, "summary": summary}, {}, RUN)
-    assert "| **mean ± deviation** | **50.00 ± 2.00** | **40.00 ± 1.00** | **9.00 ± –** |" in text
+    text = seeds_markdown(
+        {"system": "mine", "headline": "last", "folds": {"1": {"absent": {}}}, "seeds": seeds, "summary": summary}, {}, RUN
+    )
+    assert (
+        "| **mean ± deviation** | **50.00 ± 2.00** | **50.00 ± 2.00** | **40.00 ± 1.00** | **40.00 ± 1.00** | **9.00 ± –** |"
+        in text
+    )

@@ -39,10 +39,10 @@ def test_rows_stand_beside_the_papers_in_its_order(expdir, capsys):
     text = (expdir / "table3" / "RESULTS.md").read_text()
     rows = rows_of(text)
     assert rows["asr_gender_skip__ser"] == [
-        *("1, 2", "12", "**62.50**", "50.00", "75.00", "**68.75**", "62.50", "75.00", "75.00*", "50.00*"),
+        *("1, 2", "12", "**62.50**", "75.00", "50.00", "75.00", "**68.75**", "75.00", "62.50", "75.00", "75.00*", "50.00*"),
         *("76.10", "74.94", "98.57*", "22.80*", "-13.60", "-6.19"),
     ]
-    assert rows["asr__ser_asr (not finished)"] == [*["–"] * 10, "74.61", "73.55", "–", "23.36", "–", "–"]
+    assert rows["asr__ser_asr (not finished)"] == [*["–"] * 12, "74.61", "73.55", "–", "23.36", "–", "–"]
     assert list(rows)[2:] == [
         "asr__ser (not finished)",
         "asr__ser_asr (not finished)",
@@ -104,8 +104,8 @@ def scaled(report, points):
 
 def test_the_best_of_systems_that_are_alike_is_marked_and_a_row_without_paper_has_no_difference(tmp_path):
     text = table_of(tmp_path / "out", row(tmp_path, "worse"), scaled(row(tmp_path, "better"), 5.0))
-    assert "| **better** | 1, 2 | 12 | **67.50** | 50.00 | 75.00 | **68.75** | 62.50 | 75.00 |" in text
-    assert "| worse | 1, 2 | 12 | **62.50** | 50.00 | 75.00 | **68.75** | 62.50 | 75.00 |" in text
+    assert "| **better** | 1, 2 | 12 | **67.50** | 75.00 | 50.00 | 75.00 | **68.75** | 75.00 | 62.50 | 75.00 |" in text
+    assert "| worse | 1, 2 | 12 | **62.50** | 75.00 | 50.00 | 75.00 | **68.75** | 75.00 | 62.50 | 75.00 |" in text
     assert rows_of(text)["better"][-6:] == ["–"] * 6
     assert "No system is marked" not in text
     assert "Rows differ in how" not in text
@@ -148,9 +148,9 @@ def test_no_system_is_the_best_of_rows_over_other_folds(tmp_path):
 def test_a_selection_that_a_system_lacks_is_a_gap_and_one_that_all_lack_is_no_column(tmp_path):
     lacking = row(tmp_path, "b", selections=("last", "oracle"))
     text = table_of(tmp_path / "out", row(tmp_path, "a"), lacking)
-    assert "| b | 1, 2 | 12 | **62.50** | – | 75.00 | **68.75** | – | 75.00 |" in text
+    assert "| b | 1, 2 | 12 | **62.50** | 75.00 | – | 75.00 | **68.75** | 75.00 | – | 75.00 |" in text
     text = table_of(tmp_path / "out", lacking)
-    assert "| ours: UA (last) | ours: UA (oracle) | ours: WA (last) |" in text
+    assert "| ours: UA (last) | ours: pooled UA (last) | ours: UA (oracle) | ours: WA (last) |" in text
     assert "- `others` is left out: it needs" in text
 
 
@@ -206,6 +206,16 @@ def broken_results():
     yield {**good, "summary": {**good["summary"], "last": {"ua": {"mean": "high"}}}}
     yield {**good, "summary": {name: value for name, value in good["summary"].items() if name != "wer"}}
     yield json.dumps(good).replace("62.5", "NaN")
+    for part, broken in (
+        ("macro_f1", None),
+        ("per_class", {"sad": {"recall": "high", "precision": 1.0, "f1": 1.0, "support": 1}}),
+        ("confusion", {"labels": ["angry", "sad"], "counts": [[1, 2], [3]]}),
+        ("confusion", {"labels": ["angry", 3], "counts": [[1, 2], [3, 4]]}),
+        ("speakers", {"Ses01_F": {"fold": 1, "n": 1, "classes": 1, "ua": 1.0, "wa": 1.0}}),
+        ("ua", {**good["summary"]["last"]["ua"], "ci95_speakers": [1.0]}),
+    ):
+        yield {**good, "summary": {**good["summary"], "last": {**good["summary"]["last"], part: broken}}}
+    yield {**good, "folds": {fold: {**by, "absent": {"emotion": [3]}} for fold, by in good["folds"].items()}}
 
 
 @pytest.mark.parametrize("content", list(broken_results()))
