@@ -16,7 +16,14 @@ from espnet_ser.encoder_config import checked_encoder_config, refuse_endless_wor
 from espnet_ser.encoder_folder import weights_files
 from espnet_ser.errors import InputError, printable
 from espnet_ser.recipe import FROZEN_FILE, MODEL_FILE
-from espnet_ser.weights_file import StoredTensor, first_line, is_in_former_format, tensors_in_safetensors, tensors_in_torch_file
+from espnet_ser.weights_file import (
+    StoredTensor,
+    first_line,
+    is_in_former_format,
+    refuse_flipped_bits,
+    tensors_in_safetensors,
+    tensors_in_torch_file,
+)
 
 _FORMER_NAMES = {
     ".weight_g": ".parametrizations.weight.original0",
@@ -134,6 +141,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     stored = tensors_in_torch_file(_existing(path))
     try:
+        refuse_flipped_bits(path)
         # Mapped, not read: a value takes memory when it is used, and none is decompressed.
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # whatever a reader says of a file made to confuse it

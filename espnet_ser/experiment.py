@@ -19,7 +19,7 @@ from espnet_ser.history import HISTORY_FILE
 from espnet_ser.hub import resolve_encoder
 from espnet_ser.locks import lock_file
 from espnet_ser.predictions import EMBEDDINGS_FILE, EPOCHS_FOLDER
-from espnet_ser.provenance import data_identity, refuse_trained_encoder, token_identity
+from espnet_ser.provenance import data_identity, refuse_changed_data, refuse_trained_encoder, token_identity
 from espnet_ser.ranks import ALONE, Ranks
 from espnet_ser.recipe import (
     CHECKPOINT_FILE,
@@ -140,6 +140,7 @@ class Experiment:
         part = system.stage1 if stage == "stage1" else system.ser
         train_set = "train_all" if stage == "stage1" and setup.stage1_data == "all" else "train"
         train_dir, test_dir = setup.datadir / f"fold{fold}" / train_set, setup.datadir / f"fold{fold}" / "test"
+        refuse_changed_data(setup.datadir, fold)
         train = read_datadir(train_dir)
         refuse_missing_targets(part.tasks, train, train_dir)
         encoder = resolve_encoder(setup.stage1_from or setup.ssl) if part.encoder == "ssl" else None

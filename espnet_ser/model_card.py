@@ -115,10 +115,10 @@ def corpus_of(four_class: Sequence[Example]) -> str:
     Args:
         four_class: All utterances of the four classes.
     """
-    from espnet_ser.corpus.synthetic import STAMP_NAME
+    from espnet_ser.corpus.synthetic import DATA_STAMP
 
     folders = {Path(example.wav).parent for example in four_class}
-    if any((parent / STAMP_NAME).is_file() for folder in folders for parent in (folder, *folder.parents)):
+    if any((parent / DATA_STAMP).is_file() for folder in folders for parent in (folder, *folder.parents)):
         return SYNTHETIC
     found = Counter((example.session, example.gender, example.emotion) for example in four_class)
     published = {

@@ -30,6 +30,9 @@ _SHARED = (
 MAX_NAMES_BYTES = 300_000
 """Of all speakers, and of all sessions, as JSON: each model's ``config.yaml`` lists those that it was trained on."""
 
+DATA_STAMP = ".prepare.json"
+"""What stage 1 leaves in its folder: all that the data directories were made from, and what is in them."""
+
 TOKENS_STAMP = ".tokens.json"
 """What stage 2 leaves beside a token list: the texts it was made from."""
 
@@ -228,6 +231,22 @@ def verify_audio(examples: Iterable[Example]) -> None:
     for example, digest in zip(known, digests, strict=True):
         if digest != example.sha256:
             raise InputError(f"{example.wav} has changed since stage 1 read it: run stage 1 again")
+
+
+def refuse_changed_data(datadir: Path, fold: str) -> None:
+    """Makes sure that a fold's data directories are as stage 1 left them; without its stamp they are the user's own.
+
+    Raises:
+        InputError: When a file of them is missing or was changed since.
+    """
+    if not (datadir / DATA_STAMP).exists():
+        return
+    stamp = Stamp(datadir / DATA_STAMP)
+    if changed := stamp.changed_outputs(below=f"fold{fold}/"):
+        raise InputError(
+            f"{datadir}: {'; '.join(changed[:3])}; run stage 1 again, or, if the change is meant, remove {stamp.path}: then "
+            f"the data are yours"
+        )
 
 
 def token_identity(folder: Path, train: Iterable[Example]) -> dict[str, str]:

@@ -133,13 +133,13 @@ class Stamp:
         }
         atomic_write(self.path, _stamp_text(json.loads(_canonical_json(inputs)), records))
 
-    def changed_outputs(self) -> list[str]:
+    def changed_outputs(self, below: str = "") -> list[str]:
         """What is no longer as the stage left it, whatever its inputs: one readable line per output, none if all is well.
 
-        A missing or damaged stamp is a line too.
+        A missing or damaged stamp is a line too. Of the outputs only those whose names begin with ``below`` are looked at.
         """
         stamp, fault = self._read()
-        return fault or self._changed_outputs(stamp["outputs"])
+        return fault or self._changed_outputs({n: record for n, record in stamp["outputs"].items() if n.startswith(below)})
 
     def inputs(self) -> dict:
         """The inputs that the stage last finished with; nothing where it has not run."""

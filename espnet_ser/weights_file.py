@@ -93,12 +93,12 @@ def refuse_flipped_bits(path: Path) -> None:
     """Holds a file that ``torch.save`` wrote against the checksums in it, which ``torch.load`` does not look at.
 
     Raises:
-        InputError: When a part is not as it was written.
+        ValueError: When a part is not as it was written.
         BadZipFile: When the file is no archive.
     """
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
-            raise InputError(f"{path}: damaged since it was written ({damaged} does not match its checksum)")
+            raise ValueError(f"{damaged} does not match its checksum")
 
 
 def is_in_former_format(path: Path) -> bool:

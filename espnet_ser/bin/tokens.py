@@ -31,12 +31,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.data.datadir import read_datadir
     from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, save_tokenizer
     from espnet_ser.locks import locked
-    from espnet_ser.provenance import TOKENS_STAMP
+    from espnet_ser.provenance import TOKENS_STAMP, refuse_changed_data
     from espnet_ser.recipe import fold_names, token_folder
     from espnet_ser.replacing import keep_others
     from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
 
     for fold in fold_names(args.datadir, args.folds):
+        refuse_changed_data(args.datadir, fold)
         texts = sorted({example.text for example in read_datadir(args.datadir / f"fold{fold}" / "train")} - {""})
         folder = token_folder(args.dumpdir, fold, args.token_type, args.nbpe)
         num_bpe = args.nbpe if args.token_type == "bpe" else None

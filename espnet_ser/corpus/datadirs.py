@@ -20,11 +20,9 @@ from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.datadir import Example, write_datadir
 from espnet_ser.errors import InputError
 from espnet_ser.locks import locked
-from espnet_ser.provenance import alike_speakers, refuse_endless_names, refuse_shared_speech
+from espnet_ser.provenance import DATA_STAMP, alike_speakers, refuse_endless_names, refuse_shared_speech
 from espnet_ser.replacing import folder_beside, keep_others, others_files
 from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, replace_folder
-
-STAMP_NAME = ".prepare.json"
 
 LAYOUT_VERSION = 2
 """What a data directory is made with, so that one of another layout is made anew."""
@@ -76,7 +74,7 @@ def make_datadirs(
     with disk_errors_as_input_errors(datadir):
         datadir.parent.mkdir(parents=True, exist_ok=True)
         with locked(datadir.parent):
-            changes = Stamp(datadir / STAMP_NAME).difference(inputs)
+            changes = Stamp(datadir / DATA_STAMP).difference(inputs)
             if changes:
                 _replace_contents(datadir, lambda folder: _write_all(folder, examples, classes, folds, subset), inputs)
     if changes is None:
@@ -109,14 +107,14 @@ def _replace_contents(datadir: Path, write: Callable[[Path], None], inputs: dict
     """
     if datadir.exists() and not datadir.is_dir():
         raise InputError(f"{datadir}: not a folder; name another with --datadir")
-    is_new, stamp = not datadir.exists(), Stamp(datadir / STAMP_NAME)
+    is_new, stamp = not datadir.exists(), Stamp(datadir / DATA_STAMP)
     made = {name.partition("/")[0] for name in stamp.output_sha256()}
     datadir.mkdir(exist_ok=True)
     try:
         with folder_beside(datadir / "new") as building:
             write(building)
-            Stamp(building / STAMP_NAME).write(inputs, [building])
-            wanted = {path.name for path in building.iterdir()} - {STAMP_NAME}
+            Stamp(building / DATA_STAMP).write(inputs, [building])
+            wanted = {path.name for path in building.iterdir()} - {DATA_STAMP}
             for name in sorted(wanted - made):
                 if others := others_files(datadir / name, stamp, building / name):
                     raise InputError(
@@ -130,7 +128,7 @@ def _replace_contents(datadir: Path, write: Callable[[Path], None], inputs: dict
                 else:
                     shutil.rmtree(os.path.realpath(datadir / name), ignore_errors=True)
                     (datadir / name).unlink(missing_ok=True)
-            os.replace(building / STAMP_NAME, datadir / STAMP_NAME)
+            os.replace(building / DATA_STAMP, datadir / DATA_STAMP)
     finally:
         if is_new:
             with contextlib.suppress(OSError):

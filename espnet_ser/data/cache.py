@@ -1,16 +1,18 @@
 """Outputs of what is frozen, computed once: per utterance, unpadded, on disk.
 
 A cache is a folder named after the content of what computes it (weights, configuration, precision). It holds parts, each a
-plain ``.npy`` file of frames after frames, which maps into memory, and a ``.json`` beside it that says where whose frames lie.
-A part without its ``.json`` is not there: it is the work of a job that was killed. Utterances are known by the content of their
-audio, so that every fold, stage and system that asks the same of the same speech shares a cache; what is missing is added as a
-new part.
+plain ``.npy`` file of frames after frames, which maps into memory, and a ``.json`` beside it that says where whose frames lie,
+and their checksums. A part without its ``.json`` is not there: it is the work of a job that was killed. Utterances are known by
+the content of their audio, so that every fold, stage and system that asks the same of the same speech shares a cache; what is
+missing, or does not match its checksum, is added as a new part.
 """
 
 import errno
 import json
+import operator
 import os
-import shutil
+import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,18 +23,28 @@ import numpy as np
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
 from espnet_ser.locks import lock_file
-from espnet_ser.stamp import atomic_path, atomic_write, disk_errors_as_input_errors, file_sha256, remove_unfinished
+from espnet_ser.stamp import (
+    atomic_path,
+    atomic_write,
+    disk_errors_as_input_errors,
+    file_sha256,
+    remove_unfinished,
+    temporary_name,
+)
 
+_NAME = re.compile(r"(cnn|pooled|layer[0-9]+)-[0-9a-f]+")
+_PART = re.compile(r"part-([0-9]+)\.(npy|json)")
 LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
 class Span:
-    """Where an utterance's frames lie: part, first frame, number of frames."""
+    """Where an utterance's frames lie: part, first frame, number of frames; and their CRC-32."""
 
     part: int
     start: int
     num_frames: int
+    crc32: int
 
 
 class FrameCache:
@@ -41,9 +53,6 @@ class FrameCache:
     Args:
         folder: Where it lies; it need not exist.
         dtype: ``float16`` or ``float32``.
-
-    Raises:
-        InputError: When a part's description is damaged.
     """
 
     def __init__(self, folder: Path, dtype: str = "float16"):
@@ -52,12 +61,22 @@ class FrameCache:
         self._parts: list[np.ndarray] = []
         self._names: set[str] = set()
         self._spans: dict[str, Span] = {}
+        self._checked: set[Span] = set()
         self._read_parts()
 
     def missing(self, examples: Iterable[Example]) -> list[Example]:
-        """Those whose frames are not there, each audio once."""
+        """Those whose frames are not there or are damaged, each audio once. To find that out, all are read, once."""
         found = {audio_key(example): example for example in examples}
-        return [example for key, example in found.items() if key not in self._spans]
+        missing = [example for key, example in found.items() if key not in self._spans]
+        damaged = [example for key, example in found.items() if key in self._spans and not self._is_whole(self._spans[key])]
+        if damaged:
+            print(f"{self.folder}: damaged frames of {len(damaged)} utterances are made again", flush=True)
+        return missing + damaged
+
+    def _is_whole(self, span: Span) -> bool:
+        if span not in self._checked and _crc32(self._parts[span.part], span.start, span.num_frames) == span.crc32:
+            self._checked.add(span)
+        return span in self._checked
 
     def frames(self, example: Example) -> np.ndarray:
         """An utterance's frames, mapped from disk: [frames, dim]."""
@@ -94,7 +113,10 @@ class FrameCache:
             for example in missing:
                 spans[audio_key(example)] = (start, count_frames(example))
                 start += count_frames(example)
-            name = f"part-{len(list(self.folder.glob('part-*.json'))):04d}"
+            taken = [
+                int(path.stem[5:]) for path in self.folder.iterdir() if re.fullmatch(r"part-[0-9]+\.(npy|json)", path.name)
+            ]
+            name = f"part-{max(taken, default=-1) + 1:04d}"
             with atomic_path(self.folder / f"{name}.npy") as beside:
                 frames = np.lib.format.open_memmap(beside, mode="w+", dtype=self.dtype, shape=(start, dim))
                 _take_space(beside)
@@ -107,25 +129,28 @@ class FrameCache:
                         )
                     first, count = spans[audio_key(example)]
                     frames[first : first + count] = values
+                checked = {key: (*span, _crc32(frames, *span)) for key, span in spans.items()}
                 frames.flush()
                 del frames
-            atomic_write(self.folder / f"{name}.json", json.dumps({"utterances": spans}))
+            atomic_write(self.folder / f"{name}.json", json.dumps({"utterances": checked}))
             self._read_parts()
 
     def _read_parts(self) -> None:
         for path in sorted(self.folder.glob("part-*.json")):
             if path.name in self._names:
                 continue
-            try:
-                spans = json.loads(path.read_text(encoding="utf-8"))["utterances"]
-                frames = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-                end = max(start + count for start, count in spans.values())
-            except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise InputError(f"{path} is damaged ({error}); remove {self.folder}, and it is made again") from error
-            if frames.ndim != 2 or len(frames) != end or frames.dtype != self.dtype:
-                raise InputError(f"{path.with_suffix('.npy')} is damaged; remove {self.folder}, and it is made again")
             self._names.add(path.name)
-            self._spans |= {key: Span(len(self._parts), start, count) for key, (start, count) in spans.items()}
+            try:
+                recorded = json.loads(path.read_text(encoding="utf-8"))["utterances"]
+                frames = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+                spans = {key: Span(len(self._parts), *map(operator.index, values)) for key, values in recorded.items()}
+                end = max(span.start + span.num_frames for span in spans.values())
+                if frames.ndim != 2 or len(frames) != end or frames.dtype != self.dtype:
+                    raise ValueError(f"not {end} frames of {self.dtype}")
+            except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                print(f"{path.with_suffix('')}: damaged ({error}); what it held is made again", flush=True)
+                continue
+            self._spans |= spans  # those of a later part, where an earlier one was damaged
             self._parts.append(frames)
 
     @contextmanager
@@ -136,6 +161,10 @@ class FrameCache:
                 print(f"{self.folder}: another job is filling this cache; waiting for it", flush=True)
                 lock_file(lock, wait=True)
             yield
+
+
+def _crc32(frames: np.ndarray, start: int, count: int) -> int:
+    return zlib.crc32(np.ascontiguousarray(frames[start : start + count]))
 
 
 def _take_space(path: Path) -> None:
@@ -166,7 +195,7 @@ class CacheFolder:
 def list_caches(root: Path) -> list[CacheFolder]:
     """The caches below a folder, the largest first; of a damaged part the utterances are not counted."""
     found = []
-    for folder in sorted(path for path in root.glob("*") if (path / ".lock").is_file()):
+    for folder in sorted(path for path in root.glob("*") if _NAME.fullmatch(path.name) and (path / ".lock").is_file()):
         files = [path.stat() for path in folder.iterdir() if path.is_file()]
         num_utts = sum(map(_count_utterances, folder.glob("part-*.json")))
         written_s = max(status.st_mtime for status in files)
@@ -182,7 +211,13 @@ def _count_utterances(part: Path) -> int:
 
 
 def remove_cache(folder: Path) -> None:
-    """Removes a cache, whole or not at all as far as readers can see."""
-    aside = folder.with_name(f".{folder.name}.removed.{os.getpid()}")
+    """Removes a cache, whole or not at all as far as readers can see; what else lies in its folder stays."""
+    remove_unfinished(folder)
+    aside = temporary_name(folder)
     os.rename(folder, aside)
-    shutil.rmtree(aside)
+    for path in [aside / ".lock", *aside.glob("part-*.json"), *aside.glob("part-*.npy")]:
+        path.unlink(missing_ok=True)
+    if any(aside.iterdir()):
+        os.rename(aside, folder)
+    else:
+        aside.rmdir()

@@ -5,12 +5,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet_ser.corpus.datadirs import STAMP_NAME
 from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.errors import InputError
 from espnet_ser.experiment import RECORDS_STAMP, STARTED_FILE
 from espnet_ser.predictions import EPOCHS_FOLDER, is_epoch, read_epochs
-from espnet_ser.provenance import data_identity, describe_training_data, refuse_leak, refuse_shared_speech, verify_audio
+from espnet_ser.provenance import (
+    DATA_STAMP,
+    data_identity,
+    describe_training_data,
+    refuse_leak,
+    refuse_shared_speech,
+    verify_audio,
+)
 from espnet_ser.recipe import DONE_FILE, TOKENS_FOLDER, read_fold, trained_model_identity
 from espnet_ser.stamp import Stamp
 from espnet_ser.verification.finding import DAMAGE, Finding
@@ -123,10 +129,8 @@ class Training:
         by = read_fold(datadir, fold.removeprefix("fold"))["by"]
         if not by == self.config["fold_by"] == self.inputs.get("fold_by"):
             yield f"{datadir / fold} holds out a {by}, which is not what it held out in the training"
-        if (datadir / STAMP_NAME).exists():
-            stamp = Stamp(datadir / STAMP_NAME)
-            ours = (f"output {fold}/", str(stamp.path))
-            yield from (f"{datadir}: {change}" for change in stamp.changed_outputs() if change.startswith(ours))
+        if (datadir / DATA_STAMP).exists():
+            yield from (f"{datadir}: {change}" for change in Stamp(datadir / DATA_STAMP).changed_outputs(below=f"{fold}/"))
 
     def changed_audio(self) -> Iterator[str]:
         """Its audio files against what stage 1 read."""

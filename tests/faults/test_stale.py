@@ -160,8 +160,11 @@ CHANGES = [
     # what stages left, edited or lost
     ("a data directory edited", rewrite("data/fold1/train/utt2emotion", lambda t: t.replace("sad", "happy", 1)), {}, "1"),
     (
-        "a data directory edited, run from stage 3 on",
-        rewrite("data/fold1/train/utt2emotion", lambda text: text.replace("sad", "happy", 1)),
+        "a data directory edited and made the user's own, run from stage 3 on",
+        lambda whole: (
+            rewrite("data/fold1/train/utt2emotion", lambda text: text.replace("sad", "happy", 1))(whole),
+            (whole.root / "data/.prepare.json").unlink(),
+        ),
         {"stage": 3},
         "3 4 5 6",
     ),

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -88,18 +89,49 @@ def test_values_beyond_half_precision_are_refused_and_nothing_is_left(tmp_path, 
     assert not list((tmp_path / "cache").glob("part*"))
 
 
-@pytest.mark.parametrize("damage", ["json", "short", "dtype"])
-def test_damage_is_one_clear_line(tmp_path, examples, damage):
+@pytest.mark.parametrize("damage", ["json", "short", "dtype", "no frames"])
+def test_a_damaged_part_is_made_again(tmp_path, examples, damage, capsys):
     fill(FrameCache(tmp_path / "cache"), examples)
     path = tmp_path / "cache" / "part-0000"
     if damage == "json":
         path.with_suffix(".json").write_text("{")
     elif damage == "short":
         path.with_suffix(".npy").write_bytes(path.with_suffix(".npy").read_bytes()[:-10])
-    else:
+    elif damage == "dtype":
         np.save(path.with_suffix(".npy"), np.zeros((4, 3), dtype=np.float64))
-    with pytest.raises(InputError, match=r"is damaged.*remove .*cache, and it is made again"):
-        FrameCache(tmp_path / "cache")
+    else:
+        path.with_suffix(".npy").unlink()
+    again = FrameCache(tmp_path / "cache")
+    assert "part-0000: damaged (" in capsys.readouterr().out
+    assert len(fill(again, examples)) == len(examples)
+    assert np.array_equal(FrameCache(tmp_path / "cache").frames(examples[3]), frames_of(examples[3]))
+
+
+@pytest.mark.parametrize("file", ["part-0000.npy", "part-0000.json"])
+def test_a_flipped_bit_anywhere_is_noticed_and_what_it_damages_is_made_again(tmp_path, examples, file):
+    fill(FrameCache(tmp_path / "whole"), examples)
+    content = (tmp_path / "whole" / file).read_bytes()
+    for place in range(0, len(content), 97):
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        shutil.copytree(tmp_path / "whole", tmp_path / "cache")
+        flipped = bytes([content[place] ^ 1 << place % 8])
+        (tmp_path / "cache" / file).write_bytes(content[:place] + flipped + content[place + 1 :])
+        cache = FrameCache(tmp_path / "cache")
+        fill(cache, examples)
+        for example in examples:
+            assert np.array_equal(cache.frames(example), frames_of(example)), place
+    assert len(fill(FrameCache(tmp_path / "whole"), examples)) == 0
+
+
+def test_of_an_utterance_that_is_damaged_the_others_are_not_made_again(tmp_path, examples, capsys):
+    fill(FrameCache(tmp_path / "cache"), examples)
+    path = tmp_path / "cache" / "part-0000.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 4
+    path.write_bytes(content)
+    assert len(fill(FrameCache(tmp_path / "cache"), examples)) == 1
+    assert "cache: damaged frames of 1 utterances are made again" in capsys.readouterr().out
+    assert fill(FrameCache(tmp_path / "cache"), examples) == []
 
 
 def fill_and_count(folder, examples, queue):
@@ -121,7 +153,9 @@ def test_jobs_that_want_the_same_compute_it_once(tmp_path, examples):
 def test_caches_are_listed_and_removed(tmp_path, examples):
     fill(FrameCache(tmp_path / "caches" / "cnn-1"), examples[:2])
     fill(FrameCache(tmp_path / "caches" / "layer4-1"), examples)
-    (tmp_path / "caches" / "not a cache").mkdir()
+    for name in ("not a cache", "cnn-mine"):  # other programs leave such files as well
+        (tmp_path / "caches" / name).mkdir()
+        (tmp_path / "caches" / name / ".lock").touch()
     listed = list_caches(tmp_path / "caches")
     assert [(cache.folder.name, cache.num_utts) for cache in listed] == [("layer4-1", len(examples)), ("cnn-1", 2)]
     size = sum(path.stat().st_size for path in (tmp_path / "caches" / "cnn-1").iterdir())
@@ -129,3 +163,6 @@ def test_caches_are_listed_and_removed(tmp_path, examples):
     remove_cache(listed[0].folder)
     assert [cache.folder.name for cache in list_caches(tmp_path / "caches")] == ["cnn-1"]
     assert json.loads((tmp_path / "caches" / "cnn-1" / "part-0000.json").read_text())["utterances"]
+    (tmp_path / "caches/cnn-1/notes.txt").write_text("mine")
+    remove_cache(tmp_path / "caches/cnn-1")
+    assert [path.name for path in (tmp_path / "caches/cnn-1").iterdir()] == ["notes.txt"]

@@ -195,3 +195,15 @@ def test_an_encoder_in_the_former_format_runs_no_code(tmp_path):
     with pytest.raises(InputError, match=r"pytorch_model\.bin: damaged, or not a file of weights"):
         load_pretrained_encoder(encoder, tmp_path)
     assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
+def test_a_flipped_bit_in_weights_is_noticed(tmp_path, place):
+    torch.save({"a": torch.randn(100), "b": torch.randn(100)}, tmp_path / "weights.pth")
+    assert read_weights(tmp_path / "weights.pth").keys() == {"a", "b"}
+    content = bytearray((tmp_path / "weights.pth").read_bytes())
+    values = content.index(torch.load(tmp_path / "weights.pth")["a"].numpy().tobytes()[:16])
+    content[values + int(400 * place)] ^= 1
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(InputError, match="weights.pth: damaged, or not a file of weights .* does not match its checksum"):
+        read_weights(tmp_path / "weights.pth")

@@ -12,6 +12,7 @@ from espnet_ser.bin.prepare import get_parser, main
 from espnet_ser.corpus import datadirs
 from espnet_ser.data.datadir import read_datadir, validate_datadir, write_datadir
 from espnet_ser.errors import CorpusError, InputError
+from espnet_ser.provenance import refuse_changed_data
 from espnet_ser.recipe import fold_names, read_fold
 from espnet_ser.stamp import replace_folder
 
@@ -264,6 +265,21 @@ def test_what_people_put_beside_our_folders_stays_and_is_no_fold(release, tmp_pa
     shutil.copytree(data / "fold1", data / "fold6")
     with pytest.raises(InputError, match=r"fold6/fold.json: that of fold 1, copied\? Move .*fold6 out of"):
         read_fold(data, "6")
+
+
+def test_data_that_were_edited_are_trained_on_only_where_they_are_the_users_own(release, tmp_path):
+    data = tmp_path / "data"
+    prepare(release, data)
+    edit(data / "fold2/train/text", "EXCUSE ME", "PARDON ME")
+    refuse_changed_data(data, "1")
+    for change in (lambda: None, lambda: (data / ".prepare.json").write_text("{")):
+        change()
+        with pytest.raises(InputError, match=r"run stage 1 again, or, if the change is meant, remove .*prepare.json"):
+            refuse_changed_data(data, "2")
+    (data / ".prepare.json").unlink()
+    refuse_changed_data(data, "2")
+    with pytest.raises(InputError, match="fold2/train/text: not made by stage 1, and would be lost"):
+        prepare(release, data)
 
 
 def test_a_run_that_was_killed_between_two_folders_goes_on(release, tmp_path, monkeypatch):
