@@ -143,7 +143,8 @@ class Experiment:
         refuse_changed_data(setup.datadir, fold)
         train = read_datadir(train_dir)
         refuse_missing_targets(part.tasks, train, train_dir)
-        encoder = resolve_encoder(setup.stage1_from or setup.ssl) if part.encoder == "ssl" else None
+        named = (setup.stage1_from, "--stage1_from") if setup.stage1_from else (setup.ssl, "--ssl")
+        encoder = resolve_encoder(*named) if part.encoder == "ssl" else None
         test = read_datadir(test_dir)
         if setup.stage1_from:
             refuse_without_ctc(encoder)

@@ -15,7 +15,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?", r
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 
 
-def resolve_encoder(name_or_dir: str) -> Path:
+def resolve_encoder(name_or_dir: str, option: str = "--ssl") -> Path:
     """The local folder of an encoder: the folder itself, or a snapshot of the hub's repository of that name.
 
     Of a repository its configuration, what says how input is prepared, and one form of its weights are fetched. What was
@@ -24,13 +24,14 @@ def resolve_encoder(name_or_dir: str) -> Path:
     Args:
         name_or_dir: A folder with ``config.json`` and weights in transformers' format, or a hub name such as
             ``facebook/wav2vec2-base``, or ``facebook/wav2vec2-base@REVISION``: a branch, a tag or a commit.
+        option: Which option named it; errors name it.
 
     Raises:
         InputError: When it is neither, or cannot be fetched.
     """
     if not name_or_dir.strip():
-        raise InputError("--ssl: an empty name; name a folder that transformers saved, or a model of the hub")
-    asked = f"--ssl {name_or_dir}"
+        raise InputError(f"{option}: an empty name; name a folder that transformers saved, or a model of the hub")
+    asked = f"{option} {name_or_dir}"
     folder = Path(name_or_dir)
     if folder.is_dir():
         if not (folder / CONFIG).is_file():

@@ -184,6 +184,19 @@ CASES |= {
         encoder(lambda folder: cut(folder / "preprocessor_config.json")),
         "preprocessor_config.json: not a transformers configuration",
     ),
+    "encoder: no preprocessor's configuration": (
+        encoder(lambda folder: (folder / "preprocessor_config.json").unlink()),
+        "it is not known whether the encoder wants normalised waveforms; get it where there is a network",
+    ),
+    "encoder: a preprocessor that wants neither": (
+        encoder(lambda folder: put(folder / "preprocessor_config.json", '{"do_normalize": "no"}')),
+        "do_normalize is 'no', not true or false",
+    ),
+    "encoder: an archive": (
+        lambda room: room.training("--ssl", put(room.root / "encoder.zip", "PK") or room.root / "encoder.zip"),
+        "encoder.zip: not a folder; name one that transformers saved",
+    ),
+    "encoder: no revision": (lambda room: room.training("--ssl", "facebook/wav2vec2-base@"), "no revision after the @"),
     "encoder: no weights": (
         encoder(lambda folder: (folder / "model.safetensors").unlink()),
         "cannot load the encoder's weights",

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from model_maker import make_model
 from packed_recipe import no_network
 from stand_in_hub import StandInHub
 from tiny import GROUP_NORM, LAYER_NORM, TINY
@@ -26,7 +27,8 @@ from transformers import (
 
 from espnet_ser.encoder_folder import encoder_identity, encoder_name, encoder_source
 from espnet_ser.errors import InputError
-from espnet_ser.hub import resolve_encoder
+from espnet_ser.hub import fetch_model, resolve_encoder
+from espnet_ser.inference import load_model
 from espnet_ser.tasks.ser import SERTask
 
 FORMER = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
@@ -315,3 +317,25 @@ def test_a_processor_that_holds_its_parts_says_it(hub, tmp_path):
     del files["preprocessor_config.json"]
     files["processor_config.json"] = json.dumps({"feature_extractor": {"do_normalize": False}}).encode()
     assert built("a/enc")[1].normalize_waveform is False
+
+
+def model_files(folder, seed):
+    """The files of a repository that stage 8 made, as far as they are fetched."""
+    made = make_model(folder, seed=seed, tasks=["emotion"])
+    names = ("config.yaml", "frozen.pth", "latest.pth")
+    return {f"espnet/ser/{name}": (made / name).read_bytes() for name in names}
+
+
+def test_a_model_by_name_is_that_of_its_revision_and_goes_on_after_a_cut(hub, hurried, tmp_path):
+    first, second = (model_files(tmp_path / str(seed), seed) for seed in (1, 2))
+    hub.repos["me/ser"] = {"private": False, "files": second, "revisions": {"v1": first}}
+    hub.cuts["espnet/ser/frozen.pth"] = [0] * 20
+    with pytest.raises(InputError, match=r"me/ser@v1: the connection to the hub at .* broke; run again"):
+        fetch_model("me/ser@v1")
+    hub.cuts.clear()
+    for name, files in (("me/ser@v1", first), ("me/ser", second), (f"me/ser@{hub.sha('me/ser', 'v1')}", first)):
+        folder = fetch_model(name)
+        assert (folder / "latest.pth").read_bytes() == files["espnet/ser/latest.pth"]
+    load_model(folder)
+    with pytest.raises(InputError, match="me/ser@v2: the hub's repository has no such revision"):
+        fetch_model("me/ser@v2")

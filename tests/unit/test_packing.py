@@ -1,3 +1,4 @@
+import json
 import shutil
 import sys
 import zipfile
@@ -15,6 +16,7 @@ from transformers import pipeline
 
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.inference import load_model
+from espnet_ser.provenance import encoder_trained_on, refuse_trained_encoder
 from espnet_ser.publishable import publishable_files
 
 
@@ -65,6 +67,15 @@ def test_a_repository_laid_out_like_the_folder_is_what_the_zoo_reads(packed):
     assert torch.equal(
         posteriors(load_model(packed.folder)[0], noise(0.5), "emotion"), posteriors(packed.model()[0], noise(0.5), "emotion")
     )
+
+
+def test_every_model_says_whom_it_was_trained_on(packed):
+    """Whichever of them becomes somebody's encoder: stage 1's data count for both."""
+    trained_on = {"sessions": ["2", "3"], "speakers": ["Ses02_F", "Ses02_M", "Ses03_F", "Ses03_M"]}
+    for folder in (packed.folder, packed.folder / "heads" / "ctc"):
+        assert json.loads((folder / "config.json").read_text())["espnet_ser"] == {"trained_on": trained_on}
+        assert encoder_trained_on(folder) == trained_on
+        refuse_trained_encoder(folder, packed.test_examples())
 
 
 def test_nothing_of_the_corpus_and_of_this_machine_goes_out(packed):

@@ -49,6 +49,8 @@ def test_results_name_it_and_no_score_is_told_by_a_stage_one_that_never_was(begu
     results = json.loads((folder / "results.json").read_text())
     assert (results["from_stage1"], results["summary"]["wer"]) == ([], None)
     assert f"- stage1_from: `{public.name}`" in (folder / "RESULTS.md").read_text()
+    assert json.loads((folder / "run.json").read_text())["trained_with"]["encoder"] == public.name
+    assert f"; encoder {public.name}`" in (folder / "RESULTS.md").read_text()  # of the hub: with its commit
 
 
 def test_the_check_for_leaks_says_what_it_cannot_know(begun, public, capsys):
