@@ -8,7 +8,8 @@ from pathlib import Path
 from espnet_ser.bounded import read_small_file
 from espnet_ser.encoder_config import MAX_LAYERS, settings_of_encoder
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import file_sha256
+from espnet_ser.files import open_regular
+from espnet_ser.stamp import file_sha256, fingerprint
 
 CONFIG = "config.json"
 PREPROCESSORS = ("processor_config.json", "preprocessor_config.json")
@@ -18,6 +19,7 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.b
 """The weights, or the list of files that they are shared out among, in the order in which transformers looks for them."""
 
 MAX_SHARDS = 1000
+_LFS = b"version https://git-lfs"
 _MAX_CONFIG_BYTES = 2 << 20
 _MAX_INDEX_BYTES = 16 << 20
 _SHARD = re.compile(r"[A-Za-z0-9][\w.-]{0,200}\.(safetensors|bin)", re.ASCII)
@@ -37,7 +39,7 @@ def encoder_identity(folder: Path, is_waveform_said: bool = False) -> dict[str, 
     """
     return {
         "config": settings_of_encoder(read_encoder_config(folder)),
-        "weights": [file_sha256(path) for path in weights_files(folder)],
+        "weights": fingerprint([file_sha256(path) for path in weights_files(folder)]),
         "normalize_waveform": None if is_waveform_said else wants_normalized_waveform(folder),
     }
 
@@ -99,14 +101,24 @@ def weights_files(folder: Path) -> dict[Path, set[str] | None]:
         if not (folder / name).is_file():
             continue
         if not name.endswith(".json"):
+            _refuse_pointer(folder / name)
             return {folder / name: None}
         listed: dict[Path, set[str]] = {}
         for parameter, shard in sorted(read_index(folder / name).items(), key=lambda entry: entry[1]):
             listed.setdefault(folder / shard, set()).add(parameter)
         if missing := [path.name for path in listed if not path.is_file()]:
             raise InputError(f"{folder}: {', '.join(missing[:3])}, which {name} lists, is missing; copy the encoder again")
+        for path in listed:
+            _refuse_pointer(path)
         return dict(listed)
     raise InputError(f"{folder}: cannot load the encoder's weights: none of {', '.join(WEIGHTS)} is there")
+
+
+def _refuse_pointer(path: Path) -> None:
+    """Refuses what a clone of a repository holds in the place of weights that Git LFS has not fetched."""
+    with open_regular(path) as file:
+        if file.read(len(_LFS)) == _LFS:
+            raise InputError(f"{path}: a pointer of Git LFS in the place of the weights; run 'git lfs pull' in that clone")
 
 
 def read_index(path: Path) -> dict[str, str]:

@@ -1,13 +1,10 @@
 """What can go wrong with the Hugging Face hub, each as one line that says what to do."""
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from espnet_ser.errors import InputError
-
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager
@@ -63,14 +60,15 @@ def _what_to_do(error: Exception) -> str:
         return f"not a folder here, nor whole in the hub's cache, and HF_HUB_OFFLINE is set: unset it once, {elsewhere}"
     if http is not None:
         return _of_status(http.response.status_code, hub, elsewhere)
-    full = next((cause for cause in causes if getattr(cause, "errno", None) in _DISK), None)
-    if full is not None or "No space left" in str(error):
-        reason = "No space left on device" if full is None else os.strerror(full.errno)
-        return f"cannot be kept in the hub's cache, {constants.HF_HUB_CACHE}: {reason}; make room, or set HF_HOME elsewhere"
     kinds = {type(cause).__name__ for cause in causes}
     if kinds & {"ConnectError", "ConnectTimeout", "ProxyError", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}:
         return f"not a folder here, and {hub} cannot be reached; check the network, {elsewhere}"
-    if any(_is_of_network(cause) for cause in causes):
+    of_disk = next((cause for cause in causes if isinstance(cause, OSError) and cause.errno), None)
+    of_http = any(type(cause).__module__.startswith(("httpx", "httpcore")) for cause in causes)
+    if (of_disk is not None and not of_http) or "No space left" in str(error):  # the latter from the library of large files
+        reason = "No space left on device" if of_disk is None else os.strerror(of_disk.errno)
+        return f"cannot be kept in the hub's cache, {constants.HF_HUB_CACHE}: {reason}; make room, or set HF_HOME elsewhere"
+    if of_http or isinstance(error, OSError):
         if kinds & {"FileMetadataError"}:
             return f"{hub} does not answer as one does; check HF_ENDPOINT and what stands between, {elsewhere}"
         return f"the connection to {hub} broke; run again, which goes on with the files that are not whole yet, {elsewhere}"
@@ -96,11 +94,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         seen.append(error)
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _is_of_network(error: BaseException) -> bool:
-    """Whether an error is one of the connection; the hub's client lets those of its HTTP library pass."""
-    return isinstance(error, OSError) or type(error).__module__.startswith(("httpx", "httpcore"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -201,6 +201,10 @@ CASES |= {
         encoder(lambda folder: (folder / "model.safetensors").unlink()),
         "cannot load the encoder's weights",
     ),
+    "encoder: a clone without Git LFS": (
+        encoder(lambda folder: put(folder / "model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")),
+        "model.safetensors: a pointer of Git LFS in the place of the weights; run 'git lfs pull'",
+    ),
     "encoder: half the weights": (
         encoder(lambda folder: cut(folder / "model.safetensors")),
         "model.safetensors: damaged, or not a file of weights",

@@ -1,5 +1,6 @@
 """``--ssl NAME``: from the hub's repository, whatever form its weights have, to the frames that transformers itself gives."""
 
+import errno
 import json
 import os
 from argparse import Namespace
@@ -270,17 +271,26 @@ def test_a_page_in_the_hubs_place_is_one_line(hub, hurried, monkeypatch):
         resolve_encoder("a/enc")
 
 
-def test_a_full_disk_is_one_line(hub, monkeypatch):
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES])
+def test_a_full_or_closed_disk_is_one_line(hub, monkeypatch, reason):
     hub.publish(MODELS["plain"]())
 
-    def full(*_, **__):
-        raise OSError(28, os.strerror(28))
+    def closed(*_, **__):
+        raise OSError(reason, os.strerror(reason))
 
-    monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
-    with pytest.raises(
-        InputError, match="cannot be kept in the hub's cache, .*No space left on device; make room, or set HF_HOME"
-    ):
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", closed)
+    wanted = f"cannot be kept in the hub's cache, .*: {os.strerror(reason)}; make room, or set HF_HOME"
+    with pytest.raises(InputError, match=wanted):
         resolve_encoder("a/enc")
+
+
+def test_a_file_in_the_caches_place_is_one_line(hub):
+    hub.publish(MODELS["plain"]())
+    hub.cache.parent.mkdir(parents=True, exist_ok=True)
+    hub.cache.write_text("mine")
+    with pytest.raises(InputError, match="cannot be kept in the hub's cache"):
+        resolve_encoder("a/enc")
+    assert hub.cache.read_text() == "mine"
 
 
 def test_what_lies_in_a_cache_that_cannot_be_written_to_is_used(hub, tmp_path):

@@ -33,7 +33,7 @@ def test_a_mistyped_option_leaves_the_finished_model_where_it_is(trained, capsys
 def test_stage_two_with_another_encoder_than_stage_one_is_refused(trained, tmp_path, capsys):
     other = save_encoder(tmp_path / "other", seed=5)
     message = refused(capsys, "ser", "--ssl", other, call=trained.train)
-    assert "was trained on other inputs (encoder.model.safetensors: " in message
+    assert "was trained on other inputs (encoder.weights: " in message
 
 
 def test_a_fold_that_is_being_trained_is_not_trained_twice(recipe, capsys):
