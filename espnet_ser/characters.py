@@ -4,6 +4,7 @@ What stands in a file may be a stranger's: an escape clears a terminal, an overr
 width hides. Whatever is printed, or written for people, goes through here.
 """
 
+import html
 import json
 import unicodedata
 from collections.abc import Callable
@@ -42,6 +43,15 @@ def spelt_out_json(text: str) -> str:
     '{"speaker": "a\\u009b\\u202e"}'
     """
     return _replaced(text, "\n", lambda character: json.dumps(character)[1:-1])
+
+
+def escape(text: str, quote: bool = True) -> str:
+    r"""A text for an HTML page, where it is neither HTML nor anything that turns or hides what stands around it.
+
+    >>> escape("<b>\u202e")
+    '&lt;b&gt;\\u202e'
+    """
+    return html.escape(spelt_out(text, keep="\n\t"), quote)
 
 
 def name_fault(text: str) -> str:

@@ -33,6 +33,7 @@ from espnet_ser.recipe import (
     token_folder,
     trained_model_identity,
 )
+from espnet_ser.say import say
 from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, remove_unfinished
 from espnet_ser.systems import PAPER_LAYERS, System
 from espnet_ser.yaml_mapping import read_yaml_mapping
@@ -296,12 +297,12 @@ class Experiment:
             while (aside := self.folder.with_name(f"{self.folder.name}.superseded-{next(numbers)}")).exists():
                 pass
             os.rename(self.folder, aside)
-            print(f"{self.folder}: not this very training ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
+            say(f"{self.folder}: not this very training ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
         if not self.folder.exists():
             for earlier in sorted(self.folder.parent.glob(f"{self.folder.name}.superseded-*")):
                 if self._unlike(earlier) is None:
                     os.rename(earlier, self.folder)
-                    print(f"{earlier} was trained on these very inputs: moved back to {self.folder}", flush=True)
+                    say(f"{earlier} was trained on these very inputs: moved back to {self.folder}", flush=True)
                     return
         self.folder.mkdir(exist_ok=True)
         Stamp(self.folder / STARTED_FILE).write(self.inputs, [])

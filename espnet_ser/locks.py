@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from espnet_ser.say import say
+
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 """What file systems without locks answer: NFS mounted with nolock, Lustre without flock, some of FUSE."""
 
@@ -33,7 +35,7 @@ def lock_file(file: IO, wait: bool = False) -> bool:
         if error.errno not in _NO_LOCKS:
             raise
         where = f"{Path(file.name).parent}: no locks on this file system ({error.strerror})"
-        print(f"{where}: run one job at a time here", file=sys.stderr, flush=True)
+        say(f"{where}: run one job at a time here", file=sys.stderr, flush=True)
     return True
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from espnet_ser.characters import name_fault, spelt_out
 from espnet_ser.data.audio_list import FOUND_SUFFIXES, STANDARD_INPUT, NamedAudio
 from espnet_ser.decisions import Decision, Prediction
 from espnet_ser.errors import InputError, one_line
@@ -35,12 +36,12 @@ def table_text(all_told: Sequence[Told]) -> str:
     emotions = list(all_told[0].prediction.scores or {})
     rows = [["utt", "label", *emotions, "gender", "style", "text"]]
     for audio, prediction in all_told:
-        others = [_label(prediction.gender), _label(prediction.style), one_line(prediction.text or "")]
-        rows.append([one_line(audio.utt), *_emotion(prediction.label, prediction.scores, 3), *others])
+        others = [_label(prediction.gender), _label(prediction.style), prediction.text or ""]
+        rows.append([audio.utt, *_emotion(prediction.label, prediction.scores, 3), *others])
         for moment in prediction.timeline:
             span = f"{moment.start_s:8.2f} to {moment.end_s:.2f} s"
             rows.append([span, *_emotion(moment.label, moment.scores, 3), "", "", ""])
-    filled = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    filled = [tuple(map(one_line, column)) for column in zip(*rows, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in filled]
     lines = ("  ".join(map(str.ljust, row, widths)) for row in zip(*filled, strict=True))
     return "".join(f"{line.rstrip()}\n" for line in lines)
@@ -63,21 +64,38 @@ def jsonl_text(all_told: Sequence[Told]) -> str:
 def csv_text(all_told: Sequence[Told]) -> str:
     """A row for each recording, ``window`` empty; after one that was cut, a row for each window, counted from 1.
 
-    Columns: ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, ``gender, style, text``.
+    Columns: ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, ``gender, style, text``. Characters
+    that are not shown are spelt out, and text that a spreadsheet would compute (it begins with ``= + - @``) has a ``'`` before
+    it; JSON lines hold all as it is.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     emotions = list(all_told[0].prediction.scores or {})
-    writer.writerow(["utt", "file", "window", "start_s", "end_s", "label", *emotions, "gender", "style", "text"])
+    head = ["utt", "file", "window", "start_s", "end_s", "label", *emotions, "gender", "style", "text"]
+    writer.writerow(map(csv_cell, head))
     for told in all_told:
         prediction = told.prediction
         others = [_label(prediction.gender), _label(prediction.style), prediction.text]
         whole = ["", 0, round(prediction.duration_s, 6)]
-        writer.writerow([*told.where(), *whole, *_emotion(prediction.label, prediction.scores, 6), *others])
+        row = [*told.where(), *whole, *_emotion(prediction.label, prediction.scores, 6), *others]
+        writer.writerow(map(csv_cell, row))
         for number, moment in enumerate(prediction.timeline, 1):
             window = [number, round(moment.start_s, 6), round(moment.end_s, 6)]
-            writer.writerow([*told.where(), *window, *_emotion(moment.label, moment.scores, 6), "", "", ""])
+            row = [*told.where(), *window, *_emotion(moment.label, moment.scores, 6), "", "", ""]
+            writer.writerow(map(csv_cell, row))
     return file.getvalue()
+
+
+def csv_cell(value: str | float | None) -> str | float | None:
+    r"""A cell of a CSV file that spreadsheets show and do not compute.
+
+    >>> csv_cell("=1+1"), csv_cell("a\x1b"), csv_cell(-1.5)
+    ("'=1+1", 'a\\x1b', -1.5)
+    """
+    if not isinstance(value, str):
+        return value
+    text = spelt_out(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def kaldi_text(all_told: Sequence[Told]) -> str:
@@ -92,6 +110,9 @@ FORMATS: Mapping[str, Callable[[Sequence[Told]], str]] = {
     "kaldi": kaldi_text,
 }
 """Name -> what writes one recording or more."""
+
+_FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""Full-width ones too, which some spreadsheets take for the others."""
 
 EMBEDDING_SUFFIXES = (".npz", ".ark")
 """Of NumPy's archives and Kaldi's."""
@@ -141,7 +162,7 @@ def refuse_kaldi_ids(utts: Iterable[str]) -> None:
     """
     seen = set()
     for utt in utts:
-        if not utt.isprintable() or len(utt.split()) != 1 or utt != utt.strip():
+        if name_fault(utt):
             raise InputError(f"{utt}: no id for Kaldi, which wants a single word; give the audio one in a wav.scp")
         if utt in seen:
             raise InputError(f"{utt}: there twice, and ids for Kaldi differ; give the audio ids in a wav.scp")

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from espnet_ser.characters import spelt_out_json
 from espnet_ser.errors import InputError
 from espnet_ser.stamp import atomic_write
 
@@ -57,8 +58,8 @@ def write_predictions(path: Path, lines: Iterable[Mapping]) -> None:
 
 
 def predictions_text(lines: Iterable[Mapping]) -> str:
-    """What a file of predictions holds, before it is compressed."""
-    return "".join(json.dumps(_rounded(line), ensure_ascii=False) + "\n" for line in lines)
+    """What a file of predictions holds, before it is compressed; characters that are not shown are JSON's escapes."""
+    return "".join(spelt_out_json(json.dumps(_rounded(line), ensure_ascii=False)) + "\n" for line in lines)
 
 
 def read_predictions(path: Path) -> list[dict]:

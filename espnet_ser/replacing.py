@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+from espnet_ser.say import say
 from espnet_ser.stamp import Stamp, atomic_write, file_sha256, temporary_name
 
 REPORT_STAMP = ".report.json"
@@ -71,7 +72,7 @@ def keep_others(place: Path, stamp: Stamp, new: Path | None = None) -> None:
         shutil.move(file, target)  # a link leads to another disk, perhaps
     names = ", ".join(str(file.relative_to(place.parent)) for file in files[:3])
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-    print(f"{place.parent}: {names}{more}: not as it was written here; kept in {aside}", flush=True)
+    say(f"{place.parent}: {names}{more}: not as it was written here; kept in {aside}", flush=True)
 
 
 def follow_umask(folder: Path) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from espnet_ser.say import say
+
 REQUEUE_CODE = 85
 """Exit status of a process that was asked to end and goes on where it was when it is started again.
 
@@ -143,7 +145,7 @@ class StopRequest:
         ignore_ending_signals()
         why = signal.Signals(self._signum).name if self.asked else "asked to end"
         if saved:
-            print(f"{why}: {saved}; the same command goes on from there", file=sys.stderr, flush=True)
+            say(f"{why}: {saved}; the same command goes on from there", file=sys.stderr, flush=True)
         raise SystemExit(REQUEUE_CODE)
 
     def _hear(self, signum: int, _frame: object) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -35,12 +36,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 raise unknown_name("cache", name, caches, where=str(args.cache_dir))
         for name in names:
             remove_cache(caches[name].folder)
-            print(f"{name}: removed")
+            say(f"{name}: removed")
         return
     if args.names:
         raise InputError(f"ls takes no names, got {args.names[0]!r}")
-    print(f"{'cache':28} {'utterances':>10} {'MB':>9}  written")
+    say(f"{'cache':28} {'utterances':>10} {'MB':>9}  written")
     for name, cache in caches.items():
         written = time.strftime("%Y-%m-%d %H:%M", time.localtime(cache.written_s))
-        print(f"{name:28} {cache.num_utts:10} {cache.num_bytes / 1e6:9.1f}  {written}")
-    print(f"{len(caches)} caches in {args.cache_dir}, {sum(cache.num_bytes for cache in caches.values()) / 1e6:.1f} MB")
+        say(f"{name:28} {cache.num_utts:10} {cache.num_bytes / 1e6:9.1f}  {written}")
+    say(f"{len(caches)} caches in {args.cache_dir}, {sum(cache.num_bytes for cache in caches.values()) / 1e6:.1f} MB")

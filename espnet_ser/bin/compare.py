@@ -9,6 +9,7 @@ from espnet_ser.bin.parser import CommandParser
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.predictions import HEADLINE, SELECTIONS, predictions_path, read_predictions
 from espnet_ser.recipe import trained_folds
+from espnet_ser.say import say
 
 MAX_DRAWS = 1_000_000
 
@@ -53,11 +54,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     result = compare(a, b, args.draws, args.seed)
     if args.format == "table":
-        print(comparison_text(result, *(f"{folder} ({args.selection})" for folder in folders)))
+        say(comparison_text(result, *(f"{folder} ({args.selection})" for folder in folders)))
     else:
         systems = {"a": str(folders[0]), "b": str(folders[1])}
         chosen = {"folds": folds, "selection": args.selection, "draws": args.draws, "seed": args.seed}
-        print(json.dumps({**systems, **chosen, **result}, indent=1))
+        say(json.dumps({**systems, **chosen, **result}, indent=1))
 
 
 def _system_folder(name: str, expdir: Path) -> Path:

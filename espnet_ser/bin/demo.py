@@ -6,6 +6,7 @@ from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_model_options, whole_number
 from espnet_ser.model_sources import models_of
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -46,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         from espnet_ser.demo.space import write_space
 
         write_space(args.space, args.model or [], args.max_seconds)
-        print(f"{args.space}: a Space; try it with 'python {args.space}/app.py', publish it with")
-        print(f"  hf upload OWNER/NAME {args.space} --repo-type space")
+        say(f"{args.space}: a Space; try it with 'python {args.space}/app.py', publish it with")
+        say(f"  hf upload OWNER/NAME {args.space} --repo-type space")
         return
     from espnet_ser.demo.serving import serve
 

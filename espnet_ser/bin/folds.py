@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_datadir_options
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -65,14 +66,14 @@ def main(argv: list[str] | None = None) -> None:
     listed = reader and reader(args.data / args.folds_by, examples)
     ids = ids_that_sort_by_speaker(examples)
     if changed := next((pair for pair in ids.items() if len(set(pair)) > 1), None):
-        print(f"{args.data}: ids do not sort as speakers do, so each gets its speaker's in front: {changed[0]} is {changed[1]}")
+        say(f"{args.data}: ids do not sort as speakers do, so each gets its speaker's in front: {changed[0]} is {changed[1]}")
         examples, listed = renamed(examples, ids), listed and {ids[utt]: value for utt, value in listed.items()}
     folds = fold_corpus(examples, classes, args.folds_by, listed)
-    print(fold_table(folds, classes))
+    say(fold_table(folds, classes))
     if warning := lacking_classes(examples, folds, classes):
-        print(f"warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}", file=sys.stderr)
     asked = {"layout": LAYOUT_VERSION, "folds_by": args.folds_by, "classes": sorted(classes), "listed": listed}
-    print(f"{args.datadir}: {make_datadirs(args.datadir, examples, classes, folds, asked)}")
+    say(f"{args.datadir}: {make_datadirs(args.datadir, examples, classes, folds, asked)}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
 from espnet_ser.ranks import Ranks
+from espnet_ser.say import say
 from espnet_ser.stopping import STOP
 
 TAG = "gradients"
@@ -79,5 +80,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_output(base / "gradients.json", json.dumps(cosines) + "\n", stamp)
         write_output(base / "GRADIENTS.md", text, stamp)
         stamp.write({}, [figure, base / "gradients.json", base / "GRADIENTS.md"])
-    print(text.partition("\n## Environments")[0])
-    print(f"{base}/GRADIENTS.md, gradients.json and gradients.png written")
+    say(text.partition("\n## Environments")[0])
+    say(f"{base}/GRADIENTS.md, gradients.json and gradients.png written")

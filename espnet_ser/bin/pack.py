@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -46,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             remedy = f"{', '.join(missing)} not installed: pip install 'espnet-ser[export]'"
             if args.onnx == "true":
                 raise InputError(f"--onnx true: {remedy}")
-            print(f"no ONNX export: {remedy}", flush=True)
+            say(f"no ONNX export: {remedy}", flush=True)
         for name, fold in folds.items():
             packing = FoldToPack(system.name, name, fold, base, with_onnx=args.onnx != "false" and not missing)
             done = "packed" if packing.pack() else "up to date"
-            print(f"fold {name}: {done}: {packing.folder}, {packing.archive}", flush=True)
+            say(f"fold {name}: {done}: {packing.folder}, {packing.archive}", flush=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_model_options
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -71,6 +72,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Half of a character, as names may hold that are no text, is spelt out.
         atomic_write(args.output, FORMATS[args.format](told).encode(errors="backslashreplace"))
     elif told:
-        print(FORMATS[args.format](told), end="", flush=True)
+        say(FORMATS[args.format](told), end="", flush=True)
     if problems:
         raise CorpusError(f"{len(results)} recordings", map(str, problems)) if len(results) > 1 else problems[0]

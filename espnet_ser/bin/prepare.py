@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_datadir_options
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -42,10 +43,10 @@ def main(argv: list[str] | None = None) -> None:
     from espnet_ser.corpus.iemocap import read_release
 
     utterances = read_release(args.iemocap, nj=args.nj)
-    print(summary_table(utterances))
+    say(summary_table(utterances))
     if derived := check_counts(utterances, args.check_counts):
-        print(derived)
-    print(f"{args.datadir}: {prepare_datadirs(args.datadir, utterances, args.folds_by)}")
+        say(derived)
+    say(f"{args.datadir}: {prepare_datadirs(args.datadir, utterances, args.folds_by)}")
 
 
 if __name__ == "__main__":

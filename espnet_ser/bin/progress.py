@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             history = read_history(folder)
             finished = bool(history) and history[-1]["epoch"] == history[-1]["max_epoch"]
             if len(history) > num_epochs and (finished or time.monotonic() - shown_at >= args.every):
-                print(_line(folder, history), flush=True)
+                say(_line(folder, history), flush=True)
                 shown[folder] = (len(history), time.monotonic())
             elif len(history) < num_epochs:  # trained anew
                 shown[folder] = (0, 0.0)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, tag_name
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -49,5 +50,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         output.mkdir(parents=True, exist_ok=True)
         with locked(output):
             write_table_report(title, reports, output, command)
-    print((output / "RESULTS.md").read_text(encoding="utf-8").partition("\n- ")[0])
-    print(f"{output}/RESULTS.md, report.html, results.json and figures/ written")
+    say((output / "RESULTS.md").read_text(encoding="utf-8").partition("\n- ")[0])
+    say(f"{output}/RESULTS.md, report.html, results.json and figures/ written")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             }
             results = pooled.summarise(system.name, num_folds)
             for note in absence_notes(results):
-                print(f"warning: {note}", file=sys.stderr)
+                say(f"warning: {note}", file=sys.stderr)
             report = SystemReport.of(system, base, results, run)
             lines = [line for fold_lines in pooled.headline_lines().values() for line in fold_lines]
             labelled = {
@@ -65,5 +66,5 @@ def main(argv: Sequence[str] | None = None) -> None:
             with disk_errors_as_input_errors(base):
                 remove_unfinished(base)
                 stamp.write(made_from, write_system_report(report, lines, pooled.histories(), labelled))
-    print((base / "RESULTS.md").read_text(encoding="utf-8").partition("\n- ")[0])
-    print(f"{base}/RESULTS.md, report.html, results.json and figures/ are up to date")
+    say((base / "RESULTS.md").read_text(encoding="utf-8").partition("\n- ")[0])
+    say(f"{base}/RESULTS.md, report.html, results.json and figures/ are up to date")

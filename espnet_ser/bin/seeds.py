@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, tag_name
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -64,5 +65,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, content in contents.items():
             write_output(base / name, content, stamp)
         stamp.write({}, [base / name for name in contents])
-    print(text.partition("\n## ")[0])
-    print(f"{base}/RESULTS.md and results.json written")
+    say(text.partition("\n## ")[0])
+    say(f"{base}/RESULTS.md and results.json written")

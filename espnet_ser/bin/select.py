@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         stamps = {name: Stamp(fold.folder / SELECTED_FILE) for name, fold in folds.items()}
         made_from = {"folds": inputs, "espnet_ser": __version__}
         if all(stamp.difference(made_from) is None for stamp in stamps.values()):
-            print("predictions up to date")
+            say("predictions up to date")
             return
         epochs = {name: read_epochs(fold.folder) for name, fold in folds.items()}
         for name, fold in folds.items():
@@ -74,4 +75,4 @@ def main(argv: Sequence[str] | None = None) -> None:
                 atomic_write(fold.folder / SELECTION_FILE, json.dumps(record, indent=1) + "\n")
                 stamps[name].write(made_from, [*outputs, fold.folder / SELECTION_FILE])
             shown = ", ".join(f"{s} {chosen[s]}" if s in chosen else f"{s} none ({SELECTION_NEEDS[s]})" for s in SELECTIONS)
-            print(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")
+            say(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, whole_number
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -51,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     made = synthesize_release(args.output, num_utts=args.num_utts, seed=args.seed, nj=args.nj, audio=args.audio)
     if made:
-        print(f"{args.output}: spoke {args.num_utts} utterances in IEMOCAP's layout")
+        say(f"{args.output}: spoke {args.num_utts} utterances in IEMOCAP's layout")
     else:
-        print(f"{args.output}: already holds this release; nothing to do")
+        say(f"{args.output}: already holds this release; nothing to do")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
+from espnet_ser.say import say
 from espnet_ser.systems import PAPER_LAYERS, Stage
 
 
@@ -26,16 +27,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.print == "stage1":
         if args.system is None:
             raise InputError("--print stage1 needs --system NAME")
-        print(load_system(args.conf, args.system).stage1_name or "")
+        say(load_system(args.conf, args.system).stage1_name or "")
         return
     in_tables = systems_of_table(args.conf, "all")
     names = [args.system] if args.system else [*in_tables, *sorted(set(list_systems(args.conf)) - set(in_tables))]
-    print(f"{'system':28} {'tables':7} {'stage 1':16} {'SER training':34} {'paper: UA':>9} {'WA':>6} {'gender':>6} {'WER':>6}")
+    say(f"{'system':28} {'tables':7} {'stage 1':16} {'SER training':34} {'paper: UA':>9} {'WA':>6} {'gender':>6} {'WER':>6}")
     for name in names:
         system = load_system(args.conf, name)
         tables = ", ".join(map(str, system.rows)) or "-"
         figures = [f"{system.paper[score]:.2f}" if score in system.paper else "" for score in ("ua", "wa", "gender_ua", "wer")]
-        print(
+        say(
             f"{name:28} {tables:7} {system.stage1_name or '-':16} {describe(system.ser):34} "
             f"{figures[0]:>9} {figures[1]:>6} {figures[2]:>6} {figures[3]:>6}"
         )

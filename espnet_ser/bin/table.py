@@ -7,6 +7,7 @@ from functools import partial
 
 from espnet_ser.bin.parser import CommandParser, add_place_options, add_training_options, as_words, setup_of
 from espnet_ser.errors import InputError
+from espnet_ser.say import say
 from espnet_ser.stopping import REQUEUE_CODE
 
 
@@ -54,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     with signals_to(scheduler.stop):
         scheduler.run()
     if scheduler.signals:
-        print("espnet-ser table: stopped; run it again to go on", file=sys.stderr)
+        say("espnet-ser table: stopped; run it again to go on", file=sys.stderr)
         stopped = {job.code for job in jobs if job.state is State.STOPPED}
         sys.exit(REQUEUE_CODE if stopped == {REQUEUE_CODE} else 128 + scheduler.signals[0])
     failed, skipped = (sum(job.state is state for job in jobs) for state in (State.FAILED, State.SKIPPED))
-    print(failures(jobs), end="", file=sys.stderr, flush=True)
+    say(failures(jobs), end="", file=sys.stderr, flush=True)
     _report(args, some_failed=failed > 0)
     if failed:
         waiting = f" and {skipped} that wait for them were skipped" if skipped else ""
@@ -78,4 +79,4 @@ def _report(args: argparse.Namespace, some_failed: bool) -> None:
     except InputError as error:
         if not some_failed:
             raise
-        print(f"no report: {error}", file=sys.stderr)
+        say(f"no report: {error}", file=sys.stderr)

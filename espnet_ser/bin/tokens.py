@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, whole_number
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -44,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         inputs = {"texts": texts, "token_type": args.token_type, "nbpe": num_bpe, "espnet_ser": __version__}
         stamp = Stamp(folder / TOKENS_STAMP)
         if stamp.difference(inputs) is None:
-            print(f"fold {fold}: token list up to date")
+            say(f"fold {fold}: token list up to date")
             continue
         if not texts:
-            print(f"fold {fold}: no words in {args.datadir}/fold{fold}/train/text: no token list, and no system with asr")
+            say(f"fold {fold}: no words in {args.datadir}/fold{fold}/train/text: no token list, and no system with asr")
             continue
         if args.token_type == "bpe":
             tokens, bpe_model = BPETokenizer.train(texts, args.nbpe)
@@ -60,15 +61,15 @@ def main(argv: Sequence[str] | None = None) -> None:
                     keep_others(folder / name, stamp)
                 save_tokenizer(folder, tokens, bpe_model)
                 stamp.write(inputs, [folder / name for name in ("tokens.txt", "bpe.model") if (folder / name).is_file()])
-        print(f"fold {fold}: {len(tokens)} tokens from {len(texts)} distinct training transcripts -> {folder}/tokens.txt")
+        say(f"fold {fold}: {len(tokens)} tokens from {len(texts)} distinct training transcripts -> {folder}/tokens.txt")
     if args.ssl is not None:
         from espnet_ser.encoder_folder import wants_normalized_waveform
         from espnet_ser.errors import InputError
         from espnet_ser.hub import resolve_encoder
 
         encoder = resolve_encoder(args.ssl)
-        print(f"encoder: {args.ssl} -> {encoder}")
+        say(f"encoder: {args.ssl} -> {encoder}")
         try:
             wants_normalized_waveform(encoder)
         except InputError as error:  # the options of later stages may say it
-            print(f"warning: {error}", file=sys.stderr)
+            say(f"warning: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
 from espnet_ser.ranks import LAUNCH_OPTIONS, Ranks
+from espnet_ser.say import say
 from espnet_ser.stopping import STOP
 
 
@@ -61,8 +62,8 @@ def train(args: argparse.Namespace, command: str, ranks: Ranks) -> None:
     fold, setup = folds[args.job - 1], setup_of(args)
     experiment = Experiment.of_fold(system, args.stage, fold, setup)
     if experiment.is_done():
-        print(f"{experiment.folder}: up to date")
+        say(f"{experiment.folder}: up to date")
         return
     following = Experiment.of_fold(system, "ser", fold, setup, planned=True) if args.stage == "stage1" else None
     experiment.run(experiment.check(ranks.num_gpus, following), command, ranks)
-    print(f"{experiment.folder}: finished")
+    say(f"{experiment.folder}: finished")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     dry_run = args.dry_run == "true"
     names = upload(folder, args.repo, private=args.private == "true", dry_run=dry_run)
     for name in names:
-        print(f"{(folder / name).stat().st_size:13,}  {name}")
+        say(f"{(folder / name).stat().st_size:13,}  {name}")
     seen = "private" if args.private == "true" else "seen by everybody"
     verb = "would go" if dry_run else "went"
-    print(f"{len(names)} files {verb} to {args.repo} ({seen})")
+    say(f"{len(names)} files {verb} to {args.repo} ({seen})")

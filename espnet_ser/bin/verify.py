@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -36,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     checked = wrong = 0
     for folder in args.folders:
         for finding in verifier.check(folder):
-            print(finding.line(), flush=True)
+            say(finding.line(), flush=True)
             checked += 1
             wrong += bool(finding.faults)
     if wrong:
         raise InputError(f"{wrong} of {checked} things checked are wrong")
-    print(f"all {checked} things checked are as they were made")
+    say(f"all {checked} things checked are as they were made")

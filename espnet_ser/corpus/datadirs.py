@@ -22,6 +22,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.locks import locked
 from espnet_ser.provenance import DATA_STAMP, alike_speakers, refuse_endless_names, refuse_shared_speech
 from espnet_ser.replacing import folder_beside, keep_others, others_files
+from espnet_ser.say import say
 from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, fingerprint, replace_folder
 
 LAYOUT_VERSION = 2
@@ -148,7 +149,7 @@ def _write_all(
         for other in filter(None, (fold.test, fold.dev)):
             refuse_shared_speech(fold.train, other)
             if warning := alike_speakers(fold.train, other):
-                print(f"warning: {fold.name}: {warning}", file=sys.stderr)
+                say(f"warning: {fold.name}: {warning}", file=sys.stderr)
         if fold.dev:
             refuse_shared_speech(fold.dev, fold.test)
         kept = {name: _of_classes(getattr(fold, name), classes) for name in PARTS}

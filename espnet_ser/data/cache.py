@@ -23,6 +23,7 @@ import numpy as np
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
 from espnet_ser.locks import lock_file
+from espnet_ser.say import say
 from espnet_ser.stamp import (
     atomic_path,
     atomic_write,
@@ -70,7 +71,7 @@ class FrameCache:
         missing = [example for key, example in found.items() if key not in self._spans]
         damaged = [example for key, example in found.items() if key in self._spans and not self._is_whole(self._spans[key])]
         if damaged:
-            print(f"{self.folder}: damaged frames of {len(damaged)} utterances are made again", flush=True)
+            say(f"{self.folder}: damaged frames of {len(damaged)} utterances are made again", flush=True)
         return missing + damaged
 
     def _is_whole(self, span: Span) -> bool:
@@ -148,7 +149,7 @@ class FrameCache:
                 if frames.ndim != 2 or len(frames) != end or frames.dtype != self.dtype:
                     raise ValueError(f"not {end} frames of {self.dtype}")
             except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                print(f"{path.with_suffix('')}: damaged ({error}); what it held is made again", flush=True)
+                say(f"{path.with_suffix('')}: damaged ({error}); what it held is made again", flush=True)
                 continue
             self._spans |= spans  # those of a later part, where an earlier one was damaged
             self._parts.append(frames)
@@ -158,7 +159,7 @@ class FrameCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "a") as lock:
             if not lock_file(lock):
-                print(f"{self.folder}: another job is filling this cache; waiting for it", flush=True)
+                say(f"{self.folder}: another job is filling this cache; waiting for it", flush=True)
                 lock_file(lock, wait=True)
             yield
 

@@ -1,9 +1,9 @@
 """What the page says of its models: where they come from, what they tell, and what they have heard."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
+from espnet_ser.characters import escape
 from espnet_ser.speech_emotion import SpeechEmotion
 
 _SHOWN = 12

@@ -1,16 +1,16 @@
 """What the page shows of a recording, as HTML.
 
-Texts come from models, files and people: all pass through ``html.escape``.
+Texts come from models, files and people: all pass through :func:`espnet_ser.characters.escape`.
 """
 
 import base64
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import soundfile
 
+from espnet_ser.characters import escape
 from espnet_ser.data import ffmpeg
 from espnet_ser.data.audio import SAMPLE_RATE, load_audio
 from espnet_ser.decisions import Decision, Prediction

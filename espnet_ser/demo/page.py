@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from html import escape
 from pathlib import Path
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as Gradio is imported
@@ -11,6 +10,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as Gradio is imported
 import gradio as gr
 from starlette.middleware import Middleware
 
+from espnet_ser.characters import escape
 from espnet_ser.demo.about import source_name, what_is_told, what_was_heard
 from espnet_ser.demo.answer import Answer, Answering
 from espnet_ser.demo.gate import Gate

@@ -11,6 +11,7 @@ from espnet_ser.demo.ports import find_port
 from espnet_ser.demo.recordings import page_folder
 from espnet_ser.errors import InputError
 from espnet_ser.model_sources import DEFAULT_MODEL, models_of
+from espnet_ser.say import say
 
 
 def serve(
@@ -53,7 +54,7 @@ def serve(
 
         page = build_page(speech_emotion, list(models or [str(DEFAULT_MODEL)]), examples, max_seconds)
         with served(page, host, find_port(host, port), max_seconds, recordings, names) as address:
-            print(f"espnet-ser demo: {address} (Ctrl-C ends it)", flush=True)
+            say(f"espnet-ser demo: {address} (Ctrl-C ends it)", flush=True)
             threading.Event().wait()  # until a signal unwinds it
 
 
@@ -65,5 +66,5 @@ def _spoken(folder: Path) -> dict[str, Path]:
     try:
         return speak_examples(folder)
     except InputError as error:
-        print(f"no examples: {error}", file=sys.stderr, flush=True)
+        say(f"no examples: {error}", file=sys.stderr, flush=True)
         return {}

@@ -17,6 +17,7 @@ from espnet_ser.provenance import all_of
 from espnet_ser.recipe import SCORED_FILE, TrainedFold, describe_run
 from espnet_ser.replacing import folder_beside, follow_umask, keep_others
 from espnet_ser.results import RESULTS_FILE, RUN_FILE, read_results, read_run
+from espnet_ser.say import say
 from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, file_sha256, remove_unfinished, replace_folder
 
 PACKED_FOLDER = "packed"
@@ -162,7 +163,7 @@ class FoldToPack:
         from espnet_ser.export.onnx import MAX_BYTES, ONNX_FOLDER, export_onnx, measure
 
         if args.encoder != "ssl":
-            print(f"fold {self.name}: no ONNX export: its encoder is none of transformers'", flush=True)
+            say(f"fold {self.name}: no ONNX export: its encoder is none of transformers'", flush=True)
             return None
         num_bytes = sum(parameter.numel() * 4 for parameter in model.parameters())
         if num_bytes > MAX_BYTES:

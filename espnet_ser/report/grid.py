@@ -1,10 +1,17 @@
 """A table before it is Markdown or HTML, so that both say the same."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from espnet_ser.characters import spelt_out
+
 MISSING = "–"
 """Stands where there is no number."""
+
+
+_MARKDOWN = re.compile(r"[|`\\~$]|\*(?=\S)|\[(?=.*\])|(?<!\w)_|_(?!\w)")
+"""What begins something other than text; a star that ends a name, or an underscore in one, does not."""
 
 
 class Strong(str):
@@ -92,12 +99,13 @@ def grid_markdown(grid: Grid) -> str:
 
 
 def text_markdown(text: str) -> str:
-    """Text as one line of Markdown, nothing in it read as HTML or as the end of a cell.
+    r"""Text as one line of Markdown that is shown as it is spelt: no HTML, cell, code, emphasis, link, image or formula in it.
 
-    >>> text_markdown("a <b> | c")
-    'a &lt;b&gt; \\\\| c'
+    >>> text_markdown("a <b> | c"), text_markdown("*x* [y](http://z) _q_ asr_skip")
+    ('a &lt;b&gt; \\| c', '\\*x* \\[y](http:&#47;/z) \\_q\\_ asr_skip')
     """
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "\\|")
+    text = " ".join(spelt_out(text, keep="\n\t").split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\g<0>", text).replace("://", ":&#47;/")
 
 
 def code_markdown(text: str) -> str:
@@ -106,8 +114,9 @@ def code_markdown(text: str) -> str:
     >>> code_markdown("run.sh --tag a"), code_markdown("echo `date`")
     ('`run.sh --tag a`', '`` echo `date` ``')
     """
-    text = " ".join(text.split())
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
+    text = " ".join(spelt_out(text, keep="\n\t").split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if len(fence) > 1 else f"`{text}`"
 
 
 def _cell(text: str) -> str:

@@ -1,15 +1,15 @@
 """report.html: one page that opens from disk, its figures inside it, without script, font or network.
 
-Names, commands and texts come from files and command lines: all pass through ``html.escape``.
+Names, commands and texts come from files and command lines: all pass through :func:`espnet_ser.characters.escape`.
 """
 
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from math import ceil, floor
 from pathlib import Path
 
+from espnet_ser.characters import escape
 from espnet_ser.report.alike import likeness_notes, num_utterances, scored_results, training_notes
 from espnet_ser.report.grid import Grid, Strong, number, score_text
 from espnet_ser.report.page_style import STYLE

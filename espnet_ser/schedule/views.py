@@ -6,7 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
+from espnet_ser.characters import spelt_out
 from espnet_ser.history import read_history
+from espnet_ser.say import say
 from espnet_ser.schedule.jobs import GOOD, Job, State
 from espnet_ser.schedule.scheduler import View
 from espnet_ser.schedule.status import event_line, job_cell, status_line, status_table
@@ -81,7 +83,7 @@ class LiveTable(_Follower):
         size = shutil.get_terminal_size()
         histories = self._histories()
         table = status_table(self._jobs, histories, size.columns - 1, max(2, size.lines - 2))
-        lines = [*table, self._status_line(histories)[: size.columns - 1]]
+        lines = [spelt_out(line) for line in (*table, self._status_line(histories)[: size.columns - 1])]
         back = _UP.format(self._height) if self._height else ""
         self._stream.write(back + _ERASE_BELOW + "\n".join(lines) + "\n")
         self._stream.flush()
@@ -96,7 +98,7 @@ class Lines(_Follower):
     def changed(self, job: Job) -> None:
         """Writes what has happened."""
         super().changed(job)
-        print(event_line(job), file=self._stream, flush=True)
+        say(event_line(job), file=self._stream, flush=True)
 
     def refresh(self, final: bool = False) -> None:
         """Writes how many jobs are where, and the epochs of those that run, if anything has moved for a while."""
@@ -106,5 +108,5 @@ class Lines(_Follower):
         running = [job for job in self._jobs if job.state is State.RUNNING and job.name in histories]
         epochs = [f"{job.name} {job_cell(job, histories[job.name])}" for job in running]
         if final or epochs != self._epochs:
-            print("; ".join([self._status_line(histories), *epochs]), file=self._stream, flush=True)
+            say("; ".join([self._status_line(histories), *epochs]), file=self._stream, flush=True)
         self._epochs = epochs
