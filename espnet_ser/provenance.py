@@ -6,13 +6,16 @@ Stage 1 is inside the fold: an encoder that was finetuned on the held-out sessio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 
+from espnet_ser.data.audio import audio_sha256
 from espnet_ser.data.datadir import Example
+from espnet_ser.data.sound_archive import file_of
 from espnet_ser.encoder_folder import read_encoder_config
 from espnet_ser.errors import InputError
 from espnet_ser.spelling import loose_spelling, plain_spelling, spelt_alike
-from espnet_ser.stamp import Stamp, file_sha256, fingerprint
+from espnet_ser.stamp import Stamp, fingerprint
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
 OURS = "espnet_ser"
@@ -52,8 +55,8 @@ def _content(example: Example) -> dict[str, object]:
 
     Its samples follow from the file's bytes, up to the last bits that another decoder may give.
     """
-    sha256 = example.sha256 or (file_sha256(example.wav) if Path(example.wav).is_file() else "")
-    return {**asdict(example), "wav": None, "samples_sha256": None, "sha256": sha256}
+    sha256 = example.sha256 or (audio_sha256(example.wav, example.segment) if file_of(example.wav).is_file() else "")
+    return {**asdict(example), "wav": None, "segment": None, "samples_sha256": None, "sha256": sha256}
 
 
 def describe_training_data(examples: Iterable[Example]) -> dict[str, object]:
@@ -195,6 +198,9 @@ def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> N
             "give two people ids that differ in more than case or characters that nobody sees; then run stage 1 again"
         )
     for field, kind, remedy in _SHARED:
+        if field == "wav":
+            _refuse_shared_parts(train, test, kind, remedy)
+            continue
         held_out = {str(value): example.utt for example in test if (value := getattr(example, field))}
         pairs = [(example.utt, held_out[value]) for example in train if (value := str(getattr(example, field))) in held_out]
         if pairs:
@@ -202,6 +208,28 @@ def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> N
             raise InputError(
                 f"training utterance {pairs[0][0]} and held-out utterance {pairs[0][1]} have the same {kind}{more}: {remedy}"
             )
+
+
+def _refuse_shared_parts(train: Iterable[Example], test: Iterable[Example], shared: str, remedy: str) -> None:
+    """Stops a training on a moment of a file that is held out too."""
+    held_out: dict[str, list[Example]] = {}
+    for example in test:
+        held_out.setdefault(str(example.wav), []).append(example)
+    for example in train:
+        start_s, end_s = _span(example)
+        for other in held_out.get(str(example.wav), ()):
+            other_start_s, other_end_s = _span(other)
+            if start_s < other_end_s and other_start_s < end_s:
+                if example.segment and other.segment:
+                    shared = f"audio from {max(start_s, other_start_s):g} to {min(end_s, other_end_s):g} s of {example.wav}"
+                    remedy = "let folds hold out whole recordings (utt2session, utt2fold), or correct segments"
+                raise InputError(
+                    f"training utterance {example.utt} and held-out utterance {other.utt} have the same {shared}: {remedy}"
+                )
+
+
+def _span(example: Example) -> tuple[float, float]:
+    return (0.0, inf) if example.segment is None else (example.segment.start_s, example.segment.end_s)
 
 
 def alike_speakers(train: Iterable[Example], test: Iterable[Example]) -> str:
@@ -225,7 +253,7 @@ def verify_audio(examples: Iterable[Example]) -> None:
     known = [example for example in examples if example.sha256]
     try:
         with ThreadPoolExecutor() as pool:
-            digests = list(pool.map(file_sha256, [example.wav for example in known]))
+            digests = list(pool.map(audio_sha256, [e.wav for e in known], [e.segment for e in known]))
     except OSError as error:
         raise InputError(f"{error.filename}: {error.strerror}; check the path, or run stage 1 again") from error
     for example, digest in zip(known, digests, strict=True):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from espnet_ser.data import ffmpeg
 from espnet_ser.data.audio import SAMPLE_RATE, as_waveform, load_audio, load_stream
 from espnet_ser.data.batches import compose_batches
+from espnet_ser.data.sound_file import Segment
 from espnet_ser.decisions import Decision, Moment, Prediction
 from espnet_ser.ensemble import Ensemble, Heard, LoadedModel, OutOfMemory
 from espnet_ser.errors import InputError
@@ -139,7 +140,7 @@ class SpeechEmotion:
 
     def each(
         self,
-        audio: Iterable[Audio],
+        audio: Iterable[Audio | tuple[Path, Segment | None]],
         sampling_rate: int | None = None,
         embedding: bool = False,
         window_s: float | None = None,
@@ -151,7 +152,7 @@ class SpeechEmotion:
         No more audio is in memory than a few batches and one recording, however many there are.
 
         Args:
-            audio: As of a call.
+            audio: As of a call, or a path and the segment of it that is meant.
             sampling_rate: As of a call.
             embedding: As of a call.
             window_s: As of a call.
@@ -182,12 +183,13 @@ class SpeechEmotion:
                     pool, num_samples = [], 0
             yield from self._tell(pool, embedding, bar)
 
-    def _read(self, audio: Audio, sampling_rate: int | None, name: str) -> np.ndarray:
+    def _read(self, audio: Audio | tuple, sampling_rate: int | None, name: str) -> np.ndarray:
         """[num_samples] at 16 kHz."""
         if isinstance(audio, torch.Tensor):
             audio = (audio.float() if audio.is_floating_point() else audio).detach().cpu().numpy()
-        if isinstance(audio, str | Path):
-            waveform = load_audio(audio, decode=ffmpeg.decode)
+        if isinstance(audio, str | Path | tuple):
+            path, segment = audio if isinstance(audio, tuple) else (audio, None)
+            waveform = load_audio(path, segment, decode=ffmpeg.decode)
         elif isinstance(audio, np.ndarray):
             if sampling_rate is None:
                 raise InputError(f"{name}: an array; give its sampling_rate, in Hz")
@@ -267,10 +269,10 @@ class SpeechEmotion:
         return Decision(max(scores, key=scores.__getitem__), scores)
 
 
-def _name_of(audio: Audio, place: str) -> str:
+def _name_of(audio: Audio | tuple, place: str) -> str:
     """What errors call a recording: by its file, where it has one that is known."""
-    if isinstance(audio, str | Path):
-        return str(audio)
+    if isinstance(audio, str | Path | tuple):
+        return str(audio[0] if isinstance(audio, tuple) else audio)
     return str(getattr(audio, "name", place)) if hasattr(audio, "read") else place
 
 

@@ -111,7 +111,7 @@ check_spk2utt() {
 }
 
 check_segments() {
-    awk 'NF >= 4 && !($3 >= 0 && $4 > $3) { print "segments: line " NR ": bad times " $3 " to " $4 }' <"${dir}/segments"
+    awk 'NF >= 4 && !($3 >= 0 && ($4 > $3 || $4 == -1)) { print "segments: line " NR ": bad times " $3 " to " $4 }' <"${dir}/segments"
     [[ ! -f ${dir}/wav.scp ]] || comm -23 <(awk 'NF >= 2 { print $2 }' <"${dir}/segments" | sort -u) <(keys wav.scp) |
         awk '{ print "segments: recording " $1 " is not in wav.scp" }'
 }

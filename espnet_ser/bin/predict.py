@@ -53,14 +53,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     models = models_of(args.model, args.selection)
     recordings = find_audio(args.audio)
     if args.format == "kaldi" or (args.embedding and args.embedding.suffix == ".ark"):
-        refuse_kaldi_ids(utt for utt, _ in recordings)
+        refuse_kaldi_ids(recording.utt for recording in recordings)
 
     from espnet_ser.speech_emotion import SpeechEmotion
 
     model = SpeechEmotion.of_models(models, args.device, args.batch_seconds)
     if args.format == "kaldi" and "emotion" not in model.tasks:
         raise InputError("the model tells no emotion, and --format kaldi nothing else; take another format")
-    audio = [path or sys.stdin.buffer for _, path in recordings]
+    audio = [(path, segment) if path else sys.stdin.buffer for _, path, segment in recordings]
     wants = {"embedding": args.embedding is not None, "window_s": args.window, "hop_s": args.hop}
     with ended_while_computing():
         results = list(zip(recordings, model.each(audio, **wants, progress="predict"), strict=True))

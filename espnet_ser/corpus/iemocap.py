@@ -6,6 +6,7 @@ that begin with a dot (macOS leaves such copies) are ignored, and so is whatever
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from espnet_ser.corpus.iemocap_files import UTTERANCE, dialog_name, read_labels, read_transcripts
 from espnet_ser.data.audio import MIN_SAMPLES, SAMPLE_RATE, AudioInfo, probe_audio
+from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import CorpusError, InputError
 from espnet_ser.machine import can_share_work
 
@@ -235,23 +237,25 @@ def _read_session(folder: Path, session: int, problems: list[str]) -> list[dict]
     return drafts
 
 
-def scan_audio(paths: list[Path], nj: int) -> list[AudioInfo | str]:
-    """Each file's measures, or what is wrong with it, in order."""
+def scan_audio(paths: list[Path], nj: int, segments: Sequence[Segment | None] | None = None) -> list[AudioInfo | str]:
+    """Each file's measures (or each segment's, of the file in its place), or what is wrong with it, in order."""
+    segments = [None] * len(paths) if segments is None else segments
     bar = partial(tqdm, total=len(paths), desc="audio", unit="file", disable=None)
     if nj <= 1 or len(paths) < 100 or not can_share_work(nj):
-        return list(bar(map(_probe, paths)))
+        return list(bar(map(_probe, paths, segments)))
     try:
         with ProcessPoolExecutor(nj, mp_context=get_context("spawn")) as pool:
-            return list(bar(pool.map(_probe, paths, chunksize=32)))
+            return list(bar(pool.map(_probe, paths, segments, chunksize=32)))
     except BrokenProcessPool as error:
         raise InputError("a process that read audio was killed, for want of memory perhaps; run again with --nj 1") from error
 
 
-def _probe(path: Path) -> AudioInfo | str:
+def _probe(path: Path, segment: Segment | None) -> AudioInfo | str:
     try:
-        info = probe_audio(path)
+        info = probe_audio(path, segment)
     except InputError as error:
         return str(error)
     if info.num_samples < MIN_SAMPLES:
-        return f"{path}: {info.num_samples} samples at 16 kHz, too short: wav2vec 2.0 wants {MIN_SAMPLES} for its first frame"
+        name = path if segment is None else f"{path}, from {segment.start_s:g} s"
+        return f"{name}: {info.num_samples} samples at 16 kHz, too short: wav2vec 2.0 wants {MIN_SAMPLES} for its first frame"
     return info

@@ -15,8 +15,10 @@ from espnet_ser.characters import MAX_CLASSES
 from espnet_ser.corpus.folds import PARTS, Fold, make_folds, official_fold
 from espnet_ser.corpus.groups import even_groups, most_folds
 from espnet_ser.corpus.iemocap import scan_audio
-from espnet_ser.data.datadir import Example, audio_path, check_genders
+from espnet_ser.data.audio import AudioInfo
+from espnet_ser.data.datadir import Example, check_genders, read_wav_scp
 from espnet_ser.data.lists import Table, read_table
+from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import CorpusError, InputError, unknown_name
 
 FOLDS_FILE = "utt2fold"
@@ -50,36 +52,44 @@ def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such data directory; egs/TEMPLATE/README.md says how to make one")
-    if (folder / "segments").exists():
-        raise InputError(f"{folder / 'segments'}: segments are not read; cut the audio into a file for each utterance")
     tables = {field: _read_required(folder / name) for field, name in _REQUIRED.items()}
     tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if (folder / name).exists()}
+    if not tables["wav"]:
+        raise InputError(f"{folder / 'wav.scp'}: no utterance in it; list them")
+    audio = read_wav_scp(folder / "wav.scp")
+    listing = "segments" if (folder / "segments").exists() else "wav.scp"
+    tables["wav"] = {utt: (place.line, "") for utt, place in audio.items()}
     for field, table in tables.items():
-        _refuse_other_keys(folder / (_REQUIRED | _OPTIONAL)[field], table, tables["wav"], "wav.scp")
+        _refuse_other_keys(folder / (_REQUIRED | _OPTIONAL)[field], table, tables["wav"], listing)
     tables.setdefault("gender", _genders_of_speakers(folder / "spk2gender", tables["speaker"]))
     tables.setdefault("session", tables["speaker"])
     tables.setdefault("label", tables["emotion"])
     check_genders(folder / "utt2gender", tables["gender"])
-    utts = sorted(tables["wav"])
-    if not utts:
-        raise InputError(f"{folder / 'wav.scp'}: no utterance in it; list them")
-    paths = {utt: audio_path(folder / "wav.scp", number, path) for utt, (number, path) in tables["wav"].items()}
-    wavs = [paths[utt].absolute() for utt in utts]
-    infos = scan_audio(wavs, nj)
+    utts = sorted(audio)
+    places = [audio[utt]._replace(wav=audio[utt].wav.absolute()) for utt in utts]
+    infos = scan_audio([place.wav for place in places], nj, [place.segment for place in places])
     if problems := [info for info in infos if isinstance(info, str)]:
         raise CorpusError(folder, problems)
     fields = ("speaker", "session", "gender", "emotion", "label", "style", "text")
     return [
         Example(
             utt=utt,
-            wav=wav,
+            wav=place.wav,
+            segment=_with_true_end(place.segment, info),
             num_samples=info.num_samples,
             sha256=info.sha256,
             samples_sha256=info.samples_sha256,
             **{field: tables[field][utt][1] if tables.get(field) else "" for field in fields},
         )
-        for utt, wav, info in zip(utts, wavs, infos, strict=True)
+        for utt, place, info in zip(utts, places, infos, strict=True)
     ]
+
+
+def _with_true_end(segment: Segment | None, info: AudioInfo) -> Segment | None:
+    """The segment with the end that it has: -1 stands for the recording's, which Kaldi's own checks do not take."""
+    if segment is None or segment.end_s >= 0:
+        return segment
+    return segment._replace(end_s=(round(segment.start_s * info.sample_rate) + info.num_frames) / info.sample_rate)
 
 
 def fold_corpus(

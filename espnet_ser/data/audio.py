@@ -16,13 +16,14 @@ from typing import BinaryIO
 import numpy as np
 import soxr
 
+from espnet_ser.data.sound_archive import split_entry
 from espnet_ser.data.sound_file import (
     MAX_CHANNELS,
     MAX_DURATION_S,
     MAX_RATE,
     MIN_RATE,
     NotAudio,
-    Span,
+    Segment,
     blocks_of,
     checked_sound,
     empty,
@@ -51,7 +52,7 @@ class AudioInfo:
         sample_rate: The file's own rate, in Hz.
         num_channels: 1 for mono.
         num_samples: The length that :func:`load_audio` returns, at 16 kHz.
-        sha256: Of the file's bytes, in hex.
+        sha256: From :func:`audio_sha256`.
         samples_sha256: From :func:`hash_samples`, of its samples at its own rate.
     """
 
@@ -76,12 +77,12 @@ Decode = Callable[[FileIO, Path | str], np.ndarray]
 """What reads a file that libsndfile does not know, given it and its name: float32 [num_samples] at 16 kHz."""
 
 
-def load_audio(path: Path | str, span: Span | None = None, decode: Decode | None = None) -> np.ndarray:
+def load_audio(path: Path | str, segment: Segment | None = None, decode: Decode | None = None) -> np.ndarray:
     """Reads one audio file, or a part of one, as 16 kHz mono.
 
     Args:
         path: The file.
-        span: The part; None for all.
+        segment: The part; None for all.
         decode: For files that libsndfile does not know.
 
     Returns:
@@ -92,7 +93,7 @@ def load_audio(path: Path | str, span: Span | None = None, decode: Decode | None
             :data:`MAX_DURATION_S`, or holds NaN or infinity; or there is no such part.
     """
     with opened(path) as file:
-        return _load(file, path, span, decode)
+        return _load(file, path, segment, decode)
 
 
 def load_stream(stream: BinaryIO, name: str, decode: Decode | None = None) -> np.ndarray:
@@ -196,7 +197,7 @@ def _mono(blocks: Iterable[np.ndarray], name: Path | str) -> Iterator[np.ndarray
         )
 
 
-def probe_audio(path: Path | str, span: Span | None = None) -> AudioInfo:
+def probe_audio(path: Path | str, segment: Segment | None = None) -> AudioInfo:
     """Checks a file or a part of one, all of its samples included, and measures it.
 
     Raises:
@@ -205,7 +206,7 @@ def probe_audio(path: Path | str, span: Span | None = None) -> AudioInfo:
     digest, num_frames = hashlib.sha256(), 0
     with opened(path) as file, checked_sound(file, path) as sound:
         rate, num_channels = sound.samplerate, sound.channels
-        for mono in _mono(blocks_of(sound, path, span), path):
+        for mono in _mono(blocks_of(sound, path, segment), path):
             digest.update(_hashed_bytes(mono))
             num_frames += len(mono)
     num_samples = num_samples_at_16k(num_frames, rate)
@@ -213,10 +214,24 @@ def probe_audio(path: Path | str, span: Span | None = None) -> AudioInfo:
         raise empty(path)
     samples_sha256 = digest.hexdigest()
     try:
-        sha256 = file_sha256(path) if span is None else samples_sha256
+        sha256 = file_sha256(path) if _is_whole_file(path, segment) else samples_sha256
     except OSError as error:
         raise unreadable(path, error) from error
     return AudioInfo(num_frames, rate, num_channels, num_samples, sha256, samples_sha256)
+
+
+def audio_sha256(path: Path | str, segment: Segment | None = None) -> str:
+    """What audio is known by: the SHA-256 (hex) of a file's bytes; of a part of one, or of an archive, that of its samples.
+
+    Raises:
+        InputError: A part cannot be read.
+        OSError: A file cannot be read.
+    """
+    return file_sha256(path) if _is_whole_file(path, segment) else probe_audio(path, segment).sha256
+
+
+def _is_whole_file(path: Path | str, segment: Segment | None) -> bool:
+    return segment is None and split_entry(path) is None
 
 
 def hash_samples(samples: np.ndarray) -> str:
@@ -238,11 +253,11 @@ def _hashed_bytes(samples: np.ndarray) -> np.ndarray:
     return samples + np.float32(0)  # -0.0 becomes 0.0
 
 
-def _load(file: FileIO, name: Path | str, span: Span | None, decode: Decode | None) -> np.ndarray:
+def _load(file: FileIO, name: Path | str, segment: Segment | None, decode: Decode | None) -> np.ndarray:
     try:
         with checked_sound(file, name) as sound:
-            return at_16k(blocks_of(sound, name, span), sound.samplerate, name)
+            return at_16k(blocks_of(sound, name, segment), sound.samplerate, name)
     except NotAudio:
-        if decode is None or span is not None:
+        if decode is None or not _is_whole_file(name, segment):
             raise
     return decode(file, name)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from espnet_ser.data import ffmpeg
 from espnet_ser.data.datadir import on_disk, read_wav_scp
+from espnet_ser.data.sound_archive import file_of
+from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import InputError
 
 AUDIO_SUFFIXES = (
@@ -27,12 +29,14 @@ class NamedAudio(NamedTuple):
     """Audio, and what it is called in what is written of it.
 
     Attributes:
-        utt: Its key in ``wav.scp``; elsewhere its path, as it was given or found.
-        path: The file; None for standard input.
+        utt: Its key in ``wav.scp`` or ``segments``; elsewhere its path, as it was given or found.
+        path: The file, or an entry of an archive; None for standard input.
+        segment: Which part of the file is meant; None for all.
     """
 
     utt: str
     path: Path | None
+    segment: Segment | None = None
 
 
 def find_audio(names: Iterable[str]) -> list[NamedAudio]:
@@ -61,8 +65,8 @@ def _find(name: str) -> Iterator[NamedAudio]:
     elif path.is_dir():
         yield from _named(_audio_below(path))
     elif path.exists() and path.suffix.lower() == ".scp":
-        yield from (NamedAudio(utt, wav) for utt, wav in read_wav_scp(path).items())
-    elif path.is_symlink() or path.exists():
+        yield from (NamedAudio(utt, place.wav, place.segment) for utt, place in read_wav_scp(path).items())
+    elif path.is_symlink() or path.exists() or file_of(path).is_file():
         yield NamedAudio(name, path)
     elif any(character in name for character in "*?["):
         found = sorted(match for match in glob(name, recursive=True) if not os.path.isdir(match))

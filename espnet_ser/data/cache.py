@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from espnet_ser.data.audio import audio_sha256
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
 from espnet_ser.locks import lock_file
@@ -28,7 +29,6 @@ from espnet_ser.stamp import (
     atomic_path,
     atomic_write,
     disk_errors_as_input_errors,
-    file_sha256,
     remove_unfinished,
     temporary_name,
 )
@@ -179,8 +179,8 @@ def _take_space(path: Path) -> None:
 
 
 def audio_key(example: Example) -> str:
-    """What an utterance's audio is known by: the SHA-256 of its file."""
-    return example.sha256 or file_sha256(example.wav)
+    """What an utterance's audio is known by: from :func:`espnet_ser.data.audio.audio_sha256`."""
+    return example.sha256 or audio_sha256(example.wav, example.segment)
 
 
 @dataclass(frozen=True)

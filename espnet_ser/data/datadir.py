@@ -9,10 +9,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
+from typing import NamedTuple
 
 from espnet_ser.characters import name_fault, text_fault
 from espnet_ser.data.lists import Table, composed, read_table
+from espnet_ser.data.sound_archive import split_entry
+from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import InputError
 
 
@@ -29,10 +33,11 @@ class Example:
         label: The raw label, before classes were merged: ``hap``, ``exc``, ...
         style: ``'improvised'`` or ``'scripted'``, or another corpus's word for a manner of speaking.
         text: Normalised transcript; empty where no word is spoken.
-        wav: The audio file.
+        wav: The audio file, or an entry of an archive (``a.ark:1234``).
         num_samples: Its length at 16 kHz.
-        sha256: Of the audio file's bytes, in hex.
+        sha256: What the audio is known by; from :func:`espnet_ser.data.audio.audio_sha256`.
         samples_sha256: Of its samples, in hex; from :func:`espnet_ser.data.audio.hash_samples`.
+        segment: Which part of the file it is; None for all of it.
 
     A field whose file is optional and absent is ``''``.
     """
@@ -49,6 +54,7 @@ class Example:
     num_samples: int
     sha256: str
     samples_sha256: str = ""
+    segment: Segment | None = None
 
 
 # Field of Example -> its file. The required ones first; spk2utt is required besides, and spk2gender beside utt2gender.
@@ -62,8 +68,12 @@ _OPTIONAL = {
     "sha256": "utt2sha256",
     "samples_sha256": "utt2samples_sha256",
 }
-FILES = frozenset({*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender"})
+FILES = frozenset({*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender", "segments"})
 """The names of a data directory's files."""
+
+
+_SEGMENT = re.compile(r"(\S+) ([0-9.eE+-]{1,30}) ([0-9.eE+-]{1,30})")
+_LONGEST_S = 1e6
 
 
 def write_datadir(folder: Path | str, examples: Iterable[Example]) -> None:
@@ -85,6 +95,10 @@ def write_datadir(folder: Path | str, examples: Iterable[Example]) -> None:
             (folder / name).unlink(missing_ok=True)
             continue
         _write_table(folder / name, values)
+    (folder / "segments").unlink(missing_ok=True)
+    if segments := {example.utt: example.segment for example in examples if example.segment}:
+        _write_table(folder / "segments", {utt: f"{s.recording} {s.start_s!r} {s.end_s!r}" for utt, s in segments.items()})
+        _write_table(folder / "wav.scp", {e.segment.recording: str(e.wav) for e in examples})
     speaker_to_utts: dict[str, list[str]] = {}
     for example in examples:
         speaker_to_utts.setdefault(example.speaker, []).append(example.utt)
@@ -109,9 +123,11 @@ def read_datadir(folder: Path | str) -> list[Example]:
         raise InputError(f"{folder}: no such data directory; run stage 1 to make it")
     tables = {field: read_table(folder / name) for field, name in _REQUIRED.items()}
     tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if (folder / name).exists()}
-    wav_scp = folder / "wav.scp"
+    audio = read_wav_scp(folder / "wav.scp")
+    listing = folder / ("segments" if (folder / "segments").exists() else "wav.scp")
+    tables["wav"] = {utt: (place.line, "") for utt, place in audio.items()}
     for field, table in tables.items():
-        _check_same_keys(wav_scp, tables["wav"], folder / (_REQUIRED | _OPTIONAL)[field], table)
+        _check_same_keys(listing, tables["wav"], folder / (_REQUIRED | _OPTIONAL)[field], table)
     speaker_to_utts = read_table(folder / "spk2utt")
     speakers = {speaker: (number, "") for number, speaker in tables["speaker"].values()}
     _check_same_keys(folder / "utt2spk", speakers, folder / "spk2utt", speaker_to_utts)
@@ -126,19 +142,36 @@ def read_datadir(folder: Path | str) -> list[Example]:
     examples = []
     for utt in sorted(tables["wav"]):
         values = {field: tables[field][utt][1] if field in tables else "" for field in _REQUIRED | _OPTIONAL}
-        wav = audio_path(wav_scp, *tables["wav"][utt])
         number, count = tables["num_samples"][utt]
         if not re.fullmatch("[0-9]{1,9}", count, re.ASCII) or int(count) == 0:
             raise InputError(f"{folder / 'utt2num_samples'}:{number}: {count!r} is not a number of samples")
-        examples.append(Example(utt=utt, **values | {"wav": wav, "num_samples": int(count)}))
+        examples.append(Example(utt=utt, **values | audio[utt].fields() | {"num_samples": int(count)}))
     return examples
 
 
-def read_wav_scp(path: Path | str) -> dict[str, Path]:
-    """Reads a ``wav.scp`` that stands alone, whatever it is called.
+class Place(NamedTuple):
+    """Where an utterance's audio lies.
+
+    Attributes:
+        line: Of the list that names it.
+        wav: As of :class:`Example`.
+        segment: As of :class:`Example`.
+    """
+
+    line: int
+    wav: Path
+    segment: Segment | None
+
+    def fields(self) -> dict[str, object]:
+        """As fields of an :class:`Example`."""
+        return {"wav": self.wav, "segment": self.segment}
+
+
+def read_wav_scp(path: Path | str) -> dict[str, Place]:
+    """Reads a ``wav.scp``, whatever it is called, and the ``segments`` beside one that is called so.
 
     Returns:
-        Utterance id -> audio file, in the order of the list.
+        Utterance id -> where its audio lies, in the order of the list.
 
     Raises:
         InputError: It lists nothing, a line is malformed (the message names file and line), an id is there twice, or a command
@@ -148,7 +181,33 @@ def read_wav_scp(path: Path | str) -> dict[str, Path]:
     table = read_table(path, "wav.scp")
     if not table:
         raise InputError(f"{path}: lists no audio; a line is an utterance id and a path")
-    return {utt: audio_path(path, number, value) for utt, (number, value) in table.items()}
+    wavs = {key: audio_path(path, number, value) for key, (number, value) in table.items()}
+    segments = path.with_name("segments")
+    if path.name != "wav.scp" or not segments.exists():
+        return {utt: Place(table[utt][0], wav, None) for utt, wav in wavs.items()}
+    places = {}
+    for utt, (number, value) in read_table(segments).items():
+        match = _SEGMENT.fullmatch(value)
+        start_s, end_s = (_seconds(match[2]), _seconds(match[3])) if match else (0, 0)
+        if match is None or not (0 <= start_s < end_s < _LONGEST_S or (start_s >= 0 and end_s == -1)):
+            raise InputError(
+                f"{segments}:{number}: {value!r}, expected a recording and the seconds from which to which it is meant (-1 for "
+                f"its end)"
+            )
+        if composed(match[1]) not in wavs:
+            raise InputError(f"{segments}:{number}: recording {match[1]!r} is not in {path.name}; add it there")
+        places[utt] = Place(number, wavs[match[1]], Segment(match[1], start_s, end_s))
+    if not places:
+        raise InputError(f"{segments}: lists no utterance; a line is an utterance id, a recording, and from and to in seconds")
+    return places
+
+
+def _seconds(text: str) -> float:
+    """A number, or none."""
+    try:
+        return float(text)
+    except ValueError:
+        return nan
 
 
 def audio_path(wav_scp: Path, number: int, path: str) -> Path:
@@ -164,6 +223,8 @@ def on_disk(path: Path) -> Path:
     """The file, in whichever Unicode form its name and its folders' have there; the path as it is where there is none."""
     if str(path).isascii() or os.path.lexists(path):
         return path
+    if entry := split_entry(path):
+        return Path(f"{on_disk(entry[0])}:{entry[1]}")
     found = Path(path.anchor)
     for part in path.relative_to(path.anchor).parts:
         spellings = (part, composed(part), unicodedata.normalize("NFD", part))
@@ -217,6 +278,13 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
         missing = [example.utt for example in examples if not getattr(example, field)]
         if 0 < len(missing) < len(examples):
             raise InputError(f"{folder}: {field} of {missing[0]} is missing while other utterances have one")
+    segments = [example.segment for example in examples if example.segment]
+    if 0 < len(segments) < len(examples):
+        raise InputError(f"{folder}: some utterances are parts of recordings, and others whole files; list all in one way")
+    if len({example.segment.recording for example in examples if example.segment}) != len(
+        {(example.segment.recording, example.wav) for example in examples if example.segment}
+    ):
+        raise InputError(f"{folder}: a recording has two files")
     for earlier, later in zip(examples, examples[1:], strict=False):
         if earlier.utt == later.utt:
             raise InputError(f"{folder}: two utterances are called {later.utt!r}")

@@ -34,7 +34,7 @@ def read_speech(example: Example) -> dict[str, torch.Tensor]:
     Raises:
         InputError: When the audio cannot be read, or is not as long as the data directory says.
     """
-    speech = load_audio(example.wav)
+    speech = load_audio(example.wav, example.segment)
     if len(speech) != example.num_samples:
         raise InputError(
             f"{example.wav}: {len(speech)} samples, and utt2num_samples says {example.num_samples}; run stage 1 again"

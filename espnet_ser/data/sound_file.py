@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from espnet_ser.data.sound_archive import open_entry, split_entry
 from espnet_ser.data.sound_header import FileSection, with_true_length
 from espnet_ser.errors import InputError
 from espnet_ser.files import open_regular
@@ -30,14 +31,16 @@ _UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's word for it
 _BLOCK_VALUES = 1 << 20
 
 
-class Span(NamedTuple):
-    """A part of a recording.
+class Segment(NamedTuple):
+    """A part of a recording, as a line of Kaldi's ``segments`` names it.
 
     Attributes:
+        recording: The recording's id.
         start_s: Where it begins, in seconds.
         end_s: Where it ends; below 0 for the recording's end.
     """
 
+    recording: str
     start_s: float
     end_s: float
 
@@ -55,11 +58,12 @@ class _ForwardSoundFile(soundfile.SoundFile):
 
 
 @contextmanager
-def opened(path: Path | str) -> Iterator[FileIO]:
-    """A regular file."""
+def opened(path: Path | str) -> Iterator[FileIO | FileSection]:
+    """A regular file, or an entry of an archive."""
+    entry = split_entry(path)
     try:
-        with open_regular(path) as file:
-            yield file
+        with open_regular(path if entry is None else entry[0]) as file:
+            yield file if entry is None else open_entry(file, entry[1], path)
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -90,13 +94,13 @@ def checked_sound(file: FileIO | FileSection, name: Path | str) -> Iterator[soun
             raise InputError(f"{name}: damaged: libsndfile cannot decode all of it; copy or convert it again") from error
 
 
-def blocks_of(sound: soundfile.SoundFile, name: Path | str, span: Span | None) -> Iterator[np.ndarray]:
+def blocks_of(sound: soundfile.SoundFile, name: Path | str, segment: Segment | None) -> Iterator[np.ndarray]:
     """The samples of a file, or of a part of it: float32 [frames, channels] of each block."""
     rate, frames = sound.samplerate, sound.frames
     is_known = frames != _UNKNOWN_FRAMES
-    first, last = (0, frames) if span is None else _frames_of(span, rate, frames, name)
+    first, last = (0, frames) if segment is None else _frames_of(segment, rate, frames, name)
     if last - first > MAX_DURATION_S * rate and (is_known or last != frames):
-        raise too_long(name, f"{(last - first) / rate:.0f} s" + " by its header" * (span is None))
+        raise too_long(name, f"{(last - first) / rate:.0f} s" + " by its header" * (segment is None))
     at_a_time = max(1, _BLOCK_VALUES // sound.channels)
     if first and is_known:
         sound.seek(first)
@@ -117,25 +121,25 @@ def blocks_of(sound: soundfile.SoundFile, name: Path | str, span: Span | None) -
     if is_known and missing > 0:
         raise InputError(f"{name}: truncated: the header promises {frames} samples, {first + num_frames} found; copy it again")
     if last != frames and missing > MAX_OVERSHOOT_S * rate:
-        raise _no_such_part(name, span, f", which lasts {(first + num_frames) / rate:.2f} s")
+        raise _no_such_part(name, segment, f", which lasts {(first + num_frames) / rate:.2f} s")
     if num_frames == 0:
         raise empty(name)
 
 
-def _frames_of(span: Span, rate: int, frames: int, name: Path | str) -> tuple[int, int]:
+def _frames_of(segment: Segment, rate: int, frames: int, name: Path | str) -> tuple[int, int]:
     """The first frame of a part, and the one after its last."""
-    first = round(span.start_s * rate)
-    last = frames if span.end_s < 0 else round(span.end_s * rate)
+    first = round(segment.start_s * rate)
+    last = frames if segment.end_s < 0 else round(segment.end_s * rate)
     if last > frames and last - frames <= MAX_OVERSHOOT_S * rate:
         last = frames
     if not 0 <= first < last <= frames:
-        raise _no_such_part(name, span, "" if frames == _UNKNOWN_FRAMES else f", which lasts {frames / rate:.2f} s")
+        raise _no_such_part(name, segment, "" if frames == _UNKNOWN_FRAMES else f", which lasts {frames / rate:.2f} s")
     return first, last
 
 
-def _no_such_part(name: Path | str, span: Span, length: str) -> InputError:
-    end = "its end" if span.end_s < 0 else f"{span.end_s:g} s"
-    return InputError(f"{name}: no segment from {span.start_s:g} s to {end} in it{length}; correct segments")
+def _no_such_part(name: Path | str, segment: Segment, length: str) -> InputError:
+    end = "its end" if segment.end_s < 0 else f"{segment.end_s:g} s"
+    return InputError(f"{name}: no segment from {segment.start_s:g} s to {end} in it{length}; correct segments")
 
 
 def unreadable(path: Path | str, error: OSError) -> InputError:

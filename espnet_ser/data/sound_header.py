@@ -32,11 +32,13 @@ class FileSection(io.RawIOBase):
         file: The file.
         start: Where the part begins, in bytes.
         header: What is read before it.
+        length: Of the part, in bytes; None for all that follows.
     """
 
-    def __init__(self, file: FileIO, start: int, header: bytes = b""):
+    def __init__(self, file: "FileIO | FileSection", start: int, header: bytes = b"", length: int | None = None):
         self._file, self._start, self._header, self._position = file, start, header, 0
-        self._size = len(header) + file.seek(0, os.SEEK_END) - start
+        there = max(0, file.seek(0, os.SEEK_END) - start)
+        self._size = len(header) + (there if length is None else min(length, there))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:  # noqa: D102
         self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
@@ -46,7 +48,7 @@ class FileSection(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer) -> int:  # noqa: D102
-        wanted = len(buffer)
+        wanted = max(0, min(len(buffer), self._size - self._position))
         content = self._header[self._position : self._position + wanted]
         if len(content) < wanted:
             self._file.seek(self._start + max(0, self._position + len(content) - len(self._header)))
@@ -72,7 +74,7 @@ class _Audio(NamedTuple):
     is_odd: bool = False
 
 
-def with_true_length(file: FileIO, name: object) -> FileIO | FileSection:
+def with_true_length(file: FileIO | FileSection, name: object) -> FileIO | FileSection:
     """A file of audio with a header that libsndfile takes at its word: the file itself, where its own is right.
 
     Raises:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from espnet_ser import __version__
 from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.sound_archive import file_of
 from espnet_ser.environment import describe_environment
 from espnet_ser.errors import InputError
 from espnet_ser.model_card import CardFacts, corpus_of, measured_markdown, model_card
@@ -171,7 +172,7 @@ class FoldToPack:
                 f"{self.fold.folder}: weights of {num_bytes:,} bytes, and a file of ONNX holds {MAX_BYTES:,}; give --onnx false"
             )
         export_onnx(model, args.labels, folder / ONNX_FOLDER)
-        at_hand = all(Path(example.wav).is_file() for example in self.fold.test)
+        at_hand = all(file_of(example.wav).is_file() for example in self.fold.test)
         measured = measure(model, args.labels, folder / ONNX_FOLDER, self.fold.test) if at_hand else None
         command = f"espnet-ser pack --system {self.system} --fold {self.name}"
         tasks = ", ".join(f"`{task}`" for task in args.labels)

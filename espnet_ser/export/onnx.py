@@ -231,7 +231,7 @@ def _scores(path: Path, labels: Sequence[str], examples: Sequence[Example]) -> t
 
     exported, scores, seconds = session(path), [], 0.0
     for example in tqdm(examples, desc=path.name, unit="utt", disable=None, mininterval=5):
-        speech = load_audio(example.wav)[None]
+        speech = load_audio(example.wav, example.segment)[None]
         began = time.perf_counter()
         (posteriors,) = exported.run(["emotion"], {"speech": speech, "num_samples": np.array([speech.shape[1]])})
         seconds += time.perf_counter() - began

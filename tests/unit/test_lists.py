@@ -40,7 +40,8 @@ def test_a_list_of_any_form_says_the_same(tmp_path, form):
         "c": "",
     }
     (tmp_path / "wav.scp").write_bytes(FORMS[form](b"a /x/y.wav\nb /x/z.wav\n"))
-    assert read_wav_scp(tmp_path / "wav.scp") == {"a": Path("/x/y.wav"), "b": Path("/x/z.wav")}
+    places = {utt: str(place.wav) for utt, place in read_wav_scp(tmp_path / "wav.scp").items()}
+    assert places == {"a": "/x/y.wav", "b": "/x/z.wav"}
 
 
 @pytest.mark.parametrize("form", ["a byte-order mark", "no-break spaces", "all of them"])
@@ -90,7 +91,7 @@ def test_a_path_is_found_where_folder_and_file_are_composed_differently(tmp_path
     folder.mkdir()
     write_wav(folder / "\u00e4.wav", tone(800))
     (tmp_path / "a.scp").write_text(f"utt {tmp_path}/\u00fcben/{unicodedata.normalize('NFD', chr(0xE4))}.wav\n")
-    assert read_wav_scp(tmp_path / "a.scp") == {"utt": folder / "\u00e4.wav"}
+    assert read_wav_scp(tmp_path / "a.scp")["utt"].wav == folder / "\u00e4.wav"
     assert [audio.path for audio in find_audio([f"{tmp_path}/\u00fcben/\u00e4.wav"])] == [folder / "\u00e4.wav"]
 
 

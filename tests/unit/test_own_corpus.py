@@ -223,11 +223,6 @@ def test_a_missing_file_is_named(corpus, capsys, name):
     )
 
 
-def test_segments_are_not_passed_over(corpus, capsys):
-    (corpus / "segments").write_text("anna-bored0 rec 0.0 1.0\n")
-    assert "cut the audio into a file for each utterance" in refused(capsys, corpus, call=folds)
-
-
 def label_all(corpus, speaker, old, new):
     for take in (0, 1):
         edit(corpus / "utt2emotion", f"{speaker}-{old}{take} {old}", f"{speaker}-{old}{take} {new}")
