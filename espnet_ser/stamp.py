@@ -228,11 +228,12 @@ def temporary_name(path: Path) -> Path:
 def remove_unfinished(folder: Path | str) -> None:
     """Removes what killed processes were writing to, by :func:`atomic_path`'s names; for one who has the folder alone."""
     for path in Path(folder).iterdir():
-        if _is_unfinished(path) and path.is_file():
+        if is_temporary(path) and path.is_file():
             path.unlink()
 
 
-def _is_unfinished(path: Path) -> bool:
+def is_temporary(path: Path) -> bool:
+    """Whether a file or folder is called as :func:`temporary_name` calls one."""
     return re.fullmatch(r"\..+\.[0-9]+\.[0-9a-f]{8}(\.[^.]+)?", path.name) is not None
 
 

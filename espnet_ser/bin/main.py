@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "a paired test between two systems",
     "gradients": "how far the tasks' gradients agree, per layer, over training",
     "cache": "list or remove caches of what is frozen",
+    "clean": "list or remove what trainings have left and nothing needs any more",
     "predict": "tell emotion from audio files with a trained model",
     "demo": "a web page that tells emotion from what is uploaded or recorded",
     "systems": "list the systems of the tables",

@@ -211,12 +211,17 @@ def _count_utterances(part: Path) -> int:
         return 0
 
 
+def cache_files(folder: Path) -> list[Path]:
+    """The files of a cache; whatever else lies in its folder is somebody else's."""
+    return sorted(path for path in folder.iterdir() if path.name == ".lock" or _PART.fullmatch(path.name))
+
+
 def remove_cache(folder: Path) -> None:
     """Removes a cache, whole or not at all as far as readers can see; what else lies in its folder stays."""
     remove_unfinished(folder)
     aside = temporary_name(folder)
     os.rename(folder, aside)
-    for path in [aside / ".lock", *aside.glob("part-*.json"), *aside.glob("part-*.npy")]:
+    for path in cache_files(aside):
         path.unlink(missing_ok=True)
     if any(aside.iterdir()):
         os.rename(aside, folder)
