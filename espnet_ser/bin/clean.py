@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
+from espnet_ser.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -33,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = list(find_waste(args.expdir, args.dumpdir))
     num_bytes = sum(waste.num_bytes for waste in found)
     for waste in found:
-        print(f"{waste.num_bytes / 1e6:10.1f} MB  {waste.path}  ({waste.why})")
+        say(f"{waste.num_bytes / 1e6:10.1f} MB  {waste.path}  ({waste.why})")
         if args.dry_run == "false":
             waste.remove()
     done = "would be removed: give --dry_run false" if args.dry_run == "true" else "removed"
-    print(f"{num_bytes / 1e6:10.1f} MB  {done if found else 'nothing to remove'}")
+    say(f"{num_bytes / 1e6:10.1f} MB  {done if found else 'nothing to remove'}")
