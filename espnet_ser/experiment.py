@@ -27,6 +27,7 @@ from espnet_ser.recipe import (
     FROZEN_FILE,
     MODEL_FILE,
     TOKENS_FOLDER,
+    read_dev,
     read_fold,
     stage1_folder,
     system_folder,
@@ -144,13 +145,14 @@ class Experiment:
         refuse_changed_data(setup.datadir, fold)
         train = read_datadir(train_dir)
         refuse_missing_targets(part.tasks, train, train_dir)
+        dev = read_dev(test_dir.parent) if stage == "ser" else []
         named = (setup.stage1_from, "--stage1_from") if setup.stage1_from else (setup.ssl, "--ssl")
         encoder = resolve_encoder(*named) if part.encoder == "ssl" else None
         test = read_datadir(test_dir)
         if setup.stage1_from:
             refuse_without_ctc(encoder)
         if encoder:
-            refuse_trained_encoder(encoder, test)
+            refuse_trained_encoder(encoder, [*test, *dev])
         model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
         has_own_stage1 = stage == "ser" and system.stage1 is not None and not setup.stage1_from and not planned
         stage1 = cls.of_fold(system, "stage1", fold, setup) if has_own_stage1 else None
@@ -160,6 +162,7 @@ class Experiment:
             **model_options,
             "train_dir": str(train_dir),
             "valid_dir": str(test_dir),
+            "dev_dir": str(test_dir.with_name("dev")) if dev else None,
             "fold_by": read_fold(setup.datadir, fold)["by"],
             "token_dir": str(token_dir) if token_dir else None,
             "ssl": str(encoder) if encoder else None,
@@ -180,6 +183,7 @@ class Experiment:
             "seed": setup.seed,
             "train": data_identity(train),
             "test": data_identity(test),
+            "dev": data_identity(dev) if dev else None,
             "fold_by": options["fold_by"],
             "tokens": token_identity(token_dir, train) if token_dir else None,
             "stage1": stage1.trained_identity() if stage1 else None,

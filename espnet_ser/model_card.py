@@ -198,8 +198,9 @@ def _heard(facts: CardFacts) -> Grid:
 def _selected(facts: CardFacts) -> str:
     epochs = facts.settings.get("max_epoch")
     last = f"the last of {epochs} epochs" if epochs else "the last epoch"
+    which = f"{last}: no score chose them" if facts.results["headline"] == "last" else "the epoch that the dev part chose"
     return (
-        f"These are the weights of {last}: no score chose them. The fold was not chosen by its scores either, unless whoever "
+        f"These are the weights of {which}. The fold was not chosen by its scores either, unless whoever "
         f"packed it says so here: by default it is the first. Other ways of choosing the epoch, in the table, are scores of "
         f"other weights."
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from espnet_ser.bounded import read_small_file
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.model_folder import CONFIG_FILE, META_FILE, find_model
-from espnet_ser.predictions import HEADLINE, SELECTIONS
+from espnet_ser.predictions import SELECTIONS, headline
 from espnet_ser.recipe import SELECTION_FILE, trained_folds
 from espnet_ser.stamp import file_sha256
 
@@ -30,7 +30,7 @@ class ModelSource(NamedTuple):
     model_file: Path | None
 
 
-def models_of(sources: str | Path | Sequence[str | Path] | None = None, selection: str = HEADLINE) -> list[ModelSource]:
+def models_of(sources: str | Path | Sequence[str | Path] | None = None, selection: str | None = None) -> list[ModelSource]:
     """The models of one source or several, in order; see :func:`find_models`. None names the recipe's default system.
 
     What can be found wrong without loading anything is: torch, which takes seconds, need not be there yet.
@@ -40,31 +40,30 @@ def models_of(sources: str | Path | Sequence[str | Path] | None = None, selectio
     return [model for source in sources for model in find_models(source, selection)]
 
 
-def find_models(source: Path | str, selection: str = HEADLINE) -> list[ModelSource]:
+def find_models(source: Path | str, selection: str | None = None) -> list[ModelSource]:
     """The models of a source, in order.
 
     Args:
         source: A trained fold's folder; an archive of one; a system's folder, for all folds that it holds; or a name, of
             ESPnet's model zoo or of the hub. What lies here comes first.
-        selection: Whose epoch counts, of :data:`~espnet_ser.predictions.SELECTIONS`. An archive holds one epoch alone.
+        selection: Whose epoch counts, of :data:`~espnet_ser.predictions.SELECTIONS`; None for the one that is the headline: the
+            last epoch, or what the dev part chose. An archive holds one epoch alone.
 
     Raises:
         InputError: When there is no such thing, or the weights of that epoch were not kept or are others now.
     """
-    if selection not in SELECTIONS:
+    if selection is not None and selection not in SELECTIONS:
         raise unknown_name("selection", str(selection), SELECTIONS)
     path = _local(source)
     if not path.is_dir():
-        if selection != "last":
+        if selection not in (None, "last"):
             raise InputError(f"{source}: an archive, which holds one epoch's weights; leave the selection ({selection}) out")
         return [ModelSource(path, None)]
     is_model = (path / CONFIG_FILE).is_file() or (path / META_FILE).is_file()
     folders = [path] if is_model else list(trained_folds(path).values()) or [path]
     for folder in folders:
         find_model(folder, folder)
-    if selection == "last":
-        return [ModelSource(folder, None) for folder in folders]
-    return [ModelSource(folder, _selected(folder, selection)) for folder in folders]
+    return [ModelSource(folder, selected_weights(folder, selection)) for folder in folders]
 
 
 def _local(source: Path | str) -> Path:
@@ -82,14 +81,27 @@ def _local(source: Path | str) -> Path:
     return fetch_model(name)
 
 
-def _selected(folder: Path, selection: str) -> Path:
-    """The weights that stage 5 chose in a fold's folder."""
+def selected_weights(folder: Path, selection: str | None) -> Path | None:
+    """The weights that stage 5 chose in a fold's folder; None for those of the last epoch, which are there before.
+
+    Args:
+        folder: The fold's.
+        selection: As :func:`find_models`.
+
+    Raises:
+        InputError: When that epoch's weights were not kept, or are others now.
+    """
     path = folder / SELECTION_FILE
+    if selection == "last" or (selection is None and not path.is_file()):
+        return None
     if not path.is_file():
         raise InputError(f"{path} is missing: run stage 5, which chooses the epochs, or leave the selection ({selection}) out")
     try:
-        model = json.loads(read_small_file(path, _MAX_SELECTION_BYTES))["models"].get(selection)
-        epoch, name, sha256 = _file_of(model) if model else (0, "", "")
+        models = json.loads(read_small_file(path, _MAX_SELECTION_BYTES))["models"]
+        selection = selection or headline(models)
+        if selection == "last":
+            return None
+        epoch, name, sha256 = _file_of(models[selection]) if selection in models else (0, "", "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: not what stage 5 writes; run it again") from error
     if not epoch:

@@ -31,13 +31,14 @@ STAGE1_FOLDER = "espnet/stage1"
 """Likewise the stage-1 model."""
 
 
-def copy_model(model: SERModel, source: Path, target: Path) -> None:
+def copy_model(model: SERModel, source: Path, target: Path, model_file: Path | None = None) -> None:
     """Copies a trained model to a new folder: weights, tokens, and of the settings what the model is built from.
 
     Args:
         model: As :func:`espnet_ser.inference.load_model` gave it from ``source``.
         source: What training left.
         target: Does not exist yet.
+        model_file: What was trained as another epoch left it, not the last one.
     """
     settings = model_settings(read_yaml_mapping(source / CONFIG_FILE, missing="train the model first"))
     if settings["encoder"] == "ssl":  # as transformers saved it, it may say where it lay
@@ -45,8 +46,8 @@ def copy_model(model: SERModel, source: Path, target: Path) -> None:
         settings["encoder_config"] = {key: value for key, value in settings["encoder_config"].items() if key in known}
     target.mkdir(parents=True)
     atomic_write(target / CONFIG_FILE, yaml.safe_dump(settings, allow_unicode=True))
-    for name in (FROZEN_FILE, MODEL_FILE):
-        shutil.copyfile(source / name, target / name)
+    shutil.copyfile(source / FROZEN_FILE, target / FROZEN_FILE)
+    shutil.copyfile(model_file or source / MODEL_FILE, target / MODEL_FILE)
     if "asr" in model.tasks:
         copy_tokenizer(source / TOKENS_FOLDER, target / TOKENS_FOLDER)
 

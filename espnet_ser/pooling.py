@@ -12,15 +12,15 @@ from pathlib import Path
 from espnet_ser.errors import InputError
 from espnet_ser.experiment import ENVIRONMENT_FILE
 from espnet_ser.history import HISTORY_FILE, read_history
-from espnet_ser.predictions import EMBEDDINGS_FILE, HEADLINE, SELECTIONS, predictions_path, read_predictions
+from espnet_ser.predictions import EMBEDDINGS_FILE, SELECTIONS, WITHOUT_DEV, headline, predictions_path, read_predictions
 from espnet_ser.provenance import corpus_sha256
 from espnet_ser.recipe import DONE_FILE, SELECTED_FILE, TrainedFold, describe_run
-from espnet_ser.results import summarise
+from espnet_ser.results import common_selections, summarise
 from espnet_ser.slices import slices_of
 from espnet_ser.stamp import Stamp, file_sha256, fingerprint, flat
 from espnet_ser.yaml_mapping import read_yaml_mapping
 
-_OF_THE_FOLD = ("train", "test", "tokens", "stage1")
+_OF_THE_FOLD = ("train", "test", "dev", "tokens", "stage1")
 """What goes into a training and differs between folds by nature."""
 
 _ALWAYS_SHOWN = ("max_epoch", "optim_conf")
@@ -61,8 +61,8 @@ class PooledFolds:
         predictions = {}
         for name, fold in folds.items():
             paths = {selection: predictions_path(fold.folder, selection) for selection in SELECTIONS}
-            predictions[name] = {s: read_predictions(path) for s, path in paths.items() if s == HEADLINE or path.is_file()}
-            if {line["utt"] for line in predictions[name][HEADLINE]} != {example.utt for example in fold.test}:
+            predictions[name] = {s: read_predictions(path) for s, path in paths.items() if s == WITHOUT_DEV or path.is_file()}
+            if {line["utt"] for line in predictions[name][WITHOUT_DEV]} != {example.utt for example in fold.test}:
                 raise InputError(
                     f"predictions in {fold.folder} are not of the utterances that this fold holds out; run stage 5"
                 )
@@ -158,7 +158,8 @@ class PooledFolds:
 
     def headline_lines(self) -> dict[str, list[dict]]:
         """Fold -> its predictions by the selection whose scores are put first."""
-        return {name: by[HEADLINE] for name, by in self.predictions.items()}
+        main = headline(common_selections(self.predictions))
+        return {name: by[main] for name, by in self.predictions.items()}
 
     def histories(self) -> dict[str, dict[str, list[dict]]]:
         """Title of a stage -> fold -> records of ``history.jsonl``.

@@ -4,18 +4,18 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from espnet_ser.characters import spelt_out_json
 from espnet_ser.errors import InputError
 from espnet_ser.stamp import atomic_write
 
-SELECTIONS = ("last", "others", "oracle")
+SELECTIONS = ("last", "others", "dev", "oracle")
 """Ways to choose the epoch, in the order shown: see :mod:`espnet_ser.selection`."""
 
-HEADLINE = "last"
-"""The one whose scores are put first; every fold has it."""
+WITHOUT_DEV = "last"
+"""The headline of folds without a dev part; every fold has it."""
 
 EPOCHS_FOLDER = "epochs"
 """Where a training keeps its predictions of the held-out utterances after each epoch."""
@@ -24,29 +24,44 @@ EMBEDDINGS_FILE = "embeddings.npz"
 """``utts`` [n] and ``embeddings`` [n, dim], float32: the held-out utterances as the last epoch's encoder sees them."""
 
 
+def headline(selections: Collection[str]) -> str:
+    """The selection whose scores are put first: ``dev`` where a corpus has such a part, else the last epoch.
+
+    >>> headline(["last", "others", "oracle"]), headline(["last", "dev", "oracle"])
+    ('last', 'dev')
+    """
+    return "dev" if "dev" in selections else WITHOUT_DEV
+
+
 def predictions_path(fold_folder: Path, selection: str) -> Path:
     """Where a fold's predictions lie."""
     return fold_folder / f"predictions_{selection}.jsonl"
 
 
-def epoch_path(fold_folder: Path, epoch: int) -> Path:
-    """Where a training leaves its predictions after an epoch."""
-    return fold_folder / EPOCHS_FOLDER / f"predictions_{epoch:04d}.jsonl.gz"
+def epoch_path(fold_folder: Path, epoch: int, part: str = "test") -> Path:
+    """Where a training leaves its predictions of ``test``, or of ``dev``, after an epoch."""
+    name = "predictions" if part == "test" else part
+    return fold_folder / EPOCHS_FOLDER / f"{name}_{epoch:04d}.jsonl.gz"
 
 
-def is_epoch(path: Path) -> bool:
+def is_epoch(path: Path, part: str = "predictions|dev") -> bool:
     """Whether a file is called as predictions of an epoch are; a copy that somebody put beside them is none."""
-    return re.fullmatch(r"predictions_[0-9]+\.jsonl\.gz", path.name) is not None
+    return re.fullmatch(rf"({part})_[0-9]+\.jsonl\.gz", path.name) is not None
 
 
-def read_epochs(fold_folder: Path) -> list[list[dict]]:
+def read_epochs(fold_folder: Path, part: str = "test") -> list[list[dict]]:
     """The predictions of each epoch of a training, in order.
+
+    Args:
+        fold_folder: The training's.
+        part: Of which utterances, ``test`` or ``dev``.
 
     Raises:
         InputError: When one is missing or damaged.
     """
-    epochs = sorted(path for path in (fold_folder / EPOCHS_FOLDER).glob("*") if is_epoch(path))
-    if not epochs or epochs != [epoch_path(fold_folder, number) for number in range(1, len(epochs) + 1)]:
+    kind = epoch_path(fold_folder, 0, part).name.partition("_")[0]
+    epochs = sorted(path for path in (fold_folder / EPOCHS_FOLDER).glob("*") if is_epoch(path, kind))
+    if not epochs or epochs != [epoch_path(fold_folder, number, part) for number in range(1, len(epochs) + 1)]:
         raise InputError(f"{fold_folder / EPOCHS_FOLDER}: predictions of an epoch are missing; train this fold anew")
     return [read_predictions(path) for path in epochs]
 

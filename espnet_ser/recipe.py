@@ -81,6 +81,11 @@ def read_fold(datadir: Path, fold: str) -> dict:
     return record
 
 
+def read_dev(fold_data: Path) -> list[Example]:
+    """The utterances that choose a fold's epoch; none where it has no such part."""
+    return read_datadir(fold_data / "dev") if (fold_data / "dev").is_dir() else []
+
+
 def token_folder(dumpdir: Path, fold: str, token_type: str, nbpe: int) -> Path:
     """Where stage 2 leaves a fold's token list."""
     return dumpdir / f"fold{fold}" / (f"tokens_bpe{nbpe}" if token_type == "bpe" else "tokens_char")
@@ -150,6 +155,7 @@ class TrainedFold:
         data: Its data directories, ``train``, ``test`` and so on.
         test: The utterances that the fold holds out.
         by: What folds hold out, ``session`` or ``speaker``.
+        dev: The utterances that choose the epoch; none in cross-validation.
     """
 
     folder: Path
@@ -157,6 +163,7 @@ class TrainedFold:
     data: Path
     test: list[Example]
     by: str
+    dev: list[Example]
 
     @classmethod
     def find(cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", stage1_tag: str = "") -> "TrainedFold":
@@ -165,7 +172,7 @@ class TrainedFold:
         trained_here = system.stage1 is not None and not _stage1_from(folder)
         stage1 = stage1_folder(expdir, system, fold, stage1_tag) if trained_here else None
         data = datadir / f"fold{fold}"
-        return cls(folder, stage1, data, read_datadir(data / "test"), read_fold(datadir, fold)["by"])
+        return cls(folder, stage1, data, read_datadir(data / "test"), read_fold(datadir, fold)["by"], read_dev(data))
 
     def train_texts(self) -> set[str]:
         """The transcripts of all that its models were trained on."""
@@ -184,17 +191,18 @@ class TrainedFold:
         """
         model = trained_model_identity(self.folder, stage=4)
         stage1 = trained_model_identity(self.stage1, stage=3) if self.stage1 else None
-        test, trained_on = data_identity(self.test), Stamp(self.folder / DONE_FILE).inputs()
-        if trained_on.get("stage1") != stage1 or trained_on.get("test") != test:
+        trained_on = Stamp(self.folder / DONE_FILE).inputs()
+        held_out = {"test": data_identity(self.test), "dev": data_identity(self.dev) if self.dev else None}
+        if any(trained_on.get(name) != here for name, here in {"stage1": stage1, **held_out}.items()):
             raise InputError(
                 f"{self.folder} was trained from other data or another stage-1 model than is here now: run stage 4 again"
             )
         for trained in filter(None, (self.folder, self.stage1)):
             config = read_yaml_mapping(trained / "config.yaml", missing="train it anew")
-            refuse_leak(config.get("trained_on"), self.test, self.by, trained)
+            refuse_leak(config.get("trained_on"), [*self.test, *self.dev], self.by, trained)
             if began_with := config.get("pretrained_on"):
-                refuse_leak(began_with, self.test, "speaker", f"what {trained} began with")
-        return {"model": model, "stage1": stage1, "test": test}
+                refuse_leak(began_with, [*self.test, *self.dev], "speaker", f"what {trained} began with")
+        return {"model": model, "stage1": stage1, **held_out}
 
 
 def describe_run(fold_folder: Path) -> dict[str, object]:

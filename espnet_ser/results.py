@@ -8,7 +8,7 @@ from pathlib import Path
 from espnet_ser.breakdown import absent_classes, break_down, classes_of
 from espnet_ser.errors import InputError
 from espnet_ser.intervals import intervals, mean_and_std
-from espnet_ser.predictions import HEADLINE, SELECTIONS
+from espnet_ser.predictions import SELECTIONS, headline
 from espnet_ser.scoring import accuracies, score
 
 RESULTS_FILE = "results.json"
@@ -28,8 +28,8 @@ def summarise(
 
     Args:
         system: Its name.
-        predictions: Fold -> selection (``last``, ``others``, ``oracle``) -> lines of predictions. A selection that a fold lacks
-            is left out.
+        predictions: Fold -> selection (of :data:`espnet_ser.predictions.SELECTIONS`) -> lines of predictions. A selection that
+            a fold lacks is left out.
         slices: From :func:`espnet_ser.slices.slices_of`, of the headline's predictions.
         num_folds: How many folds the recipe has, these among them; None for no others.
 
@@ -44,15 +44,16 @@ def summarise(
         scored on the headline's predictions.
     """
     selections = common_selections(predictions)
+    main = headline(selections)
     classes = classes_of(line for fold in predictions.values() for s in selections for line in fold[s])
-    absent = absent_classes({fold: by[HEADLINE] for fold, by in predictions.items()}, classes)
-    score_of = dict.fromkeys(selections, accuracies) | {HEADLINE: score}
+    absent = absent_classes({fold: by[main] for fold, by in predictions.items()}, classes)
+    score_of = dict.fromkeys(selections, accuracies) | {main: score}
     scores = {fold: {s: score_of[s](lines[s]) for s in selections} for fold, lines in predictions.items()}
     folds = {
         fold: {
             **{s: {"ua": _rounded(by[s]["ua"]), "wa": _rounded(by[s]["wa"])} for s in selections},
-            **{name: _rounded(by[HEADLINE][name]) for name in OTHER_SCORES},
-            "n": by[HEADLINE]["n"],
+            **{name: _rounded(by[main][name]) for name in OTHER_SCORES},
+            "n": by[main]["n"],
             "absent": absent[fold],
         }
         for fold, by in scores.items()
@@ -76,13 +77,13 @@ def summarise(
                 **break_down(lines_by_fold, classes),
             }
         )
-        if selection == HEADLINE:
+        if selection == main:
             for name in OTHER_SCORES:
-                values = [scores[fold][HEADLINE][name] for fold in scores if scores[fold][HEADLINE][name] is not None]
+                values = [scores[fold][main][name] for fold in scores if scores[fold][main][name] is not None]
                 summary[name] = _rounded({**mean_and_std(values), "pooled": pooled[name]}) if values else None
     return {
         "system": system,
-        "headline": HEADLINE,
+        "headline": main,
         "num_folds": num_folds or len(folds),
         "folds": folds,
         "summary": summary,
@@ -178,7 +179,8 @@ def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
         values = [by[name] for by in seeds.values() if by[name] is not None]
         summary[name] = _rounded(mean_and_std(values)) if values else None
     folds = {fold: {"absent": by["absent"]} for fold, by in runs[0]["folds"].items()}
-    return {"system": runs[0]["system"], "headline": HEADLINE, "folds": folds, "seeds": seeds, "summary": summary}
+    main = headline(selections)
+    return {"system": runs[0]["system"], "headline": main, "folds": folds, "seeds": seeds, "summary": summary}
 
 
 def _from_stage1(predictions: Mapping) -> list[str]:

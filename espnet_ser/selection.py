@@ -1,8 +1,9 @@
-"""Which epoch's model counts: ``last``, ``others`` and ``oracle``, from the predictions that every epoch left.
+"""Which epoch's model counts: ``last``, ``others``, ``dev`` and ``oracle``, from the predictions that every epoch left.
 
 The paper names no development set. ``last`` lets the last epoch count, whatever its scores: nothing is chosen, and it is the
-headline. ``others`` lets the other folds choose: the epoch number at which their held-out speakers are predicted best, so that
-no utterance has a say in the epoch that scores it. ``oracle`` takes the best epoch on the test fold itself, which is what
+headline. Where a corpus has a development set, ``dev`` takes the epoch that predicts it best, and is the headline in its place.
+``others`` lets the other folds choose: the epoch number at which their held-out speakers are predicted best, so that no
+utterance has a say in the epoch that scores it. ``oracle`` takes the best epoch on the test fold itself, which is what
 published numbers often are, and is shown to be compared with those. Of epochs that score the same, the latest counts: where
 few utterances choose, many do, and a model that has learnt little should not count for one that has learnt all.
 """
@@ -18,11 +19,16 @@ KEPT_BY = (("valid", "ua", "max"),)
 """What ESPnet's trainer keeps the best models by, for ``oracle``; the last one is kept always. Which epoch ``others`` takes is
 known only when all folds are trained: there are weights of it where it is one of these."""
 
+KEPT_BY_DEV = ("valid", "dev_ua", "max")
+"""Likewise for ``dev``."""
+
 Lines = Sequence[Mapping]
 """Predictions of one epoch (lines of ``predictions_*.jsonl``)."""
 
 
-def choose_epochs(epochs_by_fold: Mapping[str, Sequence[Lines]]) -> dict[str, dict[str, int]]:
+def choose_epochs(
+    epochs_by_fold: Mapping[str, Sequence[Lines]], dev_by_fold: Mapping[str, Sequence[Lines]] | None = None
+) -> dict[str, dict[str, int]]:
     """The epoch of each fold, by each selection.
 
     ``others`` takes the utterances of all other folds that were trained for as many epochs together, each predicted by the
@@ -31,13 +37,17 @@ def choose_epochs(epochs_by_fold: Mapping[str, Sequence[Lines]]) -> dict[str, di
 
     Args:
         epochs_by_fold: Fold -> the predictions of each epoch, in order.
+        dev_by_fold: Likewise of the dev part, for folds that have one.
 
     Returns:
-        Fold -> selection -> epoch, counted from 1. ``others`` is left out where there is no other such fold.
+        Fold -> selection -> epoch, counted from 1. ``others`` is left out where there is no other such fold, ``dev`` where
+        there is no such part.
     """
     chosen: dict[str, dict[str, int]] = {}
     for fold, epochs in epochs_by_fold.items():
         chosen[fold] = {"last": len(epochs), "oracle": best_epoch(epochs)}
+        if dev_by_fold and fold in dev_by_fold:
+            chosen[fold]["dev"] = best_epoch(dev_by_fold[fold])
         others = [by for name, by in epochs_by_fold.items() if name != fold and len(by) == len(epochs)]
         if others:
             together = [[line for lines in at_epoch for line in lines] for at_epoch in zip(*others, strict=True)]

@@ -78,7 +78,7 @@ class SpeechEmotion:
     def from_pretrained(
         model_tag: str | Path | Sequence[str | Path] | None = None,
         device: str = "auto",
-        selection: str = "last",
+        selection: str | None = None,
         batch_seconds: float = BATCH_SAMPLES / SAMPLE_RATE,
     ) -> "SpeechEmotion":
         """Loads a trained model, or several as an ensemble. What lies on this machine is loaded without a network.
@@ -88,7 +88,8 @@ class SpeechEmotion:
                 (``exp/NAME``), for an ensemble of the folds in it; a name, of ESPnet's model zoo or of the hub; a list of such.
                 Default: the folds of the recipe's default system, in ``exp``.
             device: ``cpu``, ``cuda``, ``cuda:1``; or ``auto``, a GPU where there is one.
-            selection: Whose epoch counts: ``last``, ``others`` or ``oracle``; see :func:`espnet_ser.model_sources.find_models`.
+            selection: Whose epoch counts: ``last``, ``others``, ``dev`` or ``oracle``; see
+                :func:`espnet_ser.model_sources.find_models`.
             batch_seconds: As for the class.
 
         Raises:

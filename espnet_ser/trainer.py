@@ -130,7 +130,10 @@ class SERTrainer(Trainer):
     @classmethod
     @torch.no_grad()
     def validate_one_epoch(cls, model, iterator, reporter, options, distributed_option) -> None:
-        """Scores the held-out utterances of all ranks together, registers UA, WA and WER, and keeps the predictions."""
+        """Scores the held-out utterances of all ranks together, registers UA, WA and WER, and keeps the predictions.
+
+        Those of the dev part, if there is one, are scored apart, for ``dev_ua`` alone; losses are of all.
+        """
         net = getattr(model, "module", model)
         net.eval()
         dataset = iterator.dataset
@@ -159,18 +162,23 @@ class SERTrainer(Trainer):
         lines = {utt: line for share in shares for utt, line in share[0].items()}
         embeddings = {utt: embedding for share in shares for utt, embedding in share[1].items()}
         loss_sums = {name: sum(share[2].get(name, 0.0) for share in shares) for name in shares[0][2]}
-        in_order = [lines[utt] for utt in sorted(lines)]
+        in_order, dev = ([lines[utt] for utt in sorted(lines) if (utt in dataset.dev) == is_dev] for is_dev in (False, True))
         scores = {name: total / len(lines) for name, total in sorted(loss_sums.items())}
         scores |= {name: value for name, value in score(in_order).items() if value is not None and name != "n"}
-        kept_by = {"ua": standing(scores["ua"], reporter.get_epoch())} if MAIN_TASK in net.tasks else {}
-        reporter.register(scores | kept_by)
+        kept_by = ["ua"] if MAIN_TASK in net.tasks else []
+        if dev and kept_by:
+            scores["dev_ua"] = score(dev)["ua"]
+            kept_by.append("dev_ua")
+        reporter.register(scores | {name: standing(scores[name], reporter.get_epoch()) for name in kept_by})
         reporter.next()
         if this_rank() == 0:
             epoch, folder = reporter.get_epoch(), Path(options.output_dir)
             epoch_path(folder, epoch).parent.mkdir(exist_ok=True)
             write_predictions(epoch_path(folder, epoch), in_order)
+            if dev:
+                write_predictions(epoch_path(folder, epoch, "dev"), dev)
             if is_last_epoch:
-                _write_embeddings(folder / EMBEDDINGS_FILE, embeddings)
+                _write_embeddings(folder / EMBEDDINGS_FILE, {line["utt"]: embeddings[line["utt"]] for line in in_order})
             silent = "asr" in net.tasks and not any(line["text_hyp"] for line in in_order)
             cls._report(epoch, scores, options, silent)
 

@@ -28,7 +28,7 @@ stage1_tag=    # suffix of the stage-1 models' folder in exp
 iemocap=       # the corpus; or IEMOCAP= in the environment or in db.sh
 data=          # or a corpus of your own, a Kaldi data directory: see ../TEMPLATE/README.md
 classes=       # of --data: the emotions to tell, e.g. "angry happy sad"; all that there are if empty
-folds_by=session   # what a fold holds out: session (5 folds) or speaker (10); of --data also utt2fold, or a number of folds
+folds_by=session   # what a fold holds out: session (5 folds) or speaker (10); of --data also utt2fold, utt2split, or a number of folds
 check_counts=auto  # compare with the published counts: auto (if the release looks full), full, partial
 stage1_data=four   # what stage 1 is trained on: four (the four classes) or all (every utterance of the training sessions)
 token_type=char    # CTC targets: char or bpe

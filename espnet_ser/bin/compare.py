@@ -7,7 +7,7 @@ from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.predictions import HEADLINE, SELECTIONS, predictions_path, read_predictions
+from espnet_ser.predictions import SELECTIONS, WITHOUT_DEV, predictions_path, read_predictions
 from espnet_ser.recipe import trained_folds
 from espnet_ser.say import say
 
@@ -25,7 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("b", metavar="B", help="the system to compare with it")
     parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where the systems' folders lie")
     parser.add_argument("--folds", default="", help="folds, separated by spaces; default all, which must be the same in both")
-    parser.add_argument("--selection", choices=SELECTIONS, default=HEADLINE, help="how the epoch was chosen")
+    parser.add_argument("--selection", choices=SELECTIONS, default=WITHOUT_DEV, help="how the epoch was chosen (%(default)s)")
     parser.add_argument("--draws", type=int, default=10_000, help="of the bootstrap")
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     parser.add_argument("--format", choices=("table", "json"), default="table", help="what to print")

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.experiment import Setup
-from espnet_ser.predictions import HEADLINE, SELECTIONS
+from espnet_ser.predictions import SELECTIONS
 
 MOST = 2**31 - 1
 """The largest number that an option takes which has no limit of its own."""
@@ -100,7 +100,9 @@ def add_model_options(parser: argparse.ArgumentParser, of_model: str) -> None:
     """Adds which trained models tell, and where; ``of_model`` is the help on naming them."""
     parser.add_argument("--model", action="append", help=of_model)
     parser.add_argument(
-        "--selection", choices=SELECTIONS, default=HEADLINE, help="whose epoch counts, where a folder has several"
+        "--selection",
+        choices=SELECTIONS,
+        help="whose epoch counts, where a folder has several; default last, or dev if there is one",
     )
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda or cuda:N")
 

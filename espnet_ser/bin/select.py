@@ -19,7 +19,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Writes ``predictions_{last,others,oracle}.jsonl`` and ``selection.json`` for each fold."""
+    """Writes ``predictions_{last,others,dev,oracle}.jsonl`` and ``selection.json`` for each fold."""
     args = get_parser().parse_args(argv)
     import json
 
@@ -53,13 +53,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             say("predictions up to date")
             return
         epochs = {name: read_epochs(fold.folder) for name, fold in folds.items()}
+        dev = {name: read_epochs(fold.folder, "dev") for name, fold in folds.items() if fold.dev}
         for name, fold in folds.items():
-            utts = [[line["utt"] for line in at_epoch] for at_epoch in epochs[name]]
-            if any(set(at_epoch) != {example.utt for example in fold.test} for at_epoch in utts):
-                raise InputError(
-                    f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4"
-                )
-        for name, chosen in choose_epochs(epochs).items():
+            for lines_by_epoch, examples in ((epochs[name], fold.test), (dev.get(name, []), fold.dev)):
+                if any({line["utt"] for line in lines} != {example.utt for example in examples} for lines in lines_by_epoch):
+                    raise InputError(
+                        f"{fold.folder}: its predictions are not of the utterances that this fold holds out; run stage 4"
+                    )
+        for name, chosen in choose_epochs(epochs, dev).items():
             fold, outputs = folds[name], []
             stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
             with disk_errors_as_input_errors(fold.folder):
@@ -74,5 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 record = {"models": selected_models(fold.folder, chosen)}
                 atomic_write(fold.folder / SELECTION_FILE, json.dumps(record, indent=1) + "\n")
                 stamps[name].write(made_from, [*outputs, fold.folder / SELECTION_FILE])
-            shown = ", ".join(f"{s} {chosen[s]}" if s in chosen else f"{s} none ({SELECTION_NEEDS[s]})" for s in SELECTIONS)
+            shown = ", ".join(
+                f"{s} {chosen[s]}" if s in chosen else f"{s} none ({SELECTION_NEEDS[s]})"
+                for s in SELECTIONS
+                if s in chosen or s in SELECTION_NEEDS
+            )
             say(f"fold {name}: {len(fold.test)} utterances; epochs: {shown}")

@@ -77,15 +77,22 @@ class UtteranceDataset(Dataset):
         labels: The classes of each utterance task whose targets are wanted.
         tokenizer: Turns transcripts into targets for CTC; None where no text is wanted.
         read: Gives the encoder's input.
+        dev: Ids of those utterances that choose the epoch and are not scored.
 
     Raises:
         InputError: When an utterance has a label that is none of the classes.
     """
 
     def __init__(
-        self, examples: Sequence[Example], labels: Labels, tokenizer: Tokenizer | None = None, read: Read = read_speech
+        self,
+        examples: Sequence[Example],
+        labels: Labels,
+        tokenizer: Tokenizer | None = None,
+        read: Read = read_speech,
+        dev: Iterable[str] = (),
     ):
         self.examples = list(examples)
+        self.dev = frozenset(dev)
         self.read = read
         self.labels = {task: list(classes) for task, classes in labels.items()}
         self.tokenizer = tokenizer

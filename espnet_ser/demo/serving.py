@@ -17,7 +17,7 @@ from espnet_ser.say import say
 def serve(
     models: Sequence[str] | None,
     device: str,
-    selection: str,
+    selection: str | None,
     host: str,
     port: int | None,
     max_seconds: float,

@@ -12,6 +12,7 @@ from espnet_ser.data.sound_archive import file_of
 from espnet_ser.environment import describe_environment
 from espnet_ser.errors import InputError
 from espnet_ser.model_card import CardFacts, corpus_of, measured_markdown, model_card
+from espnet_ser.model_sources import selected_weights
 from espnet_ser.packing import SER_FOLDER, STAGE1_FOLDER, copy_model, write_archive
 from espnet_ser.pooling import PooledFolds
 from espnet_ser.provenance import all_of
@@ -124,7 +125,8 @@ class FoldToPack:
     def _write(self, folder: Path, pooled: PooledFolds, results: Mapping) -> None:
         from espnet_ser.inference import load_model
 
-        ser, args = load_model(self.fold.folder)
+        chosen = selected_weights(self.fold.folder, results["headline"])
+        ser, args = load_model(self.fold.folder, model_file=chosen)
         models = {"SER": (ser, args, self.fold.folder, SER_FOLDER)}
         if self.fold.stage1 is not None:
             stage1, stage1_args = load_model(self.fold.stage1)
@@ -135,7 +137,7 @@ class FoldToPack:
         if self.with_onnx:
             measured = self._export_to_onnx(ser, args, folder)
         for model, _, source, place in models.values():
-            copy_model(model, source, folder / place)
+            copy_model(model, source, folder / place, chosen if source == self.fold.folder else None)
         heard = {"SER": args.trained_on}
         if self.fold.stage1 is not None:
             heard = {"stage 1": stage1_args.trained_on, **heard}
@@ -149,7 +151,7 @@ class FoldToPack:
             trained_on=heard,
             test=self.fold.test,
             corpus=corpus_of([*read_datadir(self.fold.data / "train"), *self.fold.test]),
-            lines=pooled.predictions[self.name]["last"],
+            lines=pooled.headline_lines()[self.name],
             results=results,
             settings=run.get("settings", {}),
             command=run.get("command", ""),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from espnet_ser.predictions import HEADLINE
+from espnet_ser.predictions import headline
 from espnet_ser.report.alike import best_row, num_utterances, scored_results
 from espnet_ser.report.grid import MISSING, Grid, Strong, interval, number, spread
 from espnet_ser.report.system import SystemReport
@@ -20,8 +20,9 @@ def selections_of(*summaries: Mapping) -> list[str]:
 
 
 def selections_of_table(reports: Sequence[SystemReport]) -> list[str]:
-    """Those that any system has; where none has been scored, all."""
-    return selections_of(*(results["summary"] for results in scored_results(reports))) or list(SELECTION_NOTES)
+    """Those that any system has; where none has been scored, those of cross-validation."""
+    made = selections_of(*(results["summary"] for results in scored_results(reports)))
+    return made or [name for name in SELECTION_NOTES if name != "dev"]
 
 
 def fold_grid(report: SystemReport) -> Grid:
@@ -91,7 +92,9 @@ def slice_grid(results: Mapping) -> Grid | None:
 def system_grid(reports: Sequence[SystemReport]) -> Grid:
     """Systems beside the paper's rows, in the order given; one that has not been scored keeps its row."""
     selections = selections_of_table(reports)
-    scores = [(s, m, key) for m in ("ua", "wa") for s in selections for key in _shown(s)]
+    # The mean over folds of each selection, and beside the headline's the pooled score.
+    shown = [(s, key) for s in selections for key in (_KEYS if s == headline(selections) else ("mean",))]
+    scores = [(s, m, key) for m in ("ua", "wa") for s, key in shown]
     header = ["system", "folds", "n", *(f"{_KEYS[key]}{SCORE_NAMES[m]} ({s})" for s, m, key in scores)]
     header += [SCORE_NAMES[name] for name in ("gender_ua", "wer", "ua", "wa", "gender_ua", "wer", "ua", "wa")]
     num_ours = 2 + len(scores) + 2
@@ -122,11 +125,6 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
 
 
 _KEYS = {"mean": "", "pooled": "pooled "}
-
-
-def _shown(selection: str) -> tuple[str, ...]:
-    """What a table of systems shows of a selection's scores: the mean over folds, and beside the headline's the pooled one."""
-    return tuple(_KEYS) if selection == HEADLINE else ("mean",)
 
 
 def _stars(tasks: Collection[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from espnet_ser.report.grid import code_markdown
 SELECTION_NOTES = {
     "last": "the last epoch; nothing is chosen",
     "others": "one epoch for each fold: the number at which all other folds' utterances together are predicted best",
+    "dev": "the epoch at which the dev part, which is neither trained on nor scored, is predicted best",
     "oracle": "the epoch that is best on the test fold itself: chosen on test data, and no estimate for new speakers; shown "
     "because published figures are often this",
 }

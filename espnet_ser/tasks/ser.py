@@ -21,7 +21,7 @@ from espnet_ser.checkpoint import (
 from espnet_ser.collective import first_rank_first
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.cache import FrameCache
-from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.data.loader import BatchFactory, CachedFrames, Read, UtteranceDataset, collate, read_speech
 from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
 from espnet_ser.encoder_config import encoder_settings
@@ -45,7 +45,7 @@ from espnet_ser.provenance import (
     verify_audio,
 )
 from espnet_ser.recipe import TOKENS_FOLDER
-from espnet_ser.selection import KEPT_BY
+from espnet_ser.selection import KEPT_BY, KEPT_BY_DEV
 from espnet_ser.tasks.batching import batch_limits, with_length
 from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_alike_speakers, report_crowded
 from espnet_ser.tasks.first_stage import go_on_from
@@ -82,6 +82,7 @@ class SERTask(AbsTask):
         group = parser.add_argument_group("Data")
         group.add_argument("--train_dir", type=str_or_none, help="data directory to train on")
         group.add_argument("--valid_dir", type=str_or_none, help="data directory of the held-out utterances")
+        group.add_argument("--dev_dir", type=str_or_none, help="data directory of the utterances that choose the epoch")
         group.add_argument("--fold_by", default="session", choices=("session", "speaker"), help="what a fold holds out")
         group.add_argument("--token_dir", type=str_or_none, help="folder with the fold's token list (asr)")
 
@@ -204,18 +205,21 @@ class SERTask(AbsTask):
         args.optim_conf, args.scheduler_conf = _with_numbers(args.optim_conf), _with_numbers(args.scheduler_conf)
         if args.train_dir is None or args.valid_dir is None:
             raise InputError("--train_dir and --valid_dir are both needed")
-        train, held_out = read_datadir(args.train_dir), read_datadir(args.valid_dir)
+        train, test, dev = read_datadir(args.train_dir), read_datadir(args.valid_dir), _read_dev(args)
+        held_out = [*test, *dev]
         args.trained_on = describe_training_data(train)
         args.scheduler_conf = with_length(args, [example.num_samples for example in train])
         refuse_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
         refuse_shared_speech(train, held_out)
+        refuse_shared_speech(dev, test)
         verify_audio([*train, *held_out])
-        args.best_model_criterion = list(KEPT_BY) if MAIN_TASK in args.tasks else []
+        kept_by = [*KEPT_BY, *([KEPT_BY_DEV] if dev else [])]
+        args.best_model_criterion = kept_by if MAIN_TASK in args.tasks else []
         if args.labels is None:
             emotions, styles = (sorted({getattr(example, f) for example in [*train, *held_out]}) for f in ("emotion", "style"))
             available = {"emotion": emotions, "gender": GENDERS, "style": styles}
             args.labels = {task: available[task] for task in args.tasks if task in UTTERANCE_TASKS}
-        refuse_missing_classes(args.labels, train, held_out)
+        refuse_missing_classes(args.labels, train, test)
         if "asr" in args.tasks:
             if args.token_dir is None:
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
@@ -255,7 +259,7 @@ class SERTask(AbsTask):
         if getattr(args, "cache_dir", None) is not None:
             args.cache_cut = choose_cut(model.encoder, args.tasks, args.cache)
             if args.cache_cut is not None:
-                examples = [*read_datadir(args.train_dir), *read_datadir(args.valid_dir)]
+                examples = [*read_datadir(args.train_dir), *read_datadir(args.valid_dir), *_read_dev(args)]
                 device = "cuda" if args.ngpu > 0 else "cpu"
                 with first_rank_first():
                     cache = fill_cache(model.encoder, args.cache_cut, examples, Path(args.cache_dir), args.cache_dtype, device)
@@ -379,13 +383,14 @@ class SERTask(AbsTask):
     def build_iter_factory(cls, args, distributed_option, mode, kwargs=None) -> BatchFactory:
         """The batches of ``train`` or ``valid``."""
         distributed = distributed_option.distributed
-        examples = read_datadir(args.train_dir if mode == "train" else args.valid_dir)
+        dev = _read_dev(args) if mode == "valid" else []
+        examples = [*read_datadir(args.train_dir if mode == "train" else args.valid_dir), *dev]
         read: Read = read_speech
         if args.cache_cut is not None:
             cache = FrameCache(Path(args.cache_folder), args.cache_dtype)
             read = CachedFrames(cache, args.cache_cut, examples, "cuda" if args.ngpu > 0 else "cpu")
         return BatchFactory(
-            UtteranceDataset(examples, args.labels, cls.build_tokenizer(args), read),
+            UtteranceDataset(examples, args.labels, cls.build_tokenizer(args), read, (example.utt for example in dev)),
             **batch_limits(args, mode),
             seed=args.seed,
             shuffle=mode == "train",
@@ -415,6 +420,11 @@ class SERTask(AbsTask):
     def optional_data_names(cls, train=True, inference=False):
         """What a batch may hold, by the model's tasks."""
         return ("emotion", "gender", "style", "text")
+
+
+def _read_dev(args: Namespace) -> list[Example]:
+    dev_dir = getattr(args, "dev_dir", None)
+    return [] if dev_dir is None else read_datadir(dev_dir)
 
 
 def _num_frames(config, seconds: float | None) -> int | None:

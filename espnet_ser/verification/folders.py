@@ -87,7 +87,9 @@ class Verifier:
             if stage1 and not stage1[0].is_dir():
                 raise InputError(f"no stage-1 model at {stage1[0]}; say with --expdir whose stage1/ holds it now")
             first = stage1[0] if stage1 else None
-            folds[name] = TrainedFold(folder, first, training.test_dir.parent, training.test, training.config["fold_by"])
+            folds[name] = TrainedFold(
+                folder, first, training.test_dir.parent, training.test, training.config["fold_by"], training.dev
+            )
             if (trained_model_identity(first, stage=3) if first else None) != training.inputs.get("stage1"):
                 yield f"{first or 'no model'} is not what the training began with"
 

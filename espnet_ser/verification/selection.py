@@ -22,6 +22,7 @@ class Selections:
     def __init__(self, folds: Mapping[str, TrainedFold]):
         self._folds = folds
         self._epochs: dict[str, list[list[dict]]] = {}
+        self._dev: dict[str, list[list[dict]]] = {}
         self._chosen: dict[tuple[str, ...], dict[str, dict[str, int]]] = {}
 
     def changes(self, name: str) -> Iterator[str]:
@@ -54,8 +55,10 @@ class Selections:
         for name in names:
             if name not in self._epochs:
                 self._epochs[name] = read_epochs(self._folds[name].folder)
+                if self._folds[name].dev:
+                    self._dev[name] = read_epochs(self._folds[name].folder, "dev")
         if names not in self._chosen:
-            self._chosen[names] = choose_epochs({name: self._epochs[name] for name in names})
+            self._chosen[names] = choose_epochs({name: self._epochs[name] for name in names}, self._dev)
         return self._chosen[names]
 
 

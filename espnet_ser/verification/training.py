@@ -17,7 +17,7 @@ from espnet_ser.provenance import (
     refuse_shared_speech,
     verify_audio,
 )
-from espnet_ser.recipe import DONE_FILE, TOKENS_FOLDER, read_fold, trained_model_identity
+from espnet_ser.recipe import DONE_FILE, TOKENS_FOLDER, read_dev, read_fold, trained_model_identity
 from espnet_ser.stamp import Stamp
 from espnet_ser.verification.finding import DAMAGE, Finding
 from espnet_ser.yaml_mapping import read_yaml_mapping
@@ -72,6 +72,7 @@ class Training:
         test_dir: What it was tested on.
         train: The utterances of the one.
         test: And of the other.
+        dev: The utterances that chose its epoch, if any did.
     """
 
     folder: Path
@@ -81,6 +82,7 @@ class Training:
     test_dir: Path
     train: list[Example]
     test: list[Example]
+    dev: list[Example]
 
     @classmethod
     def find(cls, folder: Path, places: Places) -> "Training":
@@ -94,11 +96,12 @@ class Training:
             if not config.get(key):
                 raise InputError(f"{folder / 'config.yaml'} does not name its {key}")
         train_dir, test_dir = (places.data(folder, config, key) for key in ("train_dir", "valid_dir"))
+        dev = read_dev(test_dir.parent) if config.get("dev_dir") else []
         for data in (train_dir, test_dir):
             if not data.is_dir():
                 raise InputError(f"{folder} names data in {data}, where there is none; say with --datadir where it lies now")
         inputs = Stamp(folder / DONE_FILE).inputs()
-        return cls(folder, config, inputs, train_dir, test_dir, read_datadir(train_dir), read_datadir(test_dir))
+        return cls(folder, config, inputs, train_dir, test_dir, read_datadir(train_dir), read_datadir(test_dir), dev)
 
     def changed_files(self) -> Iterator[str]:
         """Its files against its stamp, and the stamp against the one of its beginning."""
@@ -122,8 +125,10 @@ class Training:
 
     def changed_data(self) -> Iterator[str]:
         """Its data against what its stamp says, and against the stamp of stage 1 where there is one."""
-        for key, data, examples in (("train", self.train_dir, self.train), ("test", self.test_dir, self.test)):
-            if data_identity(examples) != self.inputs.get(key):
+        parts = {"train": (self.train_dir, self.train), "test": (self.test_dir, self.test)}
+        parts["dev"] = (self.test_dir.with_name("dev"), self.dev)
+        for key, (data, examples) in parts.items():
+            if (data_identity(examples) if examples else None) != self.inputs.get(key):
                 yield f"{data} is not what went into the training"
         fold, datadir = self.test_dir.parent.name, self.test_dir.parent.parent
         by = read_fold(datadir, fold.removeprefix("fold"))["by"]
@@ -134,7 +139,7 @@ class Training:
 
     def changed_audio(self) -> Iterator[str]:
         """Its audio files against what stage 1 read."""
-        verify_audio([*self.train, *self.test])
+        verify_audio([*self.train, *self.test, *self.dev])
         return iter(())
 
     def leaks(self) -> Iterator[str]:
@@ -142,23 +147,25 @@ class Training:
         if self.config.get("trained_on") != describe_training_data(self.train):
             yield "config.yaml does not describe the training data"
         for heard in (self.config.get("trained_on"), describe_training_data(self.train)):
-            refuse_leak(heard, self.test, self.config["fold_by"], self.folder)
+            refuse_leak(heard, [*self.test, *self.dev], self.config["fold_by"], self.folder)
         if began_with := self.config.get("pretrained_on"):
-            refuse_leak(began_with, self.test, "speaker", f"what {self.folder} began with")
-        refuse_shared_speech(self.train, self.test)
+            refuse_leak(began_with, [*self.test, *self.dev], "speaker", f"what {self.folder} began with")
+        refuse_shared_speech(self.train, [*self.test, *self.dev])
+        refuse_shared_speech(self.dev, self.test)
 
     def wrong_epochs(self) -> Iterator[str]:
         """The predictions of each epoch against the utterances that they should be of."""
-        epochs = read_epochs(self.folder)
-        if len(epochs) != self.config["max_epoch"]:
-            yield f"predictions of {len(epochs)} epochs, where {self.config['max_epoch']} were trained"
-        for number, lines in enumerate(epochs, 1):
-            if [line["utt"] for line in lines] != [example.utt for example in self.test]:
-                yield f"epoch {number} is not of the held-out utterances"
-                continue
-            wrong = [example.utt for line, example in zip(lines, self.test, strict=True) if not _stands_beside(line, example)]
-            if wrong:
-                yield f"epoch {number} was compared with other labels than {wrong[0]} has"
+        for part, examples in (("test", self.test), *([("dev", self.dev)] if self.dev else [])):
+            epochs = read_epochs(self.folder, part)
+            if len(epochs) != self.config["max_epoch"]:
+                yield f"predictions of {len(epochs)} epochs, where {self.config['max_epoch']} were trained"
+            for number, lines in enumerate(epochs, 1):
+                if [line["utt"] for line in lines] != [example.utt for example in examples]:
+                    yield f"epoch {number} is not of the held-out utterances"
+                    continue
+                wrong = [e.utt for line, e in zip(lines, examples, strict=True) if not _stands_beside(line, e)]
+                if wrong:
+                    yield f"epoch {number} was compared with other labels than {wrong[0]} has"
 
 
 def _stands_beside(line: Mapping, example: Example) -> bool:

@@ -15,10 +15,17 @@ from release_maker import edit
 from tiny import save_encoder
 from tiny_recipe import CONF, refused, run
 
+from espnet_ser import trainer
 from espnet_ser.corpus.groups import even_groups, most_folds
 from espnet_ser.corpus.kaldi import fold_corpus, read_corpus
 from espnet_ser.data.datadir import Example, read_datadir, validate_datadir
 from espnet_ser.errors import InputError
+from espnet_ser.history import read_history
+from espnet_ser.model_sources import ModelSource, find_models
+from espnet_ser.predictions import read_epochs
+from espnet_ser.scoring import unweighted_accuracy
+from espnet_ser.stamp import file_sha256
+from espnet_ser.trainer import SERTrainer
 
 CLASSES = ("bored", "curious", "tired")
 SPEAKERS = ("anna", "ben", "clara", "dora", "emil", "fred")
@@ -321,12 +328,65 @@ def test_a_speaker_of_two_sessions_can_be_folded_by_speaker_alone(corpus):
     assert len(fold_corpus(examples, CLASSES, "speaker")) == 6
 
 
+PARTS_OF = {"anna": "train", "ben": "train", "clara": "train", "dora": "dev", "emil": "test", "fred": "test"}
+
+
+def with_parts(parts=PARTS_OF, **changes):
+    """All tables, and the official part of each speaker."""
+    files = tables()
+    return files | {"utt2split": {utt: (parts | changes)[who] for utt, who in files["utt2spk"].items()}}
+
+
+def test_official_parts_are_one_fold(tmp_path, capsys):
+    data = folds(write_corpus(tmp_path / "corpus", with_parts()), "--folds_by", "utt2split")
+    assert sorted(path.name for path in data.iterdir() if path.is_dir()) == ["all", "fold1"]
+    for part, speakers in (("train", ["anna", "ben", "clara"]), ("dev", ["dora"]), ("test", ["emil", "fred"])):
+        validate_datadir(data / "fold1" / part)
+        assert sorted({example.speaker for example in read_datadir(data / "fold1" / part)}) == speakers
+    record = json.loads((data / "fold1" / "fold.json").read_text())
+    assert (record["by"], record["dev_speakers"], record["num_dev"], record["num_test"]) == ("speaker", ["dora"], 6, 12)
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["train", "3", "6", "6", "6", "18"] in table
+    assert ["dev", "1", "2", "2", "2", "6"] in table
+
+
+@pytest.mark.parametrize(
+    ("changes", "edits", "message"),
+    [
+        ({}, ("anna-bored0 train", "anna-bored0 dev"), "['anna'] would be in training and in dev"),
+        ({}, ("anna-bored0 train", "anna-bored0 test"), "['anna'] would be in training and in test"),
+        ({}, ("dora-bored0 dev", "dora-bored0 test"), "['dora'] would be in dev and in test"),
+        ({}, ("anna-bored0 train", "anna-bored0 val"), "utt2split:1: part 'val', expected train, dev or test"),
+        ({}, ("anna-bored0 train\n", ""), "utt2split: no line for 'anna-bored0', which wav.scp lists"),
+        ({"emil": "dev", "fred": "dev"}, None, "no utterance is in test: a model is trained on train and scored on test"),
+        (dict.fromkeys(("anna", "ben", "clara"), "dev"), None, "no utterance is in train"),
+    ],
+)
+def test_wrong_official_parts_are_one_line(tmp_path, capsys, changes, edits, message):
+    corpus = write_corpus(tmp_path / "corpus", with_parts(**changes))
+    if edits:
+        edit(corpus / "utt2split", *edits)
+    assert message in refused(capsys, corpus, "--folds_by", "utt2split", call=folds)
+    assert not (tmp_path / "data").exists()
+
+
+def test_official_parts_that_are_not_said_are_asked_for(corpus, capsys):
+    message = refused(capsys, corpus, "--folds_by", "utt2split", call=folds)
+    assert "utt2split: missing; a corpus has wav.scp, utt2spk, utt2emotion, and utt2split for --folds_by utt2split" in message
+
+
+def test_one_recording_in_dev_and_test_is_refused(tmp_path, capsys):
+    corpus = write_corpus(tmp_path / "corpus", with_parts())
+    edit(corpus / "wav.scp", str(corpus / "wav" / "emil-bored1.wav"), str(corpus / "wav" / "dora-tired0.wav"))
+    assert "dora-tired0" in refused(capsys, corpus, "--folds_by", "utt2split", call=folds)
+
+
 class Own:
     """Stages 1 to 6 on a corpus of one's own."""
 
-    def __init__(self, root: Path, without=(), by="3"):
+    def __init__(self, root: Path, without=(), by="3", files=None):
         self.root = root
-        corpus = write_corpus(root / "corpus", tables(), without)
+        corpus = write_corpus(root / "corpus", files or tables(), without)
         self.encoder = save_encoder(root / "encoder")
         self.config = root / "train.yaml"
         settings = {"max_epoch": 2, "batch_size": 8, "optim": "adamw", "optim_conf": {"lr": 1e-3}, "num_workers": 0}
@@ -342,9 +402,9 @@ class Own:
     def where(self, system):
         return ("--system", system, "--conf", CONF, "--datadir", self.datadir, "--expdir", self.root / "exp")
 
-    def score(self, system):
-        run("select", *self.where(system), "--folds", "1 2")
-        run("score", *self.where(system), "--folds", "1 2")
+    def score(self, system, which="1 2"):
+        run("select", *self.where(system), "--folds", which)
+        run("score", *self.where(system), "--folds", which)
         return json.loads((self.root / "exp" / system / "results.json").read_text())
 
 
@@ -385,3 +445,49 @@ def test_styles_may_be_any_and_one_alone_is_none(tmp_path, capsys):
         path = own.datadir / "fold1" / part / "utt2style"
         path.write_text(path.read_text().replace(" free", " read"))
     assert "every utterance of this fold has the style read" in refused(capsys, "ser", "mtl_style", call=own.train)
+
+
+def predicted_at(monkeypatch, speaker, epoch):
+    """Lets every model of a training predict a speaker right at one epoch, and otherwise the first class."""
+    validate, line_of, now = SERTrainer.validate_one_epoch.__func__, trainer.prediction_line, []
+
+    def validated(cls, model, iterator, reporter, *others, **named):
+        now[:] = [reporter.get_epoch()]
+        validate(cls, model, iterator, reporter, *others, **named)
+
+    def line(example, decoded):
+        said = {"hyp": example.emotion if now == [epoch] else CLASSES[0]} if example.speaker == speaker else {}
+        return line_of(example, decoded) | said
+
+    monkeypatch.setattr(SERTrainer, "validate_one_epoch", classmethod(validated))
+    monkeypatch.setattr(trainer, "prediction_line", line)
+
+
+def test_dev_chooses_the_epoch_and_test_is_scored(tmp_path, capsys, monkeypatch):
+    own = Own(tmp_path, by="utt2split", files=with_parts())
+    own.config.write_text(own.config.read_text().replace("max_epoch: 2", "max_epoch: 3"))
+    predicted_at(monkeypatch, "dora", epoch=2)
+    own.train("ser", "stl_n0")
+    results, folder = own.score("stl_n0", "1"), tmp_path / "exp/stl_n0/fold1"
+    assert results["headline"] == "dev"
+    assert set(results["summary"]) & {"last", "others", "dev", "oracle"} == {"last", "dev", "oracle"}
+    lines = read_epochs(folder)[1]
+    ua = unweighted_accuracy([line["ref"] for line in lines], [line["hyp"] for line in lines])
+    assert results["folds"]["1"]["dev"]["ua"] == round(ua, 2)
+    assert results["folds"]["1"]["n"] == len(lines) == 12  # dora, who is dev, is not scored
+    chosen = json.loads((folder / "selection.json").read_text())["models"]["dev"]
+    assert chosen == {"epoch": 2, "model": "2epoch.pth", "sha256": file_sha256(folder / "2epoch.pth")}
+    assert [record["valid"]["dev_ua"] for record in read_history(folder)] == pytest.approx([100 / 3, 100, 100 / 3])
+    assert find_models(folder) == [ModelSource(folder, folder / "2epoch.pth")]  # what predict takes
+    assert find_models(folder, "last") == [ModelSource(folder, None)]
+    assert np.load(folder / "embeddings.npz")["utts"].tolist() == [line["utt"] for line in lines]
+    run("verify", tmp_path / "exp" / "stl_n0")
+    # Other utterances in dev make the training another.
+    run("folds", "--data", tmp_path / "corpus", "--datadir", own.datadir, "--folds_by", "utt2split", "--classes", "bored tired")
+    assert "was trained from other data" in refused(capsys, "stl_n0", "1", call=own.score)
+
+
+def test_without_dev_there_is_no_such_part(tmp_path):
+    data = folds(write_corpus(tmp_path / "corpus", with_parts(dora="train")), "--folds_by", "utt2split")
+    assert not (data / "fold1" / "dev").exists()
+    assert held_out(data) == {1: ["emil", "fred"]}

@@ -65,6 +65,13 @@ def test_the_latest_of_equal_epochs_counts():
     assert choose_epochs({"1": epochs, "2": epochs})["1"] == {"last": 3, "oracle": 2, "others": 2}
 
 
+def test_the_dev_part_chooses_the_epoch_of_its_fold():
+    test = [lines({"A": 1}), lines({"A": 4}), lines({"A": 2})]
+    dev = [lines({"B": 3}), lines({"B": 2}), lines({"B": 2})]
+    assert choose_epochs({"1": test}, {"1": dev}) == {"1": {"last": 3, "oracle": 2, "dev": 1}}
+    assert choose_epochs({"1": test, "2": test}, {"1": dev})["2"].keys() == {"last", "oracle", "others"}
+
+
 def test_others_needs_two_folds_of_as_many_epochs():
     two, three = [lines({"A": 4}), lines({"A": 0})], [lines({"B": 0}), lines({"B": 4}), lines({"B": 1})]
     assert choose_epochs({"1": two}) == {"1": {"last": 2, "oracle": 1}}
