@@ -37,6 +37,8 @@ class Prediction:
         style: ``improvised`` or ``scripted``.
         text: Transcript.
         duration_s: Length of the recording, in seconds.
+        speech: Whether it is loud enough to hold speech (:func:`espnet_ser.level.is_loud_enough`); of one that is not, what is
+            predicted means nothing.
         timeline: The emotion in each window, in order; empty where the recording was told in one piece.
         embedding: [dim], float32, the last layer's mean over frames, of several models one after the other; where asked for.
     """
@@ -47,5 +49,6 @@ class Prediction:
     style: Decision | None
     text: str | None
     duration_s: float
+    speech: bool = True
     timeline: tuple[Moment, ...] = ()
     embedding: np.ndarray | None = field(default=None, compare=False, repr=False)

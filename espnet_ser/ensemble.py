@@ -89,7 +89,7 @@ class Ensemble:
                 if self.labels.setdefault(task, classes) != classes:
                     raise InputError(
                         f"{model.source}: its classes of {task} are {', '.join(classes)}, those of a model before it "
-                        f"{', '.join(self.labels[task])}; models that know different classes are no ensemble"
+                        f"{', '.join(self.labels[task])}; models of different classes are no ensemble: give them one at a time"
                     )
         self.least_samples = max(_least_samples(model.network) for model in models)
         self._models = list(models)

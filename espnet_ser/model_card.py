@@ -1,35 +1,18 @@
-"""The card of a packed model: what it has heard, how it was chosen, how well it does, and what it may be used for."""
+"""The card of a packed model: what it was trained on, how it was chosen, how well it does, and what it may be used for."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import yaml
-
-from espnet_ser.corpus.counts import FOUR_CLASS
-from espnet_ser.corpus.iemocap import EMOTIONS
-from espnet_ser.data.datadir import Example
-from espnet_ser.intervals import NUM_BOOTSTRAP, intervals
+from espnet_ser.card_facts import IEMOCAP, NOT_STATED, OTHER, SYNTHETIC, CardFacts
+from espnet_ser.card_metadata import card_metadata
+from espnet_ser.intervals import NUM_BOOTSTRAP
 from espnet_ser.report.grid import MISSING, Grid, code_markdown, grid_markdown, interval, number, spread, text_markdown
 from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, absence_notes, scored_folds
-from espnet_ser.scoring import score
-
-IEMOCAP, SYNTHETIC, OTHER = "IEMOCAP", "synthetic", "other"
-"""What a model was trained on, as far as it can be told from the data."""
 
 _DATA = {
     IEMOCAP: "The data has the published counts of IEMOCAP, class by class and speaker by speaker.",
-    SYNTHETIC: "The data is not IEMOCAP: a program spoke it, laid out in the same way. The scores say nothing about people.",
-    OTHER: "The data does not have the published counts of IEMOCAP: it is another corpus, or a part of IEMOCAP.",
-}
-_LICENCES = {
-    IEMOCAP: "IEMOCAP is given by its authors for research, on request (https://sail.usc.edu/iemocap/), and its licence binds "
-    "whoever publishes or uses what was trained on it. No audio, label list or transcript of it is part of this repository.",
-    SYNTHETIC: "The speech was made by espeak-ng from texts of the recipe; there are no recordings of people.",
-    OTHER: "The licence of the corpus binds whoever publishes or uses what was trained on it. No audio, label list or "
-    "transcript of it is part of this repository.",
+    SYNTHETIC: "A program spoke the data. The scores say nothing about people.",
+    OTHER: "The data does not have the published counts of IEMOCAP: it is a part of it.",
 }
 _CITATIONS = {
     "paper": """@inproceedings{gao2023twostage,
@@ -49,101 +32,46 @@ _CITATIONS = {
   year = {2008}
 }""",
 }
+READ = """import soundfile
+import soxr
+
+waveform, rate = soundfile.read("speech.wav", dtype="float32", always_2d=True)  # one utterance
+waveform, rate = soxr.resample(waveform.mean(axis=1), rate, 16000), 16000  # as in training
+"""
+"""How the examples of a card read a file: as this package does, whatever its rate and channels."""
+
 _USE = {
     "emotion": """```python
-import soundfile
 from transformers import pipeline
 
 classify = pipeline("audio-classification", "THIS_REPOSITORY")
-waveform, rate = soundfile.read("speech.wav", dtype="float32")  # one utterance, mono
-classify({"raw": waveform, "sampling_rate": rate})
+print(classify({"raw": waveform, "sampling_rate": rate}, top_k=None))
 ```""",
     "asr": """```python
 from transformers import AutoModelForCTC, AutoProcessor
 
 model, processor = (kind.from_pretrained("THIS_REPOSITORY", subfolder="heads/ctc") for kind in (AutoModelForCTC, AutoProcessor))
-logits = model(**processor(waveform, sampling_rate=16000, return_tensors="pt")).logits
-processor.batch_decode(logits.argmax(-1))
+logits = model(**processor(waveform, sampling_rate=rate, return_tensors="pt")).logits
+print(processor.batch_decode(logits.argmax(-1)))
 ```""",
 }
-
-
-@dataclass(frozen=True)
-class CardFacts:
-    """All that a card tells.
-
-    Attributes:
-        system: Name of the system.
-        fold: Name of the fold whose model it is.
-        encoder: The pretrained encoder's name.
-        norm: ``group`` or ``layer``, the encoder's; None for another kind of encoder.
-        labels: Class names of each utterance task of the SER model.
-        trained_on: Training, in words -> what :func:`espnet_ser.provenance.describe_training_data` says of it.
-        test: The utterances that the fold holds out.
-        corpus: From :func:`corpus_of`.
-        lines: The model's predictions of the held-out utterances (``predictions_last.jsonl``).
-        results: The system's ``results.json``.
-        settings: The settings of ``run.json``.
-        command: The command that trained and scored, as ``run.json`` has it.
-        exported: Task -> its folder in plain transformers' format.
-        left_out: Task -> why there is none.
-        measured: From :func:`espnet_ser.export.onnx.measure`; None where it was not.
-        onnx: Whether there is an ONNX export.
-    """
-
-    system: str
-    fold: str
-    encoder: str
-    norm: str | None
-    labels: Mapping[str, Sequence[str]]
-    trained_on: Mapping[str, Mapping]
-    test: Sequence[Example]
-    corpus: str
-    lines: Sequence[Mapping]
-    results: Mapping
-    settings: Mapping[str, object] = field(default_factory=dict)
-    command: str = ""
-    exported: Mapping[str, str] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    measured: Mapping | None = None
-    onnx: bool = False
-
-
-def corpus_of(four_class: Sequence[Example]) -> str:
-    """Whether utterances are IEMOCAP's: told by their counts, and from a spoken release by its mark.
-
-    Args:
-        four_class: All utterances of the four classes.
-    """
-    from espnet_ser.corpus.synthetic import DATA_STAMP
-
-    folders = {Path(example.wav).parent for example in four_class}
-    if any((parent / DATA_STAMP).is_file() for folder in folders for parent in (folder, *folder.parents)):
-        return SYNTHETIC
-    found = Counter((example.session, example.gender, example.emotion) for example in four_class)
-    published = {
-        (str(session), gender, emotion): count
-        for (session, gender), row in FOUR_CLASS.items()
-        for emotion, count in zip(EMOTIONS, row, strict=True)
-    }
-    return IEMOCAP if dict(found) == published else OTHER
 
 
 def model_card(facts: CardFacts) -> str:
     """The card as Markdown, with the header that the Hugging Face hub reads."""
     sections = [
         f"# {text_markdown(facts.system)}, fold {text_markdown(facts.fold)}",
-        f"Speech emotion recognition: {_listed(facts.labels['emotion'])}. Encoder: {_encoder(facts)}. Trained by espnet-ser, "
-        "an implementation of Gao, Chu & Kawahara (Interspeech 2023).",
+        f"Speech emotion recognition: {_listed(facts.labels['emotion'])}. Trained by espnet-ser, an implementation of Gao, Chu "
+        "& Kawahara (Interspeech 2023).",
         f"## Use\n\n{_use(facts)}",
-        f"## What it has heard\n\n{grid_markdown(_heard(facts))}\n\n{_DATA[facts.corpus]}",
-        f"## How it was selected\n\n{_selected(facts)}",
+        f"## What it was trained on\n\n{_trained_on(facts)}",
+        f"## How the epoch was chosen\n\n{_selected(facts)}",
         f"## Scores\n\n{_scores(facts)}",
         f"## Limits\n\n{_bullets(_limits(facts))}",
-        f"## Licence of the data\n\n{_LICENCES[facts.corpus]}",
+        f"## Licence of the data\n\n{_license(facts)}",
         f"## Citation\n\n{_citations(facts)}",
     ]
-    return _header(facts) + "\n\n".join(sections) + "\n"
+    return f"---\n{card_metadata(facts).to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"
 
 
 def without_places(command: str) -> str:
@@ -155,22 +83,15 @@ def without_places(command: str) -> str:
     return re.sub(r"(?<![\w.~])~?/((\\.|[^\s'\"\\/])+/)*", ".../", command)
 
 
-def _header(facts: CardFacts) -> str:
-    tags = ["speech-emotion-recognition", "espnet", "wav2vec2", *(["onnx"] if facts.onnx else [])]
-    content = {"license": "other", "license_name": "licence-of-the-training-data", "tags": tags}
-    if "emotion" in facts.exported:
-        content |= {"library_name": "transformers", "pipeline_tag": "audio-classification"}
-    return f"---\n{yaml.safe_dump(content, sort_keys=False)}---\n\n"
-
-
-def _encoder(facts: CardFacts) -> str:
-    return text_markdown(facts.encoder) if facts.norm else "a CNN-LSTM on spectrograms"
-
-
 def _use(facts: CardFacts) -> str:
     parts = []
     if facts.exported:
-        parts.append(f"With plain transformers, {_listed(facts.exported)}:")
+        parts.append(
+            f"With plain transformers, {_listed(facts.exported)}. In float32, posteriors are espnet-ser's to 1e-5, of a "
+            "waveform at 16 kHz: at other rates transformers resamples in another way or not at all, which has moved a "
+            "posterior by 0.07."
+        )
+        parts.append(f"```python\n{READ}```")
         parts += [_USE[task] for task in _USE if task in facts.exported]
         others = [task for task in facts.exported if task not in _USE]
         parts += [f"`{facts.exported[task]}/` is a classifier of {text_markdown(task)} in the same way." for task in others]
@@ -185,14 +106,37 @@ def _use(facts: CardFacts) -> str:
     return "\n\n".join(parts)
 
 
-def _heard(facts: CardFacts) -> Grid:
+def _trained_on(facts: CardFacts) -> str:
+    corpus = facts.corpus
+    name, revision = facts.encoder_on_hub
+    if not facts.norm:
+        encoder = "a CNN-LSTM on spectrograms, trained here"
+    elif name:
+        encoder = (
+            f"[{text_markdown(name)}](https://huggingface.co/{name}), revision {revision or NOT_STATED}; its licence is there"
+        )
+    else:
+        encoder = f"{text_markdown(facts.encoder)}, its licence {NOT_STATED}"
     rows = [
         (name, ", ".join(data["sessions"]), ", ".join(data["speakers"]), str(data["num_utts"]))
         for name, data in facts.trained_on.items()
     ]
     sessions, speakers = (sorted({getattr(example, key) for example in facts.test}) for key in ("session", "speaker"))
-    rows.append(("held out, never heard", ", ".join(sessions), ", ".join(speakers), str(len(facts.test))))
-    return Grid("", ("", "sessions", "speakers", "utterances"), tuple(rows))
+    rows.append(("held out, not trained on", ", ".join(sessions), ", ".join(speakers), str(len(facts.test))))
+    parts = [
+        _bullets(
+            (
+                f"Corpus: {text_markdown(corpus.name or NOT_STATED)}{f' (<{corpus.url}>)' if corpus.url else ''}",
+                f"Language: {text_markdown(', '.join(corpus.lang.split()) or NOT_STATED)}",
+                f"Licence of the corpus: {text_markdown(corpus.license or NOT_STATED)}",
+                f"Pretrained encoder: {encoder}",
+            )
+        ),
+        grid_markdown(Grid("", ("", "sessions", "speakers", "utterances"), tuple(rows))),
+    ]
+    if facts.origin != OTHER or facts.is_iemocap:
+        parts.append(_DATA[facts.origin])
+    return "\n\n".join(parts)
 
 
 def _selected(facts: CardFacts) -> str:
@@ -200,15 +144,13 @@ def _selected(facts: CardFacts) -> str:
     last = f"the last of {epochs} epochs" if epochs else "the last epoch"
     which = f"{last}: no score chose them" if facts.results["headline"] == "last" else "the epoch that the dev part chose"
     return (
-        f"These are the weights of {which}. The fold was not chosen by its scores either, unless whoever "
-        f"packed it says so here: by default it is the first. Other ways of choosing the epoch, in the table, are scores of "
-        f"other weights."
+        f"These are the weights of {which}. The fold was not chosen by its scores either: unless another was asked for, it is "
+        "the first. Other ways of choosing the epoch, in the table, are scores of other weights."
     )
 
 
 def _scores(facts: CardFacts) -> str:
-    scores = score(facts.lines)
-    trust = intervals(*([[line[key] for line in facts.lines]] for key in ("ref", "hyp", "speaker")))
+    scores, trust = facts.scores()
     columns = {
         **{name: f"{number(scores[name])} ({interval(trust[name]['ci95'])})" for name in ("ua", "wa")},
         **{name: number(scores[name]) for name in ("gender_ua", "style_ua", "wer") if scores[name] is not None},
@@ -220,14 +162,14 @@ def _scores(facts: CardFacts) -> str:
     )
     of_score = ("mean over folds", "pooled", "95 %, utterances", "95 %, speakers")
     system = Grid("", ("epoch chosen by", *(f"{name}, {column}" for name in ("UA", "WA") for column in of_score)), rows)
-    told = [task for task in facts.results.get("from_stage1", [])]
+    from_stage1 = facts.results.get("from_stage1", [])
     lines = [
         f"In percent, on the {len(facts.lines)} held-out utterances, with 95 % intervals ({NUM_BOOTSTRAP} bootstrap draws over "
         f"utterances; speakers vary too, and there are {len({line['speaker'] for line in facts.lines})}):",
         grid_markdown(own),
     ]
-    if told:
-        lines.append(f"Told by the stage-1 model: {_listed(told)}.")
+    if from_stage1:
+        lines.append(f"Predicted by the stage-1 model: {_listed(from_stage1)}.")
     lines += [
         f"The system over {text_markdown(scored_folds(facts.results))}: mean ± deviation over folds, and the pooled score (of "
         "all folds' utterances together) with its intervals over other utterances and over other speakers:",
@@ -269,12 +211,12 @@ def measured_markdown(measured: Mapping) -> str:
 
 def _limits(facts: CardFacts) -> list[str]:
     speakers = {speaker for data in facts.trained_on.values() for speaker in data["speakers"]}
+    raters = "raters heard actors" if facts.is_iemocap else "its corpus would label a voice"
     limits = [
-        f"It has heard {len(speakers)} speakers in the recordings of one corpus. How it does on other people, languages, "
+        f"It was trained on {len(speakers)} speakers in the recordings of one corpus. How it does on other people, languages, "
         "microphones and occasions is not known, and lower scores are to be expected.",
         f"It knows {_listed(facts.labels['emotion'])}, and puts every recording, silence too, into one of them.",
-        "It tells how its corpus would label a voice (IEMOCAP: how raters heard actors), not what a person feels. It is no "
-        "ground for decisions about people.",
+        f"It predicts how {raters}, not what a person feels. It is no ground for decisions about people.",
         "16 kHz, mono, one utterance at a time; the corpus has utterances of some seconds.",
     ]
     if facts.norm == "group" and facts.exported:
@@ -285,8 +227,21 @@ def _limits(facts: CardFacts) -> list[str]:
     return limits
 
 
+def _license(facts: CardFacts) -> str:
+    nothing_of_it = "No audio, label list or transcript of it is part of this repository."
+    if facts.origin == SYNTHETIC:
+        return "The speech was made by espeak-ng from texts of the recipe; there are no recordings of people."
+    if facts.is_iemocap:
+        return (
+            "IEMOCAP is given by its authors for research, on request (https://sail.usc.edu/iemocap/), and its licence binds "
+            f"those who publish or use what was trained on it. {nothing_of_it}"
+        )
+    name = text_markdown(facts.corpus.license or NOT_STATED)
+    return f"The licence of the corpus ({name}) binds those who publish or use what was trained on it. {nothing_of_it}"
+
+
 def _citations(facts: CardFacts) -> str:
-    wanted = ["paper", *([IEMOCAP] if facts.corpus == IEMOCAP else [])]
+    wanted = ["paper", *([IEMOCAP] if facts.is_iemocap else [])]
     return "\n\n".join(f"```bibtex\n{_CITATIONS[name]}\n```" for name in wanted)
 
 

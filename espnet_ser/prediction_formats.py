@@ -34,13 +34,14 @@ def table_text(all_told: Sequence[Told]) -> str:
     Columns that no recording fills are left out.
     """
     emotions = list(all_told[0].prediction.scores or {})
-    rows = [["utt", "label", *emotions, "gender", "style", "text"]]
+    rows = [["utt", "label", *emotions, "gender", "style", "text", "speech"]]
     for audio, prediction in all_told:
         others = [_label(prediction.gender), _label(prediction.style), prediction.text or ""]
+        others.append("" if prediction.speech else "none: too soft")
         rows.append([audio.utt, *_emotion(prediction.label, prediction.scores, 3), *others])
         for moment in prediction.timeline:
             span = f"{moment.start_s:8.2f} to {moment.end_s:.2f} s"
-            rows.append([span, *_emotion(moment.label, moment.scores, 3), "", "", ""])
+            rows.append([span, *_emotion(moment.label, moment.scores, 3), *[""] * 4])
     filled = [tuple(map(one_line, column)) for column in zip(*rows, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in filled]
     lines = ("  ".join(map(str.ljust, row, widths)) for row in zip(*filled, strict=True))
@@ -64,24 +65,24 @@ def jsonl_text(all_told: Sequence[Told]) -> str:
 def csv_text(all_told: Sequence[Told]) -> str:
     """A row for each recording, ``window`` empty; after one that was cut, a row for each window, counted from 1.
 
-    Columns: ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, ``gender, style, text``. Characters
-    that are not shown are spelt out, and text that a spreadsheet would compute (it begins with ``= + - @``) has a ``'`` before
-    it; JSON lines hold all as it is.
+    Columns: ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, ``gender, style, text``, and
+    ``speech``, ``true`` or ``false``. Characters that are not shown are spelt out, and text that a spreadsheet would compute
+    (it begins with ``= + - @``) has a ``'`` before it; JSON lines hold all as it is.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     emotions = list(all_told[0].prediction.scores or {})
-    head = ["utt", "file", "window", "start_s", "end_s", "label", *emotions, "gender", "style", "text"]
+    head = ["utt", "file", "window", "start_s", "end_s", "label", *emotions, "gender", "style", "text", "speech"]
     writer.writerow(map(csv_cell, head))
     for told in all_told:
         prediction = told.prediction
-        others = [_label(prediction.gender), _label(prediction.style), prediction.text]
+        others = [_label(prediction.gender), _label(prediction.style), prediction.text, str(prediction.speech).lower()]
         whole = ["", 0, round(prediction.duration_s, 6)]
         row = [*told.where(), *whole, *_emotion(prediction.label, prediction.scores, 6), *others]
         writer.writerow(map(csv_cell, row))
         for number, moment in enumerate(prediction.timeline, 1):
             window = [number, round(moment.start_s, 6), round(moment.end_s, 6)]
-            row = [*told.where(), *window, *_emotion(moment.label, moment.scores, 6), "", "", ""]
+            row = [*told.where(), *window, *_emotion(moment.label, moment.scores, 6), *[""] * 4]
             writer.writerow(map(csv_cell, row))
     return file.getvalue()
 

@@ -17,6 +17,7 @@ from espnet_ser.decisions import Decision, Moment, Prediction
 from espnet_ser.ensemble import Ensemble, Heard, LoadedModel, OutOfMemory
 from espnet_ser.errors import InputError
 from espnet_ser.inference import BATCH_SAMPLES
+from espnet_ser.level import is_loud_enough
 from espnet_ser.model_sources import ModelSource, models_of
 from espnet_ser.windows import Window, Windowing, shares
 
@@ -261,6 +262,7 @@ class SpeechEmotion:
             style=told.get("style"),
             text=self._ensemble.transcript(paths),
             duration_s=len(recording.waveform) / SAMPLE_RATE,
+            speech=is_loud_enough(recording.waveform),
             timeline=tuple(timeline),
             embedding=mean([each.embedding for each in heard]).astype(np.float32) if embedding else None,
         )

@@ -29,6 +29,10 @@ iemocap=       # the corpus; or IEMOCAP= in the environment or in db.sh
 data=          # or a corpus of your own, a Kaldi data directory: see ../TEMPLATE/README.md
 classes=       # of --data: the emotions to tell, e.g. "angry happy sad"; all that there are if empty
 folds_by=session   # what a fold holds out: session (5 folds) or speaker (10); of --data also utt2fold, utt2split, or a number of folds
+corpus_name=   # what the corpus is called, for results and model cards; IEMOCAP's is known. Stage 1 records all four
+corpus_lang=   # its languages, e.g. en, or "en pt-BR"
+corpus_license= # its licence, e.g. cc-by-4.0
+corpus_url=    # where it is described
 check_counts=auto  # compare with the published counts: auto (if the release looks full), full, partial
 stage1_data=four   # what stage 1 is trained on: four (the four classes) or all (every utterance of the training sessions)
 token_type=char    # CTC targets: char or bpe
@@ -272,13 +276,16 @@ train_and_score() {
     fi
 }
 
+corpus=(--corpus_name="${corpus_name}" --corpus_lang="${corpus_lang}" --corpus_license="${corpus_license}"
+    --corpus_url="${corpus_url}")
 if stage_on 1 && [[ -n ${data} ]]; then
     log "stage 1: data directories and folds from ${data}"
-    run "${ser[@]}" folds --data "${data}" --datadir "${datadir}" --folds_by "${folds_by}" --classes "${classes}" --nj "${nj}"
+    run "${ser[@]}" folds --data "${data}" --datadir "${datadir}" --folds_by "${folds_by}" --classes "${classes}" --nj "${nj}" \
+        "${corpus[@]}"
 elif stage_on 1; then
     log "stage 1: data directories and folds from ${iemocap}"
     run "${ser[@]}" prepare --iemocap "${iemocap}" --datadir "${datadir}" --folds_by "${folds_by}" \
-        --check_counts "${check_counts}" --nj "${nj}"
+        --check_counts "${check_counts}" --nj "${nj}" "${corpus[@]}"
 fi
 
 if stage_on 2; then

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser, add_datadir_options
+from espnet_ser.bin.parser import CommandParser, add_corpus_options, add_datadir_options, corpus_of
 from espnet_ser.say import say
 
 
@@ -26,6 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--classes", default="", help="emotions to predict, separated by spaces; default all that there are")
     add_datadir_options(parser)
+    add_corpus_options(parser)
     return parser
 
 
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         read_utt2split,
         renamed,
     )
+    from espnet_ser.corpus.record import write_corpus
     from espnet_ser.data.lists import composed
 
     examples = read_corpus(args.data, nj=args.nj)
@@ -74,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
         say(f"warning: {warning}", file=sys.stderr)
     asked = {"layout": LAYOUT_VERSION, "folds_by": args.folds_by, "classes": sorted(classes), "listed": listed}
     say(f"{args.datadir}: {make_datadirs(args.datadir, examples, classes, folds, asked)}")
+    write_corpus(args.datadir, corpus_of(args))
 
 
 if __name__ == "__main__":

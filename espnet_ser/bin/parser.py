@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from espnet_ser.corpus.record import Corpus
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.experiment import Setup
 from espnet_ser.predictions import SELECTIONS
@@ -87,6 +88,32 @@ def add_datadir_options(parser: argparse.ArgumentParser) -> None:
     """Adds what stage 1 asks of every corpus: where its data directories go, and how fast they are made."""
     parser.add_argument("--datadir", type=Path, default=Path("data"), metavar="DIR", help="where to write (%(default)s)")
     parser.add_argument("--nj", type=whole_number(1), default=2, help="processes that scan the audio (%(default)s)")
+
+
+def add_corpus_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what stage 1 records of a corpus, for results and model cards."""
+    of = "for results and model cards, as given: "
+    parser.add_argument("--corpus_name", type=_corpus_fact("name"), default="", help=f"{of}what the corpus is called")
+    parser.add_argument(
+        "--corpus_lang", type=_corpus_fact("lang"), default="", help=f"{of}its languages, as 'en' or 'en pt-BR'"
+    )
+    parser.add_argument("--corpus_license", type=_corpus_fact("license"), default="", help=f"{of}its licence, as cc-by-4.0")
+    parser.add_argument("--corpus_url", type=_corpus_fact("url"), default="", help=f"{of}where it is described")
+
+
+def corpus_of(args: argparse.Namespace) -> Corpus:
+    """What the options of :func:`add_corpus_options` say."""
+    return Corpus(args.corpus_name, args.corpus_lang, args.corpus_license, args.corpus_url)
+
+
+def _corpus_fact(name: str) -> Callable[[str], str]:
+    def fact(text: str) -> str:
+        try:
+            return getattr(Corpus(**{name: " ".join(text.split())}), name)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return fact
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:

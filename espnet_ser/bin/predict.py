@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from espnet_ser.data.audio_list import find_audio
     from espnet_ser.errors import CorpusError, InputError
+    from espnet_ser.level import SPEECH_DBFS
     from espnet_ser.model_sources import models_of
     from espnet_ser.prediction_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
     from espnet_ser.stamp import atomic_write
@@ -66,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = list(zip(recordings, model.each(audio, **wants, progress="predict"), strict=True))
     problems = [result for _, result in results if isinstance(result, InputError)]
     told = [Told(recording, result) for recording, result in results if not isinstance(result, InputError)]
+    for silent in (each for each in told if not each.prediction.speech):
+        say(f"{silent.where()[1]}: no speech: softer than {SPEECH_DBFS:g} dBFS throughout", file=sys.stderr)
     if told and args.embedding:
         write_embeddings(args.embedding, told)
     if told and args.output:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser, add_datadir_options
+from espnet_ser.bin.parser import CommandParser, add_corpus_options, add_datadir_options, corpus_of
 from espnet_ser.say import say
 
 
@@ -28,6 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="compare with the published counts: always (full), never (partial), or if it looks like all of IEMOCAP (auto)",
     )
     add_datadir_options(parser)
+    add_corpus_options(parser)
     return parser
 
 
@@ -41,12 +42,15 @@ def main(argv: list[str] | None = None) -> None:
     from espnet_ser.corpus.counts import check_counts, summary_table
     from espnet_ser.corpus.datadirs import prepare_datadirs
     from espnet_ser.corpus.iemocap import read_release
+    from espnet_ser.corpus.record import IEMOCAP, SYNTHETIC, is_synthetic, write_corpus
 
     utterances = read_release(args.iemocap, nj=args.nj)
     say(summary_table(utterances))
     if derived := check_counts(utterances, args.check_counts):
         say(derived)
     say(f"{args.datadir}: {prepare_datadirs(args.datadir, utterances, args.folds_by)}")
+    known = SYNTHETIC if is_synthetic(utterance.wav for utterance in utterances) else IEMOCAP
+    write_corpus(args.datadir, corpus_of(args).or_else(known))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from espnet_ser.locks import locked
     from espnet_ser.recipe import system_folder
-    from espnet_ser.report.system import SystemReport
+    from espnet_ser.report.system import SystemReport, beside_each_other
     from espnet_ser.report.wording import table_names
     from espnet_ser.report.write import write_table_report
     from espnet_ser.schedule.table_jobs import table_systems
@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     table = args.table or ("" if args.systems else "all")
     systems = table_systems(args.conf, table, args.systems.split(), args.tag)
-    reports = [SystemReport.read(system, system_folder(args.expdir, system.name, args.tag)) for system in systems]
+    folders = [system_folder(args.expdir, system.name, args.tag) for system in systems]
+    reports = beside_each_other([SystemReport.read(system, folder) for system, folder in zip(systems, folders, strict=True)])
     name, title = table_names(table)
     title += f" ({args.tag})" if args.tag else ""
     output = args.output or system_folder(args.expdir, name, args.tag)

@@ -23,7 +23,10 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Writes ``results.json``, ``run.json``, ``RESULTS.md``, ``report.html`` and ``figures/``, and prints the table."""
     args = get_parser().parse_args(argv)
+    from dataclasses import asdict
+
     from espnet_ser import __version__
+    from espnet_ser.corpus.record import read_corpus
     from espnet_ser.environment import describe_environment, host_name
     from espnet_ser.locks import locked
     from espnet_ser.pooling import PooledFolds
@@ -39,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             {name: TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag) for name in names}
         )
         made_from = {"system": system.name, "paper": dict(system.paper), "num_folds": num_folds, "espnet_ser": __version__}
+        made_from["corpus"] = asdict(read_corpus(args.datadir))
         made_from |= pooled.identity()
         stamp = Stamp(base / SCORED_FILE)
         if stamp.difference(made_from) is not None:
@@ -48,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
             run = {
                 "command": args.command,
+                "corpus": made_from["corpus"],
                 "settings": pooled.settings(),
                 "trained_with": pooled.trained_with(),
                 "scored_with": describe_environment(),

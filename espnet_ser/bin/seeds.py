@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.recipe import system_folder
     from espnet_ser.replacing import REPORT_STAMP, write_output
     from espnet_ser.report.seeds import common_settings, seeds_markdown
-    from espnet_ser.results import read_results, summarise_seeds
+    from espnet_ser.report.system import corpus_in
+    from espnet_ser.results import read_results, read_run, summarise_seeds
     from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
     from espnet_ser.systems import load_system
 
@@ -56,8 +57,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = summarise_seeds(runs)
     base = system_folder(args.expdir, system.name, f"{prefix}seeds")
     settings = {**common_settings(folders, folds), "seed": " ".join(seeds), "folds": " ".join(folds)}
+    is_iemocap = all(corpus_in(read_run(folder)).is_iemocap for folder in folders.values())
     text = seeds_markdown(
-        results, system.paper, {"command": args.command, "settings": settings, "environment": describe_environment()}
+        results,
+        system.paper if is_iemocap else {},
+        {"command": args.command, "settings": settings, "environment": describe_environment()},
     )
     with disk_errors_as_input_errors(base):
         base.mkdir(parents=True, exist_ok=True)

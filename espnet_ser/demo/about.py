@@ -1,4 +1,4 @@
-"""What the page says of its models: where they come from, what they tell, and what they have heard."""
+"""What the page says of its models: where they come from, what they predict, and what they were trained on."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,26 +19,26 @@ def what_is_told(speech_emotion: SpeechEmotion) -> str:
 
 
 def what_was_heard(trained_on: Sequence[Mapping[str, object] | None]) -> str:
-    """What the models were trained on, in words, as HTML: the speakers of all of them together.
+    """What the models were trained on, in words, as HTML; of each its own, as speakers of two corpora may have the same names.
 
     Args:
         trained_on: As :attr:`espnet_ser.speech_emotion.SpeechEmotion.trained_on` has it.
     """
-    known = [heard for heard in trained_on if heard]
     models = "One model" if len(trained_on) == 1 else f"{len(trained_on)} models"
-    if not known:
-        return f"{models}; what was heard in training is not known."
-    speakers, sessions = (
-        sorted({name for heard in known for name in heard.get(key) or ()}) for key in ("speakers", "sessions")
-    )
-    text = f"{models}, trained on {len(speakers)} speakers"
-    if sessions:
-        text += f" (sessions {', '.join(map(escape, _shown(sessions)))})"
-    numbers = sorted({heard.get("num_utts") for heard in known if isinstance(heard.get("num_utts"), int)})
-    if numbers:
-        text += f" in {' and '.join(f'{number:,}' for number in _shown(numbers))} utterances"
-    unknown = len(trained_on) - len(known)
-    return text + (f"; of {unknown} of them it is not known." if unknown else ".")
+    each = [_training(data) for data in trained_on]
+    if len(set(each)) == 1:
+        return f"{models}, {'each ' if len(each) > 1 else ''}{each[0]}."
+    return f"{models}: {'; '.join(_shown(each))}."
+
+
+def _training(data: Mapping[str, object] | None) -> str:
+    if not data:
+        return "trained on what it does not say"
+    text = f"trained on {len(data.get('speakers') or ())} speakers"
+    if sessions := data.get("sessions"):
+        text += f" (sessions {', '.join(escape(str(name)) for name in _shown(sessions))})"
+    number = data.get("num_utts")
+    return text + (f" in {number:,} utterances" if isinstance(number, int) else "")
 
 
 def source_name(source: str) -> str:

@@ -4,6 +4,7 @@ Texts come from models, files and people: all pass through :func:`espnet_ser.cha
 """
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,15 @@ from espnet_ser.characters import escape
 from espnet_ser.data import ffmpeg
 from espnet_ser.data.audio import SAMPLE_RATE, load_audio
 from espnet_ser.decisions import Decision, Prediction
-from espnet_ser.demo.timeline import NARROW_INCHES, WIDE_INCHES, colour_of, runs, timeline_png
+from espnet_ser.demo.timeline import NARROW_INCHES, WIDE_INCHES, class_colours, runs, timeline_png
 from espnet_ser.errors import InputError
+from espnet_ser.level import SPEECH_DBFS
 from espnet_ser.speech_emotion import SpeechEmotion
 
 _WORDS = {"f": "female", "m": "male"}
+_MANY_CLASSES = 10
+"""Of more classes the likeliest are shown first."""
+
 _TASKS = {"gender": "Voice", "style": "Speech"}
 
 
@@ -52,7 +57,7 @@ class Answering:
             # Where the page keeps its files is nobody's business.
             message = str(error).replace(str(path), Path(path).name).replace("audio[0]", Path(path).name)
             return Answer(f'<div class="ser-problem" role="alert">{escape(message)}</div>')
-        return Answer(told_html(prediction), timeline_html(prediction, waveform))
+        return Answer(told_html(prediction), timeline_html(prediction, waveform) if prediction.speech else "")
 
     def _read(self, path: Path) -> np.ndarray:
         """float32 [num_samples] at 16 kHz."""
@@ -69,22 +74,29 @@ class Answering:
 
 
 def told_html(prediction: Prediction) -> str:
-    """What is told of the whole: emotion with its bars, voice and kind of speech, words; only what the models tell."""
+    """What is predicted of the whole: emotion with its bars, voice and kind of speech, words; only what the models predict.
+
+    Of a recording without speech, that there is none.
+    """
+    length = f"{prediction.duration_s:.1f} s"
+    if not prediction.speech:
+        silent = f"Nothing in these {length} is louder than {SPEECH_DBFS:g} dBFS. Is the microphone muted?"
+        return f'<div class="ser-told" role="status"><p class="ser-label">No speech</p><p>{silent}</p></div>'
     parts = []
     if prediction.label is not None:
-        key = f'<span class="ser-key" style="background: {_colour(prediction)}"></span>'
-        parts.append(f'<p class="ser-label">{key}{escape(prediction.label)}</p>')
-        parts.append(_bars(Decision(prediction.label, prediction.scores)))
+        colours = class_colours(prediction.scores, prediction.timeline)
+        key = f'<span class="ser-key" style="background: {colours[prediction.label]}"></span>'
+        parts.append(f'<p class="ser-label">{key}<bdi>{escape(prediction.label)}</bdi></p>')
+        parts.append(_bars(Decision(prediction.label, prediction.scores), colours))
     facts = []
     for task, title in _TASKS.items():
         decision = getattr(prediction, task)
         if decision is not None:
-            text = f"{_WORDS.get(decision.label, decision.label)} ({_percent(decision.scores[decision.label])})"
-            facts.append((task, title, escape(text)))
+            name = escape(_WORDS.get(decision.label, decision.label))
+            facts.append((task, title, f"<bdi>{name}</bdi> ({_percent(decision.scores[decision.label])})"))
     if prediction.text is not None:
         words = f"<q>{escape(prediction.text)}</q>" if prediction.text.strip() else "<i>none heard</i>"
         facts.append(("text", "Words", words))
-    length = f"{prediction.duration_s:.1f} s"
     if prediction.timeline:
         windows = prediction.timeline
         length += f", told in {len(windows)} windows of {windows[0].end_s - windows[0].start_s:g} s; here, their mean"
@@ -104,25 +116,32 @@ def timeline_html(prediction: Prediction, waveform: np.ndarray) -> str:
         f'<picture><source media="(max-width: 640px)" srcset="{narrow}"><img src="{wide}" alt="Timeline: {said}"></picture>'
     )
     rows = "".join(
-        f"<tr><td>{start_s:.1f}</td><td>{end_s:.1f}</td><td>{escape(label)}</td></tr>" for start_s, end_s, label in stretches
+        f"<tr><td>{start_s:.1f}</td><td>{end_s:.1f}</td><td><bdi>{escape(label)}</bdi></td></tr>"
+        for start_s, end_s, label in stretches
     )
     head = "<tr><th>from, s</th><th>to, s</th><th>emotion</th></tr>"
     table = f"<details><summary>As a table</summary><table><thead>{head}</thead><tbody>{rows}</tbody></table></details>"
     return f'<div class="ser-timeline"><h2>Over time</h2>{figure}{table}</div>'
 
 
-def _bars(decision: Decision) -> str:
-    rows = []
-    for index, (name, score) in enumerate(decision.scores.items()):
+def _bars(decision: Decision, colours: Mapping[str, str]) -> str:
+    """A bar for each class, in the models' order; of many classes the likeliest, and the others on demand."""
+    rows = {}
+    for name, score in decision.scores.items():
         told = " ser-is-told" if name == decision.label else ""
-        fill = f'<span style="width: {100 * score:.2f}%; background: {colour_of(index)}"></span>'
-        cells = f'<span class="ser-name">{escape(name)}</span><span class="ser-track">{fill}</span>'
-        rows.append(f'<li class="ser-bar{told}">{cells}<span class="ser-value">{_percent(score)}</span></li>')
-    return f'<ul class="ser-bars" aria-label="emotions">{"".join(rows)}</ul>'
-
-
-def _colour(prediction: Prediction) -> str:
-    return colour_of(list(prediction.scores).index(prediction.label))
+        fill = f'<span style="width: {100 * score:.2f}%; background: {colours[name]}"></span>'
+        cells = f'<span class="ser-name"><bdi>{escape(name)}</bdi></span><span class="ser-track">{fill}</span>'
+        rows[name] = f'<li class="ser-bar{told}">{cells}<span class="ser-value">{_percent(score)}</span></li>'
+    names = list(rows)
+    if len(names) > _MANY_CLASSES:
+        names = sorted(rows, key=decision.scores.__getitem__, reverse=True)
+    shown, more = ("".join(rows[name] for name in part) for part in (names[:_MANY_CLASSES], names[_MANY_CLASSES:]))
+    bars = f'<ul class="ser-bars" aria-label="emotions">{shown}</ul>'
+    if more:
+        count = len(names) - _MANY_CLASSES
+        summary = f"{count} more, at most {_percent(decision.scores[names[_MANY_CLASSES]])} each"
+        bars += f'<details><summary>{summary}</summary><ul class="ser-bars" aria-label="further emotions">{more}</ul></details>'
+    return bars
 
 
 def _percent(score: float) -> str:

@@ -151,8 +151,8 @@ def _notes(max_seconds: float) -> str:
         '<ul class="ser-small">'
         f"<li>WAV, FLAC, OGG or MP3, up to {max_seconds:g} s. What is longer than {LONGEST_WHOLE_S:g} s is told in windows, "
         "as a timeline.</li>"
-        "<li>It tells how raters would hear the voice, not what a person feels, and puts silence and noise into a class too. "
-        "It is no ground for decisions about people.</li>"
+        "<li>It predicts how raters would label the voice, not what a person feels. It knows silence by its level alone, and "
+        "puts noise and music into a class too. It is no ground for decisions about people.</li>"
         f"<li>A recording is sent to the machine that serves this page, and removed there {KEPT_S / 60:g} minutes later or "
         "with the end of the program. Neither it nor the answer is passed on.</li>"
         "</ul>"

@@ -25,19 +25,28 @@ ul.ser-small { padding-left: 1.1rem; margin: .4rem 0; list-style: disc; }
 .ser-problem { border-left: .35rem solid #d55e00; overflow-wrap: anywhere; }
 .ser-label { font-size: 1.9rem; line-height: 1.2; font-weight: 650; margin: 0 0 .7rem !important; overflow-wrap: anywhere; }
 .ser-key { display: inline-block; width: .62em; height: .62em; border-radius: .16em; margin-right: .4em; }
-ul.ser-bars { list-style: none; margin: 0 0 1rem; padding: 0; max-height: 26rem; overflow-y: auto; }
-.ser-bar { display: grid; grid-template-columns: 6.5rem 1fr 4rem; align-items: center; gap: .6rem; padding: .2rem 0; }
+ul.ser-bars {
+  list-style: none; margin: 0 0 1rem; padding: 0;
+  display: grid; grid-template-columns: fit-content(45%) 1fr max-content; gap: .4rem .6rem;
+}
+.ser-bar { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; align-items: center; }
 .ser-bar.ser-is-told { font-weight: 650; }
-.ser-name { overflow-wrap: anywhere; }
+.ser-name { overflow-wrap: anywhere; hyphens: auto; }
 .ser-track { height: .85rem; border-radius: .43rem; overflow: hidden; background: var(--border-color-primary); }
 .ser-track > span { display: block; height: 100%; }
 .ser-value { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .ser-told dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0; }
 .ser-told dt { color: var(--body-text-color-subdued); }
-.ser-told dd { margin: 0; overflow-wrap: anywhere; max-height: 12rem; overflow-y: auto; }
+.ser-told dd { margin: 0; overflow-wrap: anywhere; }
 .ser-timeline img { display: block; width: 100%; height: auto; background: #fff; border-radius: .3rem; }
-.ser-timeline summary { cursor: pointer; margin-top: .6rem; color: var(--body-text-color-subdued); }
+.ser-told summary, .ser-timeline summary { cursor: pointer; margin: .2rem 0 .6rem; color: var(--body-text-color-subdued); }
 .ser-timeline table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin-top: .4rem; }
 .ser-timeline th, .ser-timeline td { text-align: left; padding: .15rem 1.2rem .15rem 0; font-weight: 400; border: 0; }
-@media (max-width: 640px) { .ser-bar { grid-template-columns: 5rem 1fr 3.8rem; } }
+@media (max-width: 640px) {
+  .gradio-container { padding-left: .8rem !important; padding-right: .8rem !important; }
+  ul.ser-bars { grid-template-columns: 1fr max-content; gap: .55rem .6rem; }
+  .ser-bar { row-gap: .15rem; }
+  .ser-track { grid-row: 2; grid-column: 1 / -1; }
+  .ser-told dd.ser-text { grid-column: 1 / -1; }
+}
 """

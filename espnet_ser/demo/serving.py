@@ -39,8 +39,8 @@ def serve(
     """
     if find_spec("gradio") is None:
         raise InputError("Gradio is not installed: pip install 'espnet-ser[demo]'")
+    find_port(host, port)  # before the models are looked for, which may ask the hub
     found = models_of(models, selection)
-    find_port(host, port)  # before the models are loaded, which takes longer
     with page_folder() as folder:
         recordings = folder / "recordings"
         os.environ["GRADIO_TEMP_DIR"] = str(recordings)

@@ -1,6 +1,7 @@
 """A long recording's emotions over time: the waveform in the colour of what is told, the posteriors below it."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,12 +17,27 @@ WIDE_INCHES, NARROW_INCHES = (9.0, 3.6), (3.6, 4.2)
 """Sizes for a screen and for a telephone's: text stays readable in both."""
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+_OTHERS = "#9AA0A6"
+"""Of classes that have no colour of their own."""
+
+_KEY_INCHES, _LETTER_INCHES, _LINE_INCHES = 0.55, 0.075, 0.18  # of a legend
 _MAX_COLUMNS = 1200
 
 
-def colour_of(index: int) -> str:
-    """The colour of a model's class number ``index``, on the whole page."""
-    return COLOURS[index % len(COLOURS)]
+def class_colours(scores: Mapping[str, float], timeline: Sequence[Moment] = ()) -> dict[str, str]:
+    """The colour of each class on the whole page; where there are more classes than colours, the likeliest have theirs.
+
+    Args:
+        scores: Class -> posterior, of the whole.
+        timeline: Its windows: a class counts by the highest posterior that it has anywhere.
+    """
+    highest = {name: max([score, *(moment.scores[name] for moment in timeline)]) for name, score in scores.items()}
+    if len(scores) > len(COLOURS):
+        coloured = set(sorted(highest, key=highest.__getitem__, reverse=True)[: len(COLOURS)])
+    else:
+        coloured = set(scores)
+    colours = iter(COLOURS)
+    return {name: next(colours) if name in coloured else _OTHERS for name in scores}
 
 
 def spans(timeline: Sequence[Moment]) -> list[tuple[float, float]]:
@@ -52,19 +68,26 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
     Args:
         waveform: float32 [num_samples], at 16 kHz.
         timeline: Its windows, at least two; all have the same classes.
-        inches: Width and height.
+        inches: Width and height; it is higher where its legend takes more than a line.
 
     Returns:
         A PNG.
     """
-    classes = list(timeline[0].scores)
-    figure = Figure(figsize=inches)
+    width, height = inches
+    colours = class_colours(timeline[0].scores, timeline)
+    # Others first, so that they lie below; a legend has them once.
+    classes = sorted(colours, key=lambda name: colours[name] != _OTHERS)
+    named = [name for name in classes if colours[name] != _OTHERS]
+    names = [drawn_name(name) for name in named] + (["others"] if len(named) < len(classes) else [])
+    columns = max(1, min(len(names), int(width / (_KEY_INCHES + _LETTER_INCHES * max(map(_num_columns, names))))))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(width, height + _LINE_INCHES * (rows - 1)))
     FigureCanvasAgg(figure)
     sound, curves = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.3))
 
     times_s, low, high = envelope(waveform)
     for start_s, end_s, label in runs(timeline):
-        colour = colour_of(classes.index(label))
+        colour = colours[label]
         part = (times_s >= start_s) & (times_s <= end_s)
         sound.axvspan(start_s, end_s, color=colour, alpha=0.15, linewidth=0)
         sound.fill_between(times_s[part], low[part], high[part], color=colour, linewidth=0.4)
@@ -73,10 +96,13 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
     sound.spines["left"].set_visible(False)
 
     middles_s = [(moment.start_s + moment.end_s) / 2 for moment in timeline]
-    for index, name in enumerate(classes):
+    lines = {}
+    for name in classes:
         percent = [100 * moment.scores[name] for moment in timeline]
-        style = {"color": colour_of(index), "marker": _MARKERS[index % len(_MARKERS)], "markersize": 3.5, "linewidth": 1.4}
-        curves.plot(middles_s, percent, markevery=max(1, len(timeline) // 30), **style)
+        colour, key = colours[name], name if colours[name] != _OTHERS else None
+        marker = _MARKERS[named.index(name) % len(_MARKERS)] if key is not None else ""
+        style = {"color": colour, "marker": marker, "markersize": 3.5, "linewidth": 1.4 if key is not None else 0.7}
+        lines[key] = curves.plot(middles_s, percent, markevery=max(1, len(timeline) // 30), **style)[0]
     duration_s = len(waveform) / SAMPLE_RATE
     curves.set(xlim=(0, duration_s), ylim=(-3, 103), ylabel="posterior, %")
     curves.set_xlabel("minutes" if duration_s >= 100 else "seconds")
@@ -84,11 +110,15 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
         curves.xaxis.set_major_formatter(FuncFormatter(lambda s, _: f"{int(s) // 60}:{int(s) % 60:02d}"))
         curves.xaxis.get_major_locator().set_params(steps=[1, 1.5, 3, 6, 10])
     curves.grid()
-    if len(classes) <= len(COLOURS):  # of more, neither colours nor lines can be told apart
-        # Handed over, as a legend leaves out what is labelled with an underscore first.
-        names = map(drawn_name, classes)
-        figure.legend(curves.lines, names, loc="outside upper center", ncols=7 if inches[0] > inches[1] else 2)
+    # Handed over, as a legend leaves out what is labelled with an underscore first.
+    handles = [lines[name] for name in (*named, *([None] if None in lines else []))]
+    figure.legend(handles, names, loc="outside upper center", ncols=columns)
     return figure_png(figure)
+
+
+def _num_columns(name: str) -> int:
+    """About how wide a name is drawn, in Latin letters: those of East Asia are twice as wide."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in name)
 
 
 def envelope(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,17 +7,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 from espnet_ser import __version__
+from espnet_ser.card_facts import CardFacts, origin_of
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.sound_archive import file_of
 from espnet_ser.environment import describe_environment
 from espnet_ser.errors import InputError
-from espnet_ser.model_card import CardFacts, corpus_of, measured_markdown, model_card
+from espnet_ser.model_card import READ, measured_markdown, model_card
 from espnet_ser.model_sources import selected_weights
 from espnet_ser.packing import SER_FOLDER, STAGE1_FOLDER, copy_model, write_archive
 from espnet_ser.pooling import PooledFolds
 from espnet_ser.provenance import all_of
 from espnet_ser.recipe import SCORED_FILE, TrainedFold, describe_run
 from espnet_ser.replacing import folder_beside, follow_umask, keep_others
+from espnet_ser.report.system import corpus_in
 from espnet_ser.results import RESULTS_FILE, RUN_FILE, read_results, read_run
 from espnet_ser.say import say
 from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, file_sha256, remove_unfinished, replace_folder
@@ -38,13 +40,10 @@ an utterance's length is ignored. Outputs: posteriors [batch, classes] of {tasks
 import json
 import numpy as np
 import onnxruntime
-import soundfile
-
+{read}
 session = onnxruntime.InferenceSession("model_int8.onnx")  # or model.onnx
 labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])["emotion"]
-speech, rate = soundfile.read("speech.wav", dtype="float32")  # mono
-assert rate == 16000
-(scores,) = session.run(["emotion"], {{"speech": speech[None], "num_samples": np.array([len(speech)])}})
+(scores,) = session.run(["emotion"], {{"speech": waveform[None], "num_samples": np.array([len(waveform)])}})
 print(dict(zip(labels, scores[0].tolist())))
 ```
 
@@ -145,12 +144,13 @@ class FoldToPack:
         facts = CardFacts(
             system=self.system,
             fold=self.name,
-            encoder=str(describe_run(self.fold.folder)["encoder"]),
+            encoder=str(getattr(args, "ssl_source", None) or describe_run(self.fold.folder)["encoder"]),
             norm=ser.encoder.wav2vec2.config.feat_extract_norm if args.encoder == "ssl" else None,
             labels=args.labels,
             trained_on=heard,
             test=self.fold.test,
-            corpus=corpus_of([*read_datadir(self.fold.data / "train"), *self.fold.test]),
+            corpus=corpus_in(run),
+            origin=origin_of([*read_datadir(self.fold.data / "train"), *self.fold.test]),
             lines=pooled.headline_lines()[self.name],
             results=results,
             settings=run.get("settings", {}),
@@ -178,7 +178,7 @@ class FoldToPack:
         measured = measure(model, args.labels, folder / ONNX_FOLDER, self.fold.test) if at_hand else None
         command = f"espnet-ser pack --system {self.system} --fold {self.name}"
         tasks = ", ".join(f"`{task}`" for task in args.labels)
-        text = _ONNX_USE.format(title=f"{self.system}, fold {self.name}, for ONNX Runtime", tasks=tasks)
+        text = _ONNX_USE.format(title=f"{self.system}, fold {self.name}, for ONNX Runtime", tasks=tasks, read=READ)
         if measured is None:
             text += "Not measured: the audio of the held-out utterances was not at hand.\n"
         else:

@@ -53,12 +53,12 @@ def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterabl
         Markdown: each row beside the paper's, notes, figures, and an environments block.
     """
     grid = system_grid(reports)
-    starred = any(report.from_stage1 for report in reports)
+    starred, beside = any(report.from_stage1 for report in reports), any(report.paper for report in reports)
     sections = [
         f"# {text_markdown(title)}",
         f"{text_markdown(grid.caption)}.",
         grid_markdown(grid),
-        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, True, scored_results(reports))]),
+        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, beside, scored_results(reports))]),
     ]
     sections += _images(TABLE_FIGURES, figures)
     sections.append(environments_markdown(run))

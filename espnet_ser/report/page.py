@@ -49,7 +49,7 @@ def table_page(title: str, reports: Sequence[SystemReport], figures: Path, run: 
                 *notes(
                     selections_of_table(reports),
                     any(report.from_stage1 for report in reports),
-                    True,
+                    any(report.paper for report in reports),
                     scored_results(reports),
                 ),
             ]
@@ -185,7 +185,8 @@ def _strips(reports: Sequence[SystemReport]) -> tuple[str, list[str]] | None:
             said.append(f"paper {number(report.paper['ua'])}")
         label = f'role="img" aria-label="UA: {", ".join(said) or "none"}"'
         cells.append(f'<svg class="strip" viewBox="0 0 {_STRIP_WIDTH} {_STRIP_HEIGHT}" {label}>{"".join(marks)}</svg>')
-    key = '<span class="ours">● ours</span>, pooled, 95 %; <span class="paper">| paper</span>'
+    key = '<span class="ours">● ours</span>, pooled, 95 %'
+    key += '; <span class="paper">| paper</span>' if any(report.paper for report in reports) else ""
     return f'UA, {low} to {high} %<br><span class="key">{key}</span>', cells
 
 

@@ -1,9 +1,11 @@
 """A system as the reports see it: what the paper gives for it, and what its experiment folder holds."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from espnet_ser.corpus.record import Corpus
+from espnet_ser.errors import InputError
 from espnet_ser.results import RESULTS_FILE, read_results, read_run
 from espnet_ser.systems import System
 
@@ -21,7 +23,8 @@ class SystemReport:
     Attributes:
         name: The system's name.
         folder: Its experiment folder: ``exp/<system>``.
-        paper: The paper's figures for it: UA, WA, gender UA, WER in percent, where it gives them.
+        paper: The paper's figures for it: UA, WA, gender UA, WER in percent, where it gives them; none where the scores are
+            of another corpus.
         from_stage1: Tasks that only its stage 1 trains: their scores are told by that model.
         layers: Transformer layers trained, where it is one of Table 1's with a pretrained encoder; None for the others.
         results: The content of ``results.json``; None where the system has not been scored.
@@ -55,7 +58,7 @@ class SystemReport:
         return cls(
             name=system.name,
             folder=folder,
-            paper=system.paper,
+            paper=system.paper if not run or corpus_in(run).is_iemocap else {},
             from_stage1=tuple(task for task in stage1_tasks if task not in system.ser.tasks),
             layers=system.ser.trainable_layers if of_layers else None,
             results=results,
@@ -78,6 +81,13 @@ class SystemReport:
         return None if self.results is None else self.results["summary"][self.results["headline"]]["ua"]
 
 
+def beside_each_other(reports: Sequence[SystemReport]) -> list[SystemReport]:
+    """Systems for a table: where another corpus was scored, those that have not been scored lose the paper's figures too."""
+    done = [report for report in reports if report.results is not None]
+    comparable = not done or any(report.paper for report in done)
+    return [report if comparable else replace(report, paper={}) for report in reports]
+
+
 def run_facts(run: Mapping) -> dict[str, object]:
     """The content of ``run.json`` as one mapping, in the order in which to show it; a machine with its versions in a line."""
     environments = {
@@ -85,5 +95,18 @@ def run_facts(run: Mapping) -> dict[str, object]:
         for key, label in _ENVIRONMENTS.items()
         if run.get(key)
     }
-    corpus = {"corpus": f"sha256 {run['trace']['corpus']}"} if run.get("trace") else {}
+    known = [corpus_in(run).name, f"sha256 {run['trace']['corpus']}" if run.get("trace") else ""]
+    corpus = {"corpus": ", ".join(filter(None, known))} if any(known) else {}
     return {"command": run.get("command") or "not recorded", **run.get("settings", {}), **corpus, **environments}
+
+
+def corpus_in(run: Mapping) -> Corpus:
+    """The corpus that a ``run.json`` names.
+
+    Raises:
+        InputError: When it is none.
+    """
+    try:
+        return Corpus(**run.get("corpus", {}))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"run.json: not a record of a corpus ({error}); run stage 6 again, which makes it anew") from error

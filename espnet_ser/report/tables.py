@@ -96,9 +96,12 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
     shown = [(s, key) for s in selections for key in (_KEYS if s == headline(selections) else ("mean",))]
     scores = [(s, m, key) for m in ("ua", "wa") for s, key in shown]
     header = ["system", "folds", "n", *(f"{_KEYS[key]}{SCORE_NAMES[m]} ({s})" for s, m, key in scores)]
-    header += [SCORE_NAMES[name] for name in ("gender_ua", "wer", "ua", "wa", "gender_ua", "wer", "ua", "wa")]
+    header += [SCORE_NAMES[name] for name in ("gender_ua", "wer")]
     num_ours = 2 + len(scores) + 2
-    groups = (("", 1), ("ours", num_ours), ("paper", 4), ("difference", 2))
+    groups = ()
+    if beside_paper := any(report.paper for report in reports):
+        header += [SCORE_NAMES[name] for name in ("ua", "wa", "gender_ua", "wer", "ua", "wa")]
+        groups = (("", 1), ("ours", num_ours), ("paper", 4), ("difference", 2))
     best = best_row(reports)
     rows = []
     for index, report in enumerate(reports):
@@ -106,7 +109,7 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
         paper = [number(report.paper.get(m)) for m in ("ua", "wa")]
         paper += [_starred(report.paper.get(name), star[name]) for name in ("gender_ua", "wer")]
         if report.results is None:
-            rows.append((f"{report.name} (not finished)", *[MISSING] * num_ours, *paper, *[MISSING] * 2))
+            rows.append((f"{report.name} (not finished)", *[MISSING] * num_ours, *paper, *[MISSING] * 2)[: len(header)])
             continue
         summary, main = report.results["summary"], report.results["headline"]
         star = _stars(report.starred)
@@ -118,8 +121,10 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
         ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in ("gender_ua", "wer")]
         differences = [_difference(summary[main][m]["mean"], report.paper.get(m)) for m in ("ua", "wa")]
         name = report.name + ("†" if report.is_constant_below else "")
-        rows.append((_emphasised(name, index == best), *ours, *paper, *differences))
-    caption = "Each system beside the paper's row: means over held-out folds; bold: the headline, which differences are of"
+        rows.append((_emphasised(name, index == best), *ours, *paper, *differences)[: len(header)])
+    caption = "Means over held-out folds; bold: the headline"
+    if beside_paper:
+        caption = f"Each system beside the paper's row: {caption[0].lower()}{caption[1:]}, which differences are of"
     caption += ", and the best system's name" if best is not None else ""
     return Grid(caption, tuple(header), tuple(rows), groups, best)
 

@@ -26,7 +26,7 @@ FIGURES = {
 }
 """Figures of a system: name of the PNG -> title, in the order shown."""
 
-TABLE_FIGURES = {"bars": "UA of each system beside the paper's", "layers": "UA over the number of finetuned layers"}
+TABLE_FIGURES = {"bars": "UA of each system", "layers": "UA over the number of finetuned layers"}
 """Figures of a table, likewise."""
 
 
@@ -118,7 +118,7 @@ def notes(selections: Iterable[str], starred: bool, beside_paper: bool, results:
         lines.append("`*` told by the stage-1 model, as in the paper's Table 3.")
     if beside_paper:
         lines.append(
-            "The paper's figures are for IEMOCAP (5,531 utterances, four emotions, five sessions). Scores on any other corpus, "
-            "synthetic ones above all, cannot be compared with them: there, the difference means nothing."
+            "The paper's figures are for all of IEMOCAP (5,531 utterances, four emotions, five sessions): scores of a part of "
+            "it cannot be compared with them."
         )
     return lines

@@ -155,7 +155,7 @@ def _rescored(folder: Path, scored: list[str], folds: Mapping[str, TrainedFold])
         raise InputError(f"cannot be recomputed without {', '.join(f'fold {name}' for name in missing)}")
     pooled = PooledFolds.read({name: folds[name] for name in scored})
     recorded = Stamp(folder / SCORED_FILE).inputs()
-    told = {key: recorded.get(key) for key in ("system", "paper", "num_folds", "espnet_ser")}
+    told = {key: recorded.get(key) for key in ("system", "paper", "corpus", "num_folds", "espnet_ser")}
     yield from Stamp(folder / SCORED_FILE).difference({**told, **pooled.identity()}) or ()
     results, run = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (RESULTS_FILE, RUN_FILE))
     now = pooled.summarise(results["system"], results["num_folds"])

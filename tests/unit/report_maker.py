@@ -11,6 +11,7 @@ LABELS = ["angry", "happy", "neutral", "sad"]
 SLICES = {"style": {"improvised": {"n": 7, "classes": 2, "ua": 61.25, "wa": 58.5}}}
 RUN = {
     "command": "./run.sh --system mine",
+    "corpus": {"name": "IEMOCAP"},
     "settings": {"encoder": "tiny", "seed": 0},
     "trained_with": {"date": "2026-01-01", "torch": "2.10.0"},
     "scored_with": {"date": "2026-01-02", "torch": "2.11.0"},

@@ -19,7 +19,7 @@ from espnet_ser.demo.about import what_is_told, what_was_heard
 from espnet_ser.demo.answer import Answer, Answering, told_html
 from espnet_ser.demo.examples import LONG, speak_examples
 from espnet_ser.demo.ports import find_port
-from espnet_ser.demo.timeline import COLOURS, NARROW_INCHES, WIDE_INCHES, envelope, runs, spans, timeline_png
+from espnet_ser.demo.timeline import COLOURS, NARROW_INCHES, WIDE_INCHES, class_colours, envelope, runs, spans, timeline_png
 from espnet_ser.errors import InputError
 from espnet_ser.speech_emotion import SpeechEmotion
 
@@ -133,6 +133,31 @@ def test_a_timeline_is_drawn_in_the_classes_colours(num_classes, inches):
     assert set(COLOURS[:num_classes]) <= found
 
 
+def test_of_more_classes_than_colours_the_likeliest_have_one_each():
+    assert class_colours({"a": 0.2, "b": 0.8}) == {"a": COLOURS[0], "b": COLOURS[1]}
+    scores = {f"c{i}": (20 - i) / 210 for i in range(20)}
+    moment = Moment("c19", {**dict.fromkeys(scores, 0.0), "c19": 1.0}, 0.0, 4.0)
+    colours = class_colours(scores, [moment])
+    assert [name for name, colour in colours.items() if colour in COLOURS] == [*(f"c{i}" for i in range(6)), "c19"]
+    assert len({colours[name] for name in colours}) == 8
+
+
+def test_of_many_classes_the_likeliest_are_shown_first_and_none_is_lost():
+    scores = {f"c{i}": (i + 1) / 210 for i in range(20)}
+    answer = told_html(Prediction("c19", scores, None, None, None, 1.0))
+    first, _, more = answer.partition("<details>")
+    assert re.findall("<bdi>(c[0-9]+)</bdi></span>", first) == [f"c{i}" for i in range(19, 9, -1)]
+    assert re.findall("<bdi>(c[0-9]+)</bdi></span>", more) == [f"c{i}" for i in range(9, -1, -1)]
+    assert "10 more, at most 4.8 % each" in more
+
+
+def test_of_a_recording_without_speech_nothing_is_told_but_that(tmp_path, knows_all):
+    soundfile.write(tmp_path / "silent.wav", np.zeros(40 * SAMPLE_RATE), SAMPLE_RATE)
+    answer = Answering(knows_all, 100)(tmp_path / "silent.wav")
+    assert shown(answer.told) == "No speech Nothing in these 40.0 s is louder than -60 dBFS. Is the microphone muted?"
+    assert answer.timeline == ""
+
+
 def test_no_text_is_taken_for_html():
     scores = {HOSTILE: 0.75, "<b>": 0.25}
     prediction = Prediction(HOSTILE, scores, Decision(HOSTILE, scores), None, HOSTILE, 1.0)
@@ -174,12 +199,14 @@ def test_the_page_says_what_is_told_and_what_was_heard(models, knows_all):
     assert what_is_told(knows_all) == "emotion (angry, happy, sad), gender, style and words"
     alone = SpeechEmotion.from_pretrained(models / "emotion", device="cpu")
     assert what_is_told(alone) == "emotion (angry, happy, sad)"
-    assert what_was_heard(alone.trained_on) == "One model; what was heard in training is not known."
-    assert what_was_heard(knows_all.trained_on) == "One model, trained on 3 speakers (sessions 1, 2) in 1,234 utterances."
-    other = {"speakers": ["C", "D"], "sessions": ["3"], "num_utts": 20}
+    assert what_was_heard(alone.trained_on) == "One model, trained on what it does not say."
+    ours = "trained on 3 speakers (sessions 1, 2) in 1,234 utterances"
+    assert what_was_heard(knows_all.trained_on) == f"One model, {ours}."
+    assert what_was_heard([*knows_all.trained_on] * 2) == f"2 models, each {ours}."
+    other = {"speakers": ["A", "B"], "sessions": [], "num_utts": 20}
     assert (
         what_was_heard([*knows_all.trained_on, other, None])
-        == "3 models, trained on 4 speakers (sessions 1, 2, 3) in 20 and 1,234 utterances; of 1 of them it is not known."
+        == f"3 models: {ours}; trained on 2 speakers in 20 utterances; trained on what it does not say."
     )
 
 

@@ -1,7 +1,10 @@
+import ast
 import json
+import re
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from model_maker import TOKENS, make_model
 from packed_recipe import no_network, noise, posteriors, waveforms
@@ -20,6 +23,7 @@ from transformers import (
 from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, collapse
 from espnet_ser.export.huggingface import _transformers_tokenizer, export_classifier, export_ctc, why_not
 from espnet_ser.inference import load_model
+from espnet_ser.speech_emotion import SpeechEmotion
 
 ENCODERS = {
     "wav2vec2-base": Wav2Vec2Config(**TINY, **GROUP_NORM),
@@ -139,6 +143,42 @@ def test_a_packed_fold_tells_and_writes_as_its_models(packed):
         text = stage1_args.tokenizer.ids_to_text(collapse(path))
         assert transcribe({"raw": waveform, "sampling_rate": 16000})["text"] == text
     assert not (packed.folder / "heads" / "gender").exists()  # its head has the skip branch
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Files of several rates and channels, whose lengths are no whole numbers of anything."""
+    rng = np.random.default_rng(1)
+    files = {}
+    for rate, channels, seconds in ((8000, 1, 1.2345), (16000, 2, 0.9), (44100, 1, 1.3), (48000, 2, 1.71)):
+        levels = np.repeat(rng.uniform(0.02, 0.4, int(10 * seconds) + 1), rate // 10)[: int(rate * seconds)]
+        samples = (levels[:, None] * rng.standard_normal((len(levels), channels))).astype(np.float32)
+        files[rate] = tmp_path / f"{rate}.wav"
+        soundfile.write(files[rate], samples, rate, subtype="FLOAT")
+    return files
+
+
+def test_the_examples_of_a_card_give_what_this_package_gives_whatever_the_rate(packed, recordings, capsys):
+    ours = SpeechEmotion.from_pretrained([packed.folder / "espnet" / "ser", packed.folder / "espnet" / "stage1"], device="cpu")
+    blocks = re.findall("```python\n(.*?)```", (packed.folder / "README.md").read_text(), re.DOTALL)
+    blocks += re.findall("```python\n(.*?)```", (packed.folder / "onnx" / "README.md").read_text(), re.DOTALL)
+    read, emotion, words, onnx = (
+        block.replace("THIS_REPOSITORY", str(packed.folder)).replace("model_int8.onnx", f"{packed.folder}/onnx/model.onnx")
+        for block in blocks
+    )
+    capsys.readouterr()
+    for path in recordings.values():
+        told = ours(path)
+        names: dict = {}
+        printed = []
+        for block in (read, emotion, words, onnx):
+            with no_network():
+                exec(block.replace("speech.wav", str(path)), names)
+            printed.append(capsys.readouterr().out)
+        scores = {result["label"]: result["score"] for result in ast.literal_eval(printed[1])}
+        assert scores == pytest.approx(told.scores, abs=1e-5)
+        assert ast.literal_eval(printed[2]) == [told.text]
+        assert ast.literal_eval(printed[3]) == pytest.approx(told.scores, abs=1e-4)
 
 
 def test_words_are_separated_by_one_space_and_unknown_tokens_left_out():

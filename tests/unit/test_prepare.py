@@ -111,7 +111,7 @@ def test_other_peoples_files_in_the_folder_stay(release, tmp_path):
     prepare(release, tmp_path / "data", "--folds_by", "speaker")
     prepare(release, tmp_path / "data")
     assert sorted(os.listdir(tmp_path / "data")) == sorted(
-        [".prepare.json", "all", "fold1", "fold2", "fold3", "fold4", "fold5", "four_class", "notes.txt"]
+        [".prepare.json", "all", "corpus.json", "fold1", "fold2", "fold3", "fold4", "fold5", "four_class", "notes.txt"]
     )
     before = snapshot(tmp_path / "data")
     prepare(release, tmp_path / "data")

@@ -1,9 +1,10 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_maker import predictions, write
+from report_maker import RUN, predictions, write
 
 from espnet_ser.bin import report as command
 from espnet_ser.errors import InputError
@@ -60,6 +61,20 @@ def test_rows_stand_beside_the_papers_in_its_order(expdir, capsys):
     assert "| **62.50** |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("corpus", [{}, {"name": "RAVDESS", "lang": "en"}])
+def test_the_papers_figures_do_not_stand_beside_those_of_another_corpus(expdir, tmp_path, corpus):
+    for name in ("stl", "asr_gender_skip__ser"):
+        write(tmp_path / name, load_system(CONF, name), run={**RUN, "corpus": corpus})
+    run(tmp_path, "--table", "3")
+    for path in (*tmp_path.rglob("RESULTS.md"), *tmp_path.rglob("report.html")):
+        text = re.sub("<style>.*</style>", "", path.read_text(), flags=re.DOTALL)
+        assert "iemocap" not in text.lower()
+        assert not re.search("paper's (row|figures)|[|] paper", text)
+    rows = rows_of((tmp_path / "table3" / "RESULTS.md").read_text())
+    assert set(rows["asr__ser_asr (not finished)"]) == {"–"}
+    assert "-13.60" not in rows["asr_gender_skip__ser"]
+
+
 def test_results_of_all_systems_are_kept_together(expdir):
     run(expdir, "--table", "1", "--output", str(expdir / "one"))
     systems = json.loads((expdir / "one" / "results.json").read_text())["systems"]
@@ -102,11 +117,13 @@ def scaled(report, points):
     return replace(report, results={**report.results, "summary": {**summary, "last": last}})
 
 
-def test_the_best_of_systems_that_are_alike_is_marked_and_a_row_without_paper_has_no_difference(tmp_path):
+def test_the_best_of_systems_that_are_alike_is_marked_and_without_the_papers_rows_there_is_no_difference(tmp_path):
     text = table_of(tmp_path / "out", row(tmp_path, "worse"), scaled(row(tmp_path, "better"), 5.0))
     assert "| **better** | 1, 2 | 12 | **67.50** | 75.00 | 50.00 | 75.00 | **68.75** | 75.00 | 62.50 | 75.00 |" in text
     assert "| worse | 1, 2 | 12 | **62.50** | 75.00 | 50.00 | 75.00 | **68.75** | 75.00 | 62.50 | 75.00 |" in text
-    assert rows_of(text)["better"][-6:] == ["–"] * 6
+    assert "paper" not in text
+    text = table_of(tmp_path / "out", row(tmp_path, "alone"), write(tmp_path / "stl", load_system(CONF, "stl")))
+    assert rows_of(text)["alone"][-6:] == ["–"] * 6
     assert "No system is marked" not in text
     assert "Rows differ in how" not in text
     assert (tmp_path / "out" / "report.html").read_text().count("best UA") == 1
@@ -150,7 +167,7 @@ def test_a_selection_that_a_system_lacks_is_a_gap_and_one_that_all_lack_is_no_co
     text = table_of(tmp_path / "out", row(tmp_path, "a"), lacking)
     assert "| b | 1, 2 | 12 | **62.50** | 75.00 | – | 75.00 | **68.75** | 75.00 | – | 75.00 |" in text
     text = table_of(tmp_path / "out", lacking)
-    assert "| ours: UA (last) | ours: pooled UA (last) | ours: UA (oracle) | ours: WA (last) |" in text
+    assert "| UA (last) | pooled UA (last) | UA (oracle) | WA (last) |" in text
     assert "- `others` is left out: it needs" in text
 
 
