@@ -190,7 +190,8 @@ class Experiment:
             "espnet_ser": __version__,
             **cached,
         }
-        is_said = any(map(_says_waveform, [inputs, *([stage1.inputs] if stage1 else [])]))
+        begun_in = "ser" if setup.stage1_from or system.stage1 is None else "stage1"  # whose encoder goes on
+        is_said = any(_says_waveform(setup, training) for training in {begun_in, stage})
         inputs["encoder"] = encoder_identity(encoder, is_said) if encoder else None
         return cls(setup.folder(system, stage, fold), inputs, options, config, extra)
 
@@ -322,10 +323,11 @@ class Experiment:
         return changes
 
 
-def _says_waveform(inputs: Mapping) -> bool:
-    """Whether a training's options say if the waveform is normalised, which the encoder's folder need not do then."""
-    return "normalize_waveform" in inputs["config"] or any(
-        option.partition("=")[0] == "--normalize_waveform" for option in inputs["extra"]
+def _says_waveform(setup: Setup, stage: str) -> bool:
+    """Whether a stage's options say if the waveform is normalised, which the encoder's folder need not do then."""
+    config = read_yaml_mapping(setup.configs[stage], missing="name a file with --stage1_config or --stage2_config")
+    return "normalize_waveform" in config or any(
+        option.partition("=")[0] == "--normalize_waveform" for option in setup.extras[stage]
     )
 
 

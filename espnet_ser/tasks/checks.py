@@ -14,8 +14,8 @@ from espnet_ser.models.losses import MAIN_TASK, frames_needed, weighted
 from espnet_ser.provenance import alike_speakers
 
 
-def refuse_missing_classes(labels: Labels, train: Sequence[Example], held_out: Sequence[Example]) -> None:
-    """Stops where a class cannot be learnt; says which emotions the held-out utterances lack.
+def refuse_missing_classes(labels: Labels, train: Sequence[Example]) -> None:
+    """Stops where a class cannot be learnt.
 
     Raises:
         InputError: When no training utterance is of a class, or there is one class alone.
@@ -29,16 +29,20 @@ def refuse_missing_classes(labels: Labels, train: Sequence[Example], held_out: S
                 f"no training utterance of this fold has the {task} {' or '.join(missing)}, which cannot be learnt so: take "
                 "more data or other folds (--folds_by), or leave it out (--classes)"
             )
-        missing = sorted(set(classes) - {getattr(example, task) for example in held_out})
-        if missing and task == MAIN_TASK:
-            logging.warning(f"no held-out utterance is {' or '.join(missing)}: UA is over the classes that are there")
 
 
-def report_alike_speakers(args: Namespace) -> None:
-    """Says which speakers of the two data directories may be the same under ids that differ in zeros or marks."""
+def report_doubts(args: Namespace) -> None:
+    """Says which emotions no held-out utterance has, and which held-out speakers may be trained on under another id.
+
+    To ESPnet's log, once that has been set up: a line before that would keep it from being so.
+    """
     if args.train_dir is None or args.valid_dir is None:
         return
-    if warning := alike_speakers(read_datadir(args.train_dir), read_datadir(args.valid_dir)):
+    train, held_out = read_datadir(args.train_dir), read_datadir(args.valid_dir)
+    missing = sorted(set((args.labels or {}).get(MAIN_TASK, ())) - {example.emotion for example in held_out})
+    if missing:
+        logging.warning(f"no held-out utterance is {' or '.join(missing)}: UA is over the classes that are there")
+    if warning := alike_speakers(train, held_out):
         logging.warning(warning)
 
 

@@ -47,7 +47,7 @@ from espnet_ser.provenance import (
 from espnet_ser.recipe import TOKENS_FOLDER
 from espnet_ser.selection import KEPT_BY, KEPT_BY_DEV
 from espnet_ser.tasks.batching import batch_limits, with_length
-from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_alike_speakers, report_crowded
+from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_crowded, report_doubts
 from espnet_ser.tasks.first_stage import go_on_from
 from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
 from espnet_ser.trainer import SERTrainer
@@ -219,7 +219,7 @@ class SERTask(AbsTask):
             emotions, styles = (sorted({getattr(example, f) for example in [*train, *held_out]}) for f in ("emotion", "style"))
             available = {"emotion": emotions, "gender": GENDERS, "style": styles}
             args.labels = {task: available[task] for task in args.tasks if task in UTTERANCE_TASKS}
-        refuse_missing_classes(args.labels, train, test)
+        refuse_missing_classes(args.labels, train)
         if "asr" in args.tasks:
             if args.token_dir is None:
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
@@ -253,7 +253,7 @@ class SERTask(AbsTask):
             args.ssl_source = one_line(encoder_source(Path(args.ssl)))
         model = cls.build_untrained(args)
         cls.load_initial_weights(model, args)
-        report_alike_speakers(args)
+        report_doubts(args)
         if "asr" in args.tasks and args.train_dir is not None:
             report_crowded(read_datadir(args.train_dir), cls.build_tokenizer(args), model.encoder)
         if getattr(args, "cache_dir", None) is not None:
