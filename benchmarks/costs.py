@@ -12,8 +12,6 @@ from espnet_ser.systems import PAPER_LAYERS
 
 KEPT_EPOCHS = {"stage1": 1, "ser": 2}
 """Models of a training that stay, at most: the last, and for emotion the best on the test fold."""
-CHECKPOINT = 3
-"""What a checkpoint holds of each trained value: itself and AdamW's two moments."""
 
 
 class Costs:
@@ -62,7 +60,7 @@ class Costs:
         trained = num_layers * self._values_of_layer
         if num_layers == PAPER_LAYERS:
             trained = self._values - self._values_of_cnn
-        return 4e-9 * (trained * (KEPT_EPOCHS[stage] + CHECKPOINT) + self._values - trained)
+        return 4e-9 * (trained * KEPT_EPOCHS[stage] + self._values - trained)
 
     def _rate(self, name: str) -> float:
         return self.flops_per_s or self.rows[name]["flops"] / self.rows[name]["seconds"]

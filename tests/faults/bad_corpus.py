@@ -139,5 +139,5 @@ CASES = {
     "audio: a labelled utterance without": (spoilt(lambda r: r.wav().unlink()), f"{F000}.wav: no such file; check the path"),
     "audio: the folder of a dialog missing": (spoilt(lambda r: shutil.rmtree(r.wav().parent)), "have a label but no audio"),
     "data directories: a file in place of the folder": (file_for_folder, "not a folder; name another with --datadir"),
-    "data directories: a stranger's file among them": (strangers_file, "thesis.txt: not a file of a data directory"),
+    "data directories: a stranger's file among them": (strangers_file, "thesis.txt: not made by stage 1, and would be lost"),
 }

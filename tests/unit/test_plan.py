@@ -43,7 +43,8 @@ def test_models_are_counted_as_torch_counts_them(costs):
     whole = 94_371_712  # wav2vec2-base without heads
     assert costs.model_gb("ser", 0) == pytest.approx(4e-9 * whole)
     cnn = 4_200_448
-    assert costs.model_gb("stage1", 12) == pytest.approx(4e-9 * (4 * (whole - cnn) + cnn))
+    assert costs.model_gb("ser", 12) == pytest.approx(4e-9 * (2 * (whole - cnn) + cnn))
+    assert costs.model_gb("stage1", 12) == pytest.approx(4e-9 * whole)
 
 
 def test_a_table_is_the_trainings_that_the_recipe_would_run(costs):
