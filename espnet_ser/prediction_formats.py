@@ -66,8 +66,8 @@ def csv_text(all_told: Sequence[Told]) -> str:
     """A row for each recording, ``window`` empty; after one that was cut, a row for each window, counted from 1.
 
     Columns: ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, ``gender, style, text``, and
-    ``speech``, ``true`` or ``false``. Characters that are not shown are spelt out, and text that a spreadsheet would compute
-    (it begins with ``= + - @``) has a ``'`` before it; JSON lines hold all as it is.
+    ``speech``, ``true`` or ``false``. Characters that are not shown are spelt out (line ends are quoted), and text that a
+    spreadsheet would compute (it begins with ``= + - @``) has a ``'`` before it; JSON lines hold all as it is.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -95,8 +95,8 @@ def csv_cell(value: str | float | None) -> str | float | None:
     """
     if not isinstance(value, str):
         return value
-    text = spelt_out(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    text = spelt_out(value, keep="\n")
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
 
 
 def kaldi_text(all_told: Sequence[Told]) -> str:
