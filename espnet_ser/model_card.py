@@ -153,7 +153,7 @@ def _scores(facts: CardFacts) -> str:
     scores, trust = facts.scores()
     columns = {
         **{name: f"{number(scores[name])} ({interval(trust[name]['ci95'])})" for name in ("ua", "wa")},
-        **{name: number(scores[name]) for name in ("gender_ua", "style_ua", "wer") if scores[name] is not None},
+        **{name: number(scores[name]) for name in ("gender_ua", "style_ua", "wer", "cer") if scores[name] is not None},
     }
     own = Grid("", ("", *(SCORE_NAMES[name] for name in columns)), (("this model", *columns.values()),))
     summary = facts.results["summary"]

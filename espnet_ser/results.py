@@ -14,7 +14,7 @@ from espnet_ser.scoring import accuracies, score
 RESULTS_FILE = "results.json"
 RUN_FILE = "run.json"
 
-OTHER_SCORES = {"gender_ua": "gender", "style_ua": "style", "wer": "asr"}
+OTHER_SCORES = {"gender_ua": "gender", "style_ua": "style", "wer": "asr", "cer": "asr"}
 """What is scored beside emotion -> the task that it is a score of."""
 
 
@@ -34,8 +34,8 @@ def summarise(
         num_folds: How many folds the recipe has, these among them; None for no others.
 
     Returns:
-        ``{"system", "headline", "num_folds", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "n",
-        "absent"}}, "summary": {selection: {"ua": {"mean", "std", "pooled", "ci95", "ci95_speakers"}, "wa": {...}, "macro_f1",
+        ``{"system", "headline", "num_folds", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "cer",
+        "n", "absent"}}, "summary": {selection: {"ua": {"mean", "std", "pooled", "ci95", "ci95_speakers"}, "wa": {...}, "macro_f1",
         "per_class", "confusion", "speakers"}, "gender_ua": {"mean", "std", "pooled"}, ...}, "slices", "from_stage1"}``.
 
         A score that no model gives is None, and so is the deviation of a single fold. UA is over the classes that the
@@ -152,8 +152,8 @@ def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
 
     Returns:
         ``{"system", "headline", "folds": {fold: {"absent"}}, "seeds": {seed: {selection: {"ua", "ua_pooled", "wa",
-        "wa_pooled"}, "gender_ua", "style_ua", "wer"}}, "summary": {selection: {"ua": {"mean", "std"}, ...}, "gender_ua": {...}
-        | None, ...}}``: of each run its mean over folds and its pooled score, then mean and deviation (n - 1) over runs.
+        "wa_pooled"}, "gender_ua", "style_ua", "wer", "cer"}}, "summary": {selection: {"ua": {"mean", "std"}, ...}, "gender_ua":
+        {...} | None, ...}}``: of each run its mean over folds and its pooled score, then mean and deviation (n - 1) over runs.
     """
     runs = list(results_by_seed.values())
     selections = [s for s in SELECTIONS if all(s in run["summary"] for run in runs)]

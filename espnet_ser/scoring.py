@@ -6,7 +6,7 @@ class of its own.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import fsum
 
 import numpy as np
@@ -53,10 +53,25 @@ def word_error_rate(refs: Sequence[str], hyps: Sequence[str]) -> float | None:
     """
     import jiwer
 
+    return _error_rate(jiwer.wer, refs, hyps)
+
+
+def character_error_rate(refs: Sequence[str], hyps: Sequence[str]) -> float | None:
+    """CER, the same over characters, blanks between words among them: for scripts that do not separate words.
+
+    >>> character_error_rate(["今天天气", ""], ["今天天", "NOISE"])
+    25.0
+    """
+    import jiwer
+
+    return _error_rate(jiwer.cer, refs, hyps)
+
+
+def _error_rate(rate: Callable[[list[str], list[str]], float], refs: Sequence[str], hyps: Sequence[str]) -> float | None:
     pairs = [(ref, hyp) for ref, hyp in zip(refs, hyps, strict=True) if ref.split()]
     if not pairs:
         return None
-    return float(100.0 * jiwer.wer([ref for ref, _ in pairs], [hyp for _, hyp in pairs]))
+    return float(100.0 * rate([ref for ref, _ in pairs], [hyp for _, hyp in pairs]))
 
 
 def class_scores(counts: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
@@ -108,7 +123,7 @@ def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
     """Every score of one set of predictions (lines of ``predictions_*.jsonl``); None where a task has no output.
 
     Returns:
-        ``ua``, ``wa``, ``gender_ua``, ``style_ua``, ``wer``, ``n``.
+        ``ua``, ``wa``, ``gender_ua``, ``style_ua``, ``wer``, ``cer``, ``n``.
     """
     scores: dict[str, float | int | None] = accuracies(predictions)
     for task in ("gender", "style"):
@@ -116,6 +131,7 @@ def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
         scores[f"{task}_ua"] = unweighted_accuracy(*zip(*pairs, strict=True)) if pairs else None
     texts = [(p["text_ref"], p["text_hyp"]) for p in predictions if p.get("text_hyp") is not None]
     scores["wer"] = word_error_rate(*zip(*texts, strict=True)) if texts else None
+    scores["cer"] = character_error_rate(*zip(*texts, strict=True)) if texts else None
     scores["n"] = len(predictions)
     return scores
 

@@ -1,6 +1,7 @@
 """Figures, as PNG: the same numbers give the same bytes."""
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from espnet_ser.errors import one_line
+from espnet_ser.report.fonts import use_fonts
 from espnet_ser.report.projection import project
 from espnet_ser.report.wording import SCORE_NAMES
 from espnet_ser.scoring import confusion_matrix
@@ -220,7 +222,10 @@ def figure_png(figure: plt.Figure) -> bytes:
     """A figure as PNG in 256 colours, at a third of the size, with neither date nor version in it."""
     from PIL import Image
 
-    figure.canvas.draw()
+    use_fonts(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # said already, and with what helps
+        figure.canvas.draw()
     image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     png = io.BytesIO()
     image.quantize(256, dither=Image.Dither.NONE).save(png, format="PNG", optimize=True)

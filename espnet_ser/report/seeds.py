@@ -43,7 +43,7 @@ def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -
         run: ``command``, ``settings`` and ``environment``.
     """
     summary = results["summary"]
-    others = [name for name in OTHER_SCORES if summary[name] is not None]
+    others = [name for name in OTHER_SCORES if summary.get(name) is not None]
     pooled = {"ua": "UA", "ua_pooled": "pooled UA", "wa": "WA", "wa_pooled": "pooled WA"}
     scores = [(s, m) for s in selections_of(summary) for m in pooled if s == results["headline"] or m in SCORE_NAMES]
     header = ("seed", *(f"{pooled[m]} ({s})" for s, m in scores), *(SCORE_NAMES[name] for name in others))

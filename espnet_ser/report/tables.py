@@ -96,8 +96,8 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
     shown = [(s, key) for s in selections for key in (_KEYS if s == headline(selections) else ("mean",))]
     scores = [(s, m, key) for m in ("ua", "wa") for s, key in shown]
     header = ["system", "folds", "n", *(f"{_KEYS[key]}{SCORE_NAMES[m]} ({s})" for s, m, key in scores)]
-    header += [SCORE_NAMES[name] for name in ("gender_ua", "wer")]
-    num_ours = 2 + len(scores) + 2
+    header += [SCORE_NAMES[name] for name in ("gender_ua", "wer", "cer")]
+    num_ours = 2 + len(scores) + 3
     groups = ()
     if beside_paper := any(report.paper for report in reports):
         header += [SCORE_NAMES[name] for name in ("ua", "wa", "gender_ua", "wer", "ua", "wa")]
@@ -118,7 +118,7 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
             _emphasised(number(summary[s][m][key]) if s in summary else MISSING, s == main and key == "mean")
             for s, m, key in scores
         ]
-        ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in ("gender_ua", "wer")]
+        ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in ("gender_ua", "wer", "cer")]
         differences = [_difference(summary[main][m]["mean"], report.paper.get(m)) for m in ("ua", "wa")]
         name = report.name + ("†" if report.is_constant_below else "")
         rows.append((_emphasised(name, index == best), *ours, *paper, *differences)[: len(header)])

@@ -16,7 +16,7 @@ SELECTION_NOTES = {
 SELECTION_NEEDS = {"others": "needs a further fold, trained for as many epochs"}
 """Those that may be left out -> why."""
 
-SCORE_NAMES = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER"}
+SCORE_NAMES = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER", "cer": "CER"}
 """Every score as it is called in tables and figures."""
 
 FIGURES = {
@@ -109,7 +109,7 @@ def notes(selections: Iterable[str], starred: bool, beside_paper: bool, results:
         "for a single fold. Pooled: of all folds' utterances together."
     )
     lines += absence_notes(*results)
-    lines.append("Gender UA, style UA and WER are of the headline's predictions.")
+    lines.append("Gender UA, style UA, WER and CER (of words, of characters) are of the headline's predictions.")
     lines.append(
         "95 % intervals are of the pooled score: over utterances (bootstrap within folds; other utterances of these speakers), "
         "and over speakers (jackknife; other speakers)."

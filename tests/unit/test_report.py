@@ -26,11 +26,11 @@ def test_markdown_shows_every_fold_the_mean_the_slices_and_the_paper(tmp_path):
     text = results_markdown(made, ["confusion"])
     assert (
         "| held-out fold | **UA (last)** | **WA (last)** | UA (others) | WA (others) | UA (oracle) | WA (oracle) "
-        "| gender UA* | WER* | utterances |" in text
+        "| gender UA* | WER* | CER* | utterances |" in text
     )
-    assert "| 1 | 75.00 | 87.50 | 50.00 | 75.00 | 100.00 | 100.00 | 100.00 | 50.00 | 8 |" in text
+    assert "| 1 | 75.00 | 87.50 | 50.00 | 75.00 | 100.00 | 100.00 | 100.00 | 50.00 | 33.33 | 8 |" in text
     assert "| **mean ± deviation** | **62.50 ± 17.68** | **68.75 ± 26.52** | 50.00 ± 0.00 |" in text
-    assert "| paper (IEMOCAP) | 76.10 | 74.94 | 76.10 | 74.94 | 76.10 | 74.94 | 98.57 | 22.80 | 5531 |" in text
+    assert "| paper (IEMOCAP) | 76.10 | 74.94 | 76.10 | 74.94 | 76.10 | 74.94 | 98.57 | 22.80 | – | 5531 |" in text
     ends = {
         name: {key: " to ".join(f"{end:.2f}" for end in scores[key]) for key in ("ci95", "ci95_speakers")}
         for name, scores in ((name, made.results["summary"]["last"][name]) for name in ("ua", "wa"))

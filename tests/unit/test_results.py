@@ -37,7 +37,7 @@ def test_results_by_hand():
     results = summarise("mine", predictions())
     first = results["folds"]["1"]
     assert first.pop("absent") == {"emotion": ["happy", "neutral"]}
-    assert first == {"last": {"ua": 50.0, "wa": 75.0}, "gender_ua": 100.0, "style_ua": None, "wer": 50.0, "n": 8}
+    assert first == {"last": {"ua": 50.0, "wa": 75.0}, "gender_ua": 100.0, "style_ua": None, "wer": 50.0, "cer": 33.33, "n": 8}
     assert results["folds"]["2"]["last"] == {"ua": 50.0, "wa": 50.0}
     wa = results["summary"]["last"]["wa"]
     assert wa["mean"] == 62.5

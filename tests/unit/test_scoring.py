@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, p
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from espnet_ser.scoring import (
+    character_error_rate,
     class_scores,
     confusion_matrix,
     macro_f1,
@@ -72,11 +73,26 @@ def test_a_class_that_is_predicted_and_never_right_is_no_class_of_its_own():
     assert macro_f1(by_class) == pytest.approx(200 / 3)  # of happy and sad
 
 
+def test_words_that_nothing_separates_are_counted_by_characters():
+    refs, hyps = ["今天天气很好", "สวัสดี", ""], ["今天天气不好", "สวัสดี", "無"]
+    assert word_error_rate(refs, hyps) == 50.0  # of two words
+    assert character_error_rate(refs, hyps) == pytest.approx(100 * 1 / 12)
+    assert character_error_rate(["", " "], ["a", "b"]) is None
+
+
 def test_score_of_predictions():
     gender = {"ref": "f", "hyp": "f"}
     lines = [
         {"ref": "sad", "hyp": "sad", "gender": gender, "text_ref": "A B", "text_hyp": "A"},
         {"ref": "happy", "hyp": "sad", "gender": {"ref": "m", "hyp": "f"}, "text_ref": "", "text_hyp": "X"},
     ]
-    assert score(lines) == {"ua": 50.0, "wa": 50.0, "gender_ua": 50.0, "style_ua": None, "wer": 50.0, "n": 2}
+    assert score(lines) == {
+        "ua": 50.0,
+        "wa": 50.0,
+        "gender_ua": 50.0,
+        "style_ua": None,
+        "wer": 50.0,
+        "cer": pytest.approx(200 / 3),
+        "n": 2,
+    }
     assert score([{"ref": "sad", "hyp": None}])["ua"] is None

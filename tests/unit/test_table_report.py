@@ -40,10 +40,24 @@ def test_rows_stand_beside_the_papers_in_its_order(expdir, capsys):
     text = (expdir / "table3" / "RESULTS.md").read_text()
     rows = rows_of(text)
     assert rows["asr_gender_skip__ser"] == [
-        *("1, 2", "12", "**62.50**", "75.00", "50.00", "75.00", "**68.75**", "75.00", "62.50", "75.00", "75.00*", "50.00*"),
+        *(
+            "1, 2",
+            "12",
+            "**62.50**",
+            "75.00",
+            "50.00",
+            "75.00",
+            "**68.75**",
+            "75.00",
+            "62.50",
+            "75.00",
+            "75.00*",
+            "50.00*",
+            "33.33*",
+        ),
         *("76.10", "74.94", "98.57*", "22.80*", "-13.60", "-6.19"),
     ]
-    assert rows["asr__ser_asr (not finished)"] == [*["–"] * 12, "74.61", "73.55", "–", "23.36", "–", "–"]
+    assert rows["asr__ser_asr (not finished)"] == [*["–"] * 13, "74.61", "73.55", "–", "23.36", "–", "–"]
     assert list(rows)[2:] == [
         "asr__ser (not finished)",
         "asr__ser_asr (not finished)",

@@ -1,0 +1,72 @@
+"""Names in any script, in figures: fonts that this machine has, or what to install."""
+
+import warnings
+
+import matplotlib
+import pytest
+from matplotlib import font_manager, ft2font
+from matplotlib.figure import Figure
+
+from espnet_ser.report import fonts
+from espnet_ser.report.figures import figure_png, styled
+
+
+@pytest.fixture
+def another_font(tmp_path, monkeypatch):
+    """As if Liberation Serif's place were taken by a font that alone has Chinese letters."""
+    path = font_manager.findfont("STIXGeneral")
+    monkeypatch.setattr(fonts, "_paths", lambda: (("DejaVu Sans", font_manager.findfont("DejaVu Sans")), ("Mine", path)))
+    monkeypatch.setattr(
+        fonts,
+        "_characters_of",
+        lambda file: frozenset(ft2font.FT2Font(file).get_charmap()) | ({0x5F00, 0x5FC3} if file == path else set()),
+    )
+
+
+def test_a_font_is_taken_for_the_letters_that_others_lack(another_font):
+    assert fonts.families_for(["happy", "w\u00fctend", "\u0437\u043b\u043e\u0439"]) == (["DejaVu Sans"], "")
+    assert fonts.families_for(["happy", "\u5f00\u5fc3"]) == (["DejaVu Sans", "Mine"], "")
+    assert fonts.families_for(["\u5f00\u6012 \u200d\n"]) == (["DejaVu Sans", "Mine"], "\u6012")
+
+
+@pytest.mark.parametrize(
+    ("letters", "package"),
+    [
+        ("\u5f00\u5fc3", "fonts-noto-cjk"),
+        ("\u304b\u30ca", "fonts-noto-cjk"),
+        ("\ud55c", "fonts-noto-cjk"),
+        ("\u0e17", "fonts-thai-tlwg"),
+        ("\u0916", "fonts-noto-core"),
+        ("\u0d05", "fonts-noto-core"),
+    ],
+)
+def test_what_helps_is_named(letters, package):
+    assert f"install {package} (or another" in fonts.advice(letters)
+
+
+def test_letters_that_no_font_has_are_one_warning_and_no_error(capsys, monkeypatch):
+    monkeypatch.setattr(fonts, "_paths", lambda: (("DejaVu Sans", font_manager.findfont("DejaVu Sans")),))
+    fonts._say_once.cache_clear()
+
+    @styled
+    def draw():
+        figure = Figure()
+        figure.text(0.5, 0.5, "\u5f00\u5fc3")
+        return figure_png(figure)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert draw() == draw()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "no font on this machine has \u5f00 \u5fc3: figures show boxes in their place; install fonts-noto-cjk" in said
+
+
+def test_scripts_that_matplotlibs_own_font_has_are_drawn_from_right_to_left_too():
+    assert fonts.families_for(["\u0633\u0639\u064a\u062f", "\u05e9\u05de\u05d7"])[1] == ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = Figure()
+        figure.text(0.5, 0.5, "\u0633\u0639\u064a\u062f")
+        assert figure_png(figure)
+    assert matplotlib.rcParams["font.family"] == ["sans-serif"]
