@@ -36,7 +36,8 @@ def summarise(
     Returns:
         ``{"system", "headline", "num_folds", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "cer",
         "n", "absent"}}, "summary": {selection: {"ua": {"mean", "std", "pooled", "ci95", "ci95_speakers"}, "wa": {...},
-        "macro_f1", "per_class", "confusion", "speakers"}, "gender_ua": {"mean", "std", "pooled"}, ...}, "slices", "from_stage1"}``.
+        "macro_f1", "per_class", "confusion", "speakers"}, "gender_ua": {"mean", "std", "pooled"}, ...}, "slices",
+        "from_stage1"}``.
 
         A score that no model gives is None, and so is the deviation of a single fold. UA is over the classes that the
         references have: where a fold lacks one (``absent``), so does its UA. ``pooled`` is of all folds' utterances together,

@@ -47,7 +47,8 @@ def _line(folder: Path, history: list[dict]) -> str:
 
     last, left_s = history[-1], training_seconds_left(history)
     left = "" if left_s == 0 else f", about {left_s / 3600:.1f} h left" if left_s >= 3600 else f", about {left_s:.0f} s left"
-    names = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER", "cer": "CER", "loss": "loss"}
+    names = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER", "cer": "CER"}
+    names["loss"] = "loss"
     scores = ", ".join(f"{names[name]} {last['valid'][name]:.2f}" for name in names if name in last["valid"])
     scores += " (every hypothesis is empty)" if last.get("silent") else ""
     where = f"{folder.parent.name}/{folder.name}: epoch {last['epoch']}/{last['max_epoch']}"

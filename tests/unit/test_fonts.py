@@ -5,6 +5,7 @@ import warnings
 import matplotlib
 import pytest
 from matplotlib import font_manager, ft2font
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from espnet_ser.report import fonts
@@ -13,7 +14,7 @@ from espnet_ser.report.figures import figure_png, styled
 
 @pytest.fixture
 def another_font(tmp_path, monkeypatch):
-    """As if Liberation Serif's place were taken by a font that alone has Chinese letters."""
+    """As if there were one font beside matplotlib's own, with two Chinese letters."""
     path = font_manager.findfont("STIXGeneral")
     monkeypatch.setattr(fonts, "_paths", lambda: (("DejaVu Sans", font_manager.findfont("DejaVu Sans")), ("Mine", path)))
     monkeypatch.setattr(
@@ -51,6 +52,7 @@ def test_letters_that_no_font_has_are_one_warning_and_no_error(capsys, monkeypat
     @styled
     def draw():
         figure = Figure()
+        FigureCanvasAgg(figure)
         figure.text(0.5, 0.5, "\u5f00\u5fc3")
         return figure_png(figure)
 
@@ -67,6 +69,7 @@ def test_scripts_that_matplotlibs_own_font_has_are_drawn_from_right_to_left_too(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = Figure()
+        FigureCanvasAgg(figure)
         figure.text(0.5, 0.5, "\u0633\u0639\u064a\u062f")
         assert figure_png(figure)
     assert matplotlib.rcParams["font.family"] == ["sans-serif"]
