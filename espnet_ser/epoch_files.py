@@ -121,8 +121,10 @@ def save_whole(obj: object, path: Path | str) -> None:
 def saved_by(files: EpochFiles) -> Iterator[None]:
     """While the body runs, what ESPnet's trainer would write after each epoch goes to ``files``."""
 
-    def save(obj, f, *_args, **_kwargs) -> None:
-        if Path(f).name == CHECKPOINT_FILE:
+    def save(obj, f, *args, **kwargs) -> None:
+        if not isinstance(f, str | Path):  # what processes that train together send one another
+            _torch_save(obj, f, *args, **kwargs)
+        elif Path(f).name == CHECKPOINT_FILE:
             files.finish_epoch(obj)
         elif not re.fullmatch(r"[0-9]+epoch\.pth", Path(f).name):  # else the model of the same epoch, which has been seen to
             save_whole(obj, f)

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = get_parser().parse_args(argv)
     if args.space:
-        models_of(args.model, args.selection)  # a mistyped name is found before torch is imported, which takes seconds
+        models_of([model for model in args.model or [] if Path(model).exists()], args.selection)  # before torch is imported
         from espnet_ser.demo.space import write_space
 
         write_space(args.space, args.model or [], args.max_seconds)

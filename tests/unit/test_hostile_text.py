@@ -49,7 +49,7 @@ def test_transcripts_and_folders_that_hold_commands_are_read_as_text(tmp_path):
 def test_a_dialog_whose_name_holds_a_command_is_refused(tmp_path, name):
     release = release_below(tmp_path)
     release.labels().rename(release.labels().with_name(f"{name}.txt"))
-    with pytest.raises(CorpusError, match="not a dialog of session 1"):
+    with pytest.raises(CorpusError, match="no labelled utterance; expected files like Ses01F_impro01.txt"):
         prepare(["--iemocap", str(release.root), "--datadir", str(tmp_path / "data"), "--nj", "1"])
     assert not (tmp_path / "data").exists()
 

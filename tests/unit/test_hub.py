@@ -129,7 +129,7 @@ REFUSED = {
     "a BPE model": (put("espnet/stage1/tokens/bpe.model"), "never published: espnet/stage1/tokens/bpe.model"),
     "text for weights": (put("model.safetensors"), "model.safetensors: damaged, or not a file of weights"),
     "text for trained weights": (put("espnet/ser/latest.pth"), "latest.pth: damaged, not a file of weights"),
-    "a long text": (put("README.md", b"A" * (3 << 20)), "README.md: larger than"),
+    "a long text": (put("README.md", b"A" * (9 << 20)), "README.md: larger than"),
     "pieces of transcripts": (text_in_tokens, "tokens.txt: holds pieces of the transcripts ('EXCUSE ME'"),
     "other settings": (setting_with_text, "holds settings that no model is built from (text)"),
     "a link": (link, "README.md: is a link, or no file"),

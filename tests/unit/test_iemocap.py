@@ -378,7 +378,7 @@ def test_any_text_in_a_release_is_read_or_is_one_problem_a_line(tmp_path_factory
     assert problems or first.transcript == text.strip() or len(text.splitlines()) > 1
 
 
-def killed(_):
+def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -444,6 +444,7 @@ def test_styles_may_be_any_and_one_alone_is_none(tmp_path, capsys):
     for part in ("train", "test"):
         path = own.datadir / "fold1" / part / "utt2style"
         path.write_text(path.read_text().replace(" free", " read"))
+    (own.datadir / ".prepare.json").unlink()
     assert "every utterance of this fold has the style read" in refused(capsys, "ser", "mtl_style", call=own.train)
 
 

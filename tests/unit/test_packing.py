@@ -118,7 +118,7 @@ def test_other_scores_or_a_changed_file_are_packed_anew(scored, packed, tmp_path
     card = recipe.folder / "README.md"
     card.write_text("mine")
     recipe.pack("--onnx", "false")
-    assert "## What it has heard" in card.read_text()
+    assert "## What it was trained on" in card.read_text()
     assert (recipe.folder.with_name("fold1.kept-1") / "README.md").read_text() == "mine"
     (recipe.base / "results.json").write_text("{}")
     message = refused(capsys, "pack", *recipe.options(), "--onnx", "false", call=run)
@@ -127,7 +127,7 @@ def test_other_scores_or_a_changed_file_are_packed_anew(scored, packed, tmp_path
     weights = recipe.base / "fold1" / "frozen.pth"
     weights.write_bytes(weights.read_bytes()[:-1])
     assert "run stage 4 again" in refused(capsys, "pack", *recipe.options(), "--onnx", "false", call=run)
-    assert "## What it has heard" in card.read_text()
+    assert "## What it was trained on" in card.read_text()
 
 
 def test_a_failure_leaves_what_was_packed(scored, tmp_path, monkeypatch):

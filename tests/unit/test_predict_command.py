@@ -124,7 +124,7 @@ def test_a_terminal_is_not_changed_by_a_name(here, predict):
 
 def test_csv_has_a_row_for_each_recording_and_for_each_window(here, predict):
     rows = list(csv.DictReader(io.StringIO(predict("--format", "csv", "--window", "0.5", "--hop", "0.4", "audio"))))
-    fields = ["utt", "file", "window", "start_s", "end_s", "label", *EMOTIONS, "gender", "style", "text"]
+    fields = ["utt", "file", "window", "start_s", "end_s", "label", *EMOTIONS, "gender", "style", "text", "speech"]
     assert list(rows[0]) == fields
     spans = [(row["file"].rpartition("/")[2], row["window"], float(row["start_s"]), float(row["end_s"])) for row in rows]
     windows = [("a.FLAC", "1", 0.0, 0.5), ("a.FLAC", "2", 0.4, 0.9), ("a.FLAC", "3", 0.5, 1.0)]
@@ -266,10 +266,10 @@ def test_too_little_memory_for_one_recording_does_not_stop_the_others(here, mode
     write_wav(here / "audio" / "c.wav", tone(12000))
     load, logits = speech_emotion.load_audio, SERModel.logits
 
-    def load_all_but_one(path, **options):
+    def load_all_but_one(path, *more, **options):
         if str(path).endswith("b.wav"):
             raise MemoryError
-        return load(path, **options)
+        return load(path, *more, **options)
 
     def hear_all_but_long(self, speech, lengths):
         if lengths.max() == 16000:

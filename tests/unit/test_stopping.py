@@ -361,10 +361,16 @@ with unwound_by_signals(), ended_while_computing(after_s=0.1):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_one_long_operation_does_not_keep_a_signal_waiting(signum):
-    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "computing\n"
-        process.send_signal(signum)
-        assert process.wait(timeout=60) == 128 + signum
+    # A job in the background is started with SIGINT ignored, and what ignores a signal goes on.
+    listening = partial(signal.signal, signum, signal.SIG_DFL)
+    command = [sys.executable, "-c", BUSY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=listening) as process:
+        try:
+            assert process.stdout.readline() == "computing\n"
+            process.send_signal(signum)
+            assert process.wait(timeout=60) == 128 + signum
+        finally:
+            process.kill()
 
 
 def test_what_ends_in_time_is_unwound():

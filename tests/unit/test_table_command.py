@@ -204,7 +204,7 @@ def test_every_option_reaches_the_trainings_as_it_was_given(table):
         f"-m espnet_ser train --stage stage1 --system asr__ser --folds 2 --job 1 {common} --dumpdir=dump --ssl=encoder "
         "--stage1_config=conf/train_stage1.yaml --stage2_config=conf/train_ser.yaml --stage1_args=--max_epoch 2 --stage2_args= "
         "--token_type=char --nbpe=100 --stage1_data=all --seed=3 --ngpu=0 --dist_backend=nccl --cache=auto "
-        "--cache_dtype=float16"
+        "--save_every_min=10 --cache_dtype=float16"
     )
     assert words[2] == f"-m espnet_ser select --system asr__ser --folds 2 {common}"
     assert words[3] == f"-m espnet_ser score --system asr__ser --folds 2 {common} --command=./run_table.sh"

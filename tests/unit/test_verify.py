@@ -54,7 +54,7 @@ def test_what_the_stages_left_is_in_order(scored, capsys):
 
 MODEL = ("latest.pth", "frozen.pth", "config.yaml", "done.json", "started.json", ".records.json", "environment.json")
 MODEL += ("history.jsonl", "embeddings.npz")
-FOLD = ("selected.json", "selection.json", *(f"predictions_{name}.jsonl" for name in ("last", "others", "oracle")))
+FOLD = ("selected.json", "selection.json", *(f"predictions_{name}.jsonl" for name in ("last", "oracle")))
 EPOCHS = [f"{SER}/fold1/epochs/predictions_000{epoch}.jsonl.gz" for epoch in (1, 2, 3)]
 RESULTS = ("results.json", "run.json", "RESULTS.md", "report.html", ".scored.json", "figures/confusion.png")
 DATA = ("utt2emotion", "text", "utt2spk", "spk2gender", "utt2gender", "utt2label", "utt2session", "utt2sha256", "wav.scp")
