@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_model_options, whole_number
-from espnet_ser.model_sources import models_of
 from espnet_ser.say import say
 
 
@@ -43,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = get_parser().parse_args(argv)
     if args.space:
-        models_of([model for model in args.model or [] if Path(model).exists()], args.selection)  # before torch is imported
         from espnet_ser.demo.space import write_space
 
         write_space(args.space, args.model or [], args.max_seconds)

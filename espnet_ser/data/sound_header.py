@@ -141,7 +141,7 @@ def _riff(file: FileIO, head: bytes, size: int) -> _Audio | None:
 def _wave64(file: FileIO, head: bytes, size: int) -> _Audio | None:
     position = 40
     for _ in range(_MAX_CHUNKS):
-        file.seek(position)
+        file.seek(min(position, size))
         guid, length = file.read(16), int.from_bytes(file.read(8), "little")
         if len(guid) < 16 or position + 24 > size:
             break
@@ -178,7 +178,7 @@ def _au(file: FileIO, head: bytes, size: int) -> _Audio:
 def _caf(file: FileIO, head: bytes, size: int) -> _Audio:
     position = 8
     for _ in range(_MAX_CHUNKS):
-        file.seek(position)
+        file.seek(min(position, size))
         name, length = file.read(4), int.from_bytes(file.read(8), "big")
         if position + 16 > size:
             break

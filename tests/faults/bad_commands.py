@@ -149,7 +149,10 @@ CASES |= {
     "compare: a billion draws": (words("compare", "a", "b", "--draws", "1000000000"), "--draws must be 1 to 1000000"),
     "compare: infinitely many draws": (words("compare", "a", "b", "--draws", "inf"), "invalid int value: 'inf'"),
     "compare: seed -1": (words("compare", "a", "b", "--seed", "-1"), "--seed must be 0 or more, not -1"),
-    "compare: an unknown choice of epochs": (words("compare", "a", "b", "--selection", "best"), "known: last, oracle, others"),
+    "compare: an unknown choice of epochs": (
+        words("compare", "a", "b", "--selection", "best"),
+        "known: dev, last, oracle, others",
+    ),
     "gradients: of one task": (
         on_data("gradients", "--ssl", "x", "--system", "stl"),
         "there are no gradients to compare",
@@ -175,7 +178,7 @@ CASES |= {
     ),
     "demo: no address": (words("demo", "--host", "no host"), "--host no host: no such address"),
     "demo: a model that is not there": (words("demo", "--model", Path("nowhere")), "nowhere: no such model"),
-    "demo: an unknown choice of epochs": (words("demo", "--selection", "best"), "known: last, oracle, others"),
+    "demo: an unknown choice of epochs": (words("demo", "--selection", "best"), "known: dev, last, oracle, others"),
     "demo: a Space of nothing": (words("demo", "--space", Path("x")), "--space: of which --model?"),
     "demo: a Space of what is not packed": (
         lambda room: ("demo", "--space", room.root / "x", "--model", room.datadir),

@@ -112,7 +112,10 @@ CASES |= {
     "data: no transcripts": (untold("mtl_asr", "text"), "nothing to learn asr from: text is missing"),
     "data: no genders": (untold("mtl_gender", "utt2gender", "spk2gender"), "from: utt2gender or spk2gender is missing"),
     "data: no styles": (untold("mtl_style", "utt2style"), "nothing to learn style from: utt2style is missing"),
-    "data: an empty file": (listing("wav.scp", lambda path: put(path, "")), "is not in wav.scp; run stage 1 again"),
+    "data: an empty file": (
+        listing("wav.scp", lambda path: put(path, "")),
+        "lists no audio; a line is an utterance id and a path",
+    ),
     "data: a folder for a file": (listing("utt2spk", in_place_of(os.mkdir)), "utt2spk: Is a directory"),
     "data: a pipe for a file": (listing("utt2spk", in_place_of(os.mkfifo)), "utt2spk: a pipe or a device, not a file"),
     "data: an utterance twice": (
@@ -134,7 +137,7 @@ CASES |= {
     "data: a length that is no number": (edited("utt2num_samples", f"{UTT} ", f"{UTT} 1e"), "is not a number of samples"),
     "data: a length of 5000 digits": (
         edited("utt2num_samples", f"{UTT} ", f"{UTT} " + "9" * 5000),
-        "is not a number of samples",
+        "a name has at most 250",
     ),
     "data: an utterance of no sample": (listing("utt2num_samples", no_sample), "'0' is not a number of samples"),
     "data: a command for audio": (

@@ -123,7 +123,7 @@ CASES = {
     "predict: a list of a file that is not there": (of_list("utt b.wav\n"), "b.wav: no such file"),
     "predict: a list that is no text": (of_list(b"\xff\xfe\0\0" * 9), "wav.scp: UTF-16, where UTF-8 is read"),
     "predict: an unknown format": (with_options("--format", "xml"), "--format: unknown value 'xml'"),
-    "predict: an unknown selection": (with_options("--selection", "best"), "known: last, oracle, others"),
+    "predict: an unknown selection": (with_options("--selection", "best"), "known: dev, last, oracle, others"),
     "predict: epochs that nobody chose": (with_options("--selection", "oracle"), "selection.json is missing: run stage 5"),
     "predict: a window of 0 s": (with_options("--window", "0"), "a window of 0.0 s: give 0.1 to 3600 s"),
     "predict: a window of NaN s": (with_options("--window", "nan"), "a window of nan s"),

@@ -198,13 +198,15 @@ def test_a_file_of_a_data_directory_is_removed_between_stages(name, tmp_path, ca
 def test_audio_vanishes_while_a_release_is_read(tmp_path, capsys, monkeypatch, record_property):
     from espnet_ser.data import audio
 
-    made, check = Prepare(tmp_path, tmp_path), audio._check_complete
+    made, checked = Prepare(tmp_path, tmp_path), audio.checked_sound
 
-    def check_and_remove(file, path, *more):
-        check(file, path, *more)
+    @contextmanager
+    def checked_and_removed(file, path, *more):
+        with checked(file, path, *more) as sound:
+            yield sound
         path.unlink()
 
-    monkeypatch.setattr(audio, "_check_complete", check_and_remove)
+    monkeypatch.setattr(audio, "checked_sound", checked_and_removed)
     said = refused(made.argv, capsys)
     record_property("shown", shown_line(" ".join(said.split()), tmp_path))
     assert "no such file; check the path" in said

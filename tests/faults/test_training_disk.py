@@ -46,7 +46,7 @@ def left_over(folder: Path) -> list[str]:
 
 
 @pytest.mark.table("disk")
-@pytest.mark.parametrize("free_kb", [20 + STEP_KB * step for step in range(12)], ids="training, {} kB free".format)
+@pytest.mark.parametrize("free_kb", [20 + STEP_KB * step for step in range(11)], ids="training, {} kB free".format)
 def test_a_training_on_a_full_disk(recipe, disk, capsys, record_property, free_kb):
     folder = recipe.root / "exp" / SYSTEM / "fold1"
     train(recipe)

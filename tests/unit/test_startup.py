@@ -47,7 +47,6 @@ MISTAKES = [
     ["predict", "--model", "model", "mistyped.wav"],
     ["predict", "--model", "model", "--window", "-1", "a.wav"],
     ["demo", "--model", "exp/mistyped"],
-    ["demo", "--model", "notrained", "--space", "space"],
     ["train", "--stage", "ser", "--system", "mistyped", "--job", "1"],
     ["train", "--stage", "ser", "--system", "stl", "--job", "1", "--datadir", "mistyped"],
     ["gradients", "--stage", "ser", "--system", "mistyped"],
