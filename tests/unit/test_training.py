@@ -151,12 +151,12 @@ def test_other_inputs_train_anew_and_lose_nothing(recipe, capsys):
     ("system", "scores"),
     [
         ("stl_n0", {"ua", "wa"}),
-        ("mtl_asr_gender_style", {"ua", "wa", "wer", "gender_ua", "style_ua"}),
+        ("mtl_asr_gender_style", {"ua", "wa", "wer", "cer", "gender_ua", "style_ua"}),
         ("asr_gender_skip__ser_gender", {"ua", "wa", "gender_ua"}),
-        ("asr__ser_asr", {"ua", "wa", "wer"}),
+        ("asr__ser_asr", {"ua", "wa", "wer", "cer"}),
         ("adv_gender", {"ua", "wa", "gender_ua"}),
         ("cnn_lstm", {"ua", "wa"}),
-        ("mtl_asr_pcgrad", {"ua", "wa", "wer"}),
+        ("mtl_asr_pcgrad", {"ua", "wa", "wer", "cer"}),
     ],
 )
 def test_other_kinds_of_systems_train_and_predict(recipe, system, scores):
@@ -168,7 +168,7 @@ def test_other_kinds_of_systems_train_and_predict(recipe, system, scores):
     assert {name for name in last["valid"] if not name.startswith("loss")} == scores
     lines = read_predictions(recipe.root / "exp" / system / "fold1" / "predictions_last.jsonl")
     told = {name for name, value in score(lines).items() if value is not None and name != "n"}
-    assert told == scores | ({"wer"} if system.startswith("asr") else set())  # stage 1 tells what this stage does not
+    assert told == scores | ({"wer", "cer"} if system.startswith("asr") else set())  # stage 1 tells what this stage does not
 
 
 OF_ONE_STAGE = ("mask_time_prob=0", "apply_spec_augment=false", "layerdrop=0.5", "hidden_dropout=0.3", "mask_time_prob=0.5")
