@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from espnet_ser.scoring import class_scores, confusion_matrix, macro_f1, unweighted_accuracy, weighted_accuracy
+from espnet_ser.scoring import class_scores, confusion_matrix, macro_f1, part_scores
 
 Lines = Sequence[Mapping]
 """Predictions (lines of ``predictions_*.jsonl``)."""
@@ -42,7 +42,7 @@ def break_down(lines_by_fold: Mapping[str, Lines], classes: Sequence[str]) -> di
         "macro_f1": macro_f1(by_class),
         "per_class": by_class,
         "confusion": {"labels": list(classes), "counts": counts.tolist()},
-        "speakers": {name: {"fold": fold_of[name], **_of_speaker(by_speaker[name])} for name in sorted(by_speaker)},
+        "speakers": {name: {"fold": fold_of[name], **part_scores(by_speaker[name])} for name in sorted(by_speaker)},
     }
 
 
@@ -66,14 +66,4 @@ def absent_classes(lines_by_fold: Mapping[str, Lines], classes: Sequence[str]) -
     return {
         fold: {task: sorted(known[task] - by[fold]) for task, by in held.items() if known[task] - by[fold]}
         for fold in lines_by_fold
-    }
-
-
-def _of_speaker(lines: Lines) -> dict:
-    refs, hyps = [line["ref"] for line in lines], [line["hyp"] for line in lines]
-    return {
-        "n": len(lines),
-        "classes": len(set(refs)),
-        "ua": unweighted_accuracy(refs, hyps),
-        "wa": weighted_accuracy(refs, hyps),
     }

@@ -32,8 +32,9 @@ def fill_in_environment() -> None:
         os.environ["LOGNAME"] = f"uid{os.getuid()}"
     if os.path.expanduser("~") == "~":
         os.environ["HOME"] = str(_home_for_now())
-    if usable_cores() < len(os.sched_getaffinity(0)):
-        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    cores = usable_cores()
+    if cores < len(os.sched_getaffinity(0)):
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores))
 
 
 def can_share_work(num_processes: int) -> bool:

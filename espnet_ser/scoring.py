@@ -119,6 +119,16 @@ def accuracies(predictions: Sequence[Mapping]) -> dict[str, float | None]:
     }
 
 
+def part_scores(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
+    """Size and accuracies of a part of the predictions, such as a speaker's.
+
+    Returns:
+        ``{"n", "classes", "ua", "wa"}``: UA is over those ``classes`` (how many) that occur in the part.
+    """
+    classes = {line["ref"] for line in predictions}
+    return {"n": len(predictions), "classes": len(classes), **accuracies(predictions)}
+
+
 def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
     """Every score of one set of predictions (lines of ``predictions_*.jsonl``); None where a task has no output.
 

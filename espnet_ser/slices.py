@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
-from espnet_ser.scoring import unweighted_accuracy, weighted_accuracy
+from espnet_ser.scoring import part_scores
 
 DURATION_BANDS = {"under 2 s": 2.0, "2 to 4 s": 4.0, "4 to 8 s": 8.0, "8 s and over": float("inf")}
 """Name of each band -> where it ends, in seconds; that end itself is in the next band."""
@@ -44,7 +44,7 @@ def slices_of(
             for name, slice_of in _SLICINGS.items():
                 lines[name][slice_of(examples[line["utt"]], train_texts)].append(line)
     scores = {
-        name: {part: _score(by_slice[part]) for part in sorted(by_slice, key=_by_duration_then_name) if part}
+        name: {part: part_scores(by_slice[part]) for part in sorted(by_slice, key=_by_duration_then_name) if part}
         for name, by_slice in lines.items()
     }
     return {name: by_slice for name, by_slice in scores.items() if by_slice}
@@ -72,13 +72,3 @@ _SLICINGS: dict[str, Callable[[Example, Collection[str]], str]] = {
 
 def _by_duration_then_name(part: str) -> tuple[float, str]:
     return DURATION_BANDS.get(part, 0.0), part
-
-
-def _score(lines: Sequence[Mapping]) -> dict[str, float | int]:
-    refs, hyps = [line["ref"] for line in lines], [line["hyp"] for line in lines]
-    return {
-        "n": len(lines),
-        "classes": len(set(refs)),
-        "ua": unweighted_accuracy(refs, hyps),
-        "wa": weighted_accuracy(refs, hyps),
-    }

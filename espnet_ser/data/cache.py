@@ -114,9 +114,7 @@ class FrameCache:
             for example in missing:
                 spans[audio_key(example)] = (start, count_frames(example))
                 start += count_frames(example)
-            taken = [
-                int(path.stem[5:]) for path in self.folder.iterdir() if re.fullmatch(r"part-[0-9]+\.(npy|json)", path.name)
-            ]
+            taken = [int(found[1]) for path in self.folder.iterdir() if (found := _PART.fullmatch(path.name))]
             name = f"part-{max(taken, default=-1) + 1:04d}"
             with atomic_path(self.folder / f"{name}.npy") as beside:
                 frames = np.lib.format.open_memmap(beside, mode="w+", dtype=self.dtype, shape=(start, dim))
