@@ -23,9 +23,12 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "table(name): the test is a row of this table of docs/reliability.md")
     config.stash[ROWS] = defaultdict(list)
+    config.pluginmanager.register(Counted(config.stash[ROWS]))
 
 
 ROWS = pytest.StashKey[dict[str, list[Row]]]()
+TABLE = "table"
+"""The property by which a report carries its test's table from the process that ran it."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,14 +38,27 @@ def pytest_runtest_makereport(item, call):
     if marker is not None and call.when == "call" and not report.skipped:
         spec = getattr(item, "callspec", None)
         name = spec.id if spec is not None else item.name.removeprefix("test_").replace("_", " ")
-        several = [value for key, value in item.user_properties if key == "row"]
-        single = (name, dict(item.user_properties).get("shown", ""))
-        item.config.stash[ROWS][marker.args[0]] += [Row(name, report.passed, shown) for name, shown in several or [single]]
+        report.user_properties.append((TABLE, (marker.args[0], name)))
     return report
+
+
+class Counted:
+    """Collects the rows of all reports, also those that other processes made."""
+
+    def __init__(self, rows: dict[str, list[Row]]) -> None:
+        self.rows = rows
+
+    def pytest_runtest_logreport(self, report):
+        if report.when != "call":
+            return
+        for table, name in (value for key, value in report.user_properties if key == TABLE):
+            several = [value for key, value in report.user_properties if key == "row"]
+            single = (name, dict(report.user_properties).get("shown", ""))
+            self.rows[table] += [Row(name, report.passed, shown) for name, shown in several or [single]]
 
 
 def pytest_sessionfinish(session):
     path = session.config.getoption("--reliability")
-    if path is not None:
-        command = "tests/faults/run.sh"
+    if path is not None and not hasattr(session.config, "workerinput"):
+        command = f"tests/faults/run.sh --kills {session.config.getoption('--kills')}"
         atomic_write(path, report_markdown(session.config.stash[ROWS], command, describe_environment()))

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-OPTIONS = ["--num_utts", "120", "--folds", "1 2", "--stage1-args", "--max_epoch 3", "--stage2-args", "--max_epoch 3"]
+SHORT = "--max_epoch 3 --save_every_min 0"  # saved at every epoch, so that a kill meets saving and what was saved
+OPTIONS = ["--num_utts", "120", "--folds", "1 2", "--stage1-args", SHORT, "--stage2-args", SHORT]
 LEAVES = ("release", "data", "dump", "exp")
 
 

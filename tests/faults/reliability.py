@@ -1,24 +1,23 @@
-"""The tables of ``docs/reliability.md``, from the rows that a run of the fault tests has counted."""
+"""``docs/reliability.md``: how many cases of each kind the fault tests tried, how they ended, and an example of each kind."""
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from espnet_ser.report.grid import Grid, grid_markdown
 
 TABLES = {
-    "kills": ("Killed anywhere", "kills", "survived", "what the run ended with, beside an unbroken one"),
-    "disk": ("Trouble with the disk", "cases", "ended in one clear line, the rerun in success", "the line"),
-    "stale work": (
-        "What is made anew after a change",
-        "changes",
-        "re-ran what depends on them",
-        "stages that run again",
-    ),
-    "bad input": ("Bad input", "cases", "ended in one clear line", "the line"),
-    "attacks": ("Strangers' models", "attacks", "refused", "the line"),
-    "numbers": ("Numbers that go wrong", "cases", "said so", "the line"),
+    "kills": ("Killed anywhere", "kills", "survived: the run, started again, ended with the results of an unbroken one"),
+    "disk": ("Trouble with the disk", "cases", "ended in one clear line, and the rerun in success"),
+    "stale work": ("What is made anew after a change", "changes", "re-ran what depends on them, and nothing else"),
+    "bad input": ("Bad input", "cases", "ended in one clear line"),
+    "attacks": ("Strangers' models", "attacks", "refused in one line"),
+    "numbers": ("Numbers that go wrong", "cases", "said so"),
 }
-"""Name -> heading, what its rows are, what they are meant to do, and what is shown of each."""
+"""Name -> heading, what its rows are, and how they are meant to end."""
+SHORT = 160
+"""Characters of an example."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +28,32 @@ class Row:
     passed: bool
     shown: str = ""
 
+    @property
+    def kind(self) -> str:
+        """What stands before the first colon or comma."""
+        return re.split("[:,]", self.name)[0] if re.search("[:,]", self.name) else "others"
+
 
 def report_markdown(rows: Mapping[str, Sequence[Row]], command: str, environment: Mapping[str, str]) -> str:
-    """All tables, with their counts above them."""
-    sections = [
-        "# Reliability",
-        f"Every row was tried by `{command}`, which writes this page.",
-        "\n".join(_count_line(name, rows[name]) for name in TABLES if rows.get(name)),
-    ]
-    for name, (heading, _, _, shown) in TABLES.items():
-        if rows.get(name):
-            cells = tuple((row.name, row.shown if row.passed else f"FAILED {row.shown}") for row in rows[name])
-            sections += [f"## {heading}", grid_markdown(Grid("", ("case", shown), cells))]
-    sections += ["## Environments", "\n".join(f"- {name}: `{value}`" for name, value in environment.items())]
+    """A table for each that has rows: their kinds, how many there are, and one of them; what failed is listed in full."""
+    sections = ["# Reliability", f"Made by `{command}`, which tries every case; the tests name them."]
+    for table, (heading, what, did) in TABLES.items():
+        if rows.get(table):
+            sections += [f"## {heading}", f"{sum(row.passed for row in rows[table])} of {len(rows[table])} {what} {did}."]
+            sections += [f"- FAILED: {row.name} ({row.shown})" for row in rows[table] if not row.passed]
+            sections.append(grid_markdown(_kinds(rows[table])))
+    sections += ["## Environment", "\n".join(f"- {name}: `{value}`" for name, value in environment.items())]
     return "\n\n".join(sections) + "\n"
 
 
-def _count_line(name: str, rows: Sequence[Row]) -> str:
-    heading, what, did, _ = TABLES[name]
-    return f"- {heading}: {sum(row.passed for row in rows)} of {len(rows)} {what} {did}."
+def _kinds(rows: Sequence[Row]) -> Grid:
+    kinds = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.name):
+        kinds[row.kind].append(row)
+    cells = []
+    for kind, members in sorted(kinds.items()):
+        example = min((row for row in members if row.passed), key=lambda row: not row.shown, default=members[0])
+        shown = example.shown if len(example.shown) <= SHORT else example.shown[: SHORT - 1] + "…"
+        case = example.name.removeprefix(kind).lstrip(":, ")
+        cells.append((kind, str(len(members)), case, shown))
+    return Grid("", ("what", "cases", "for example", "ends with"), tuple(cells))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every fault test at full length; writes docs/reliability.md, the tables of what was tried. tests/run.sh has a short cut of it.
+# Every fault test at full length; writes docs/reliability.md, what was tried and how it ended. tests/run.sh has a short cut of it.
 #   tests/faults/run.sh [--kills 60]
 set -euo pipefail
 unset CDPATH # cd would print, or go elsewhere
@@ -14,4 +14,4 @@ help_message="Usage: $0 [--kills 60]"
 env_extras="test"
 . utils/activate_env.sh
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-python3 -m pytest tests/faults --kills "${kills}" --reliability docs/reliability.md
+python3 -m pytest -n auto --dist loadfile tests/faults --kills "${kills}" --reliability docs/reliability.md

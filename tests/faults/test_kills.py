@@ -86,7 +86,8 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(chain, unbroken, request,
                 assert code in (85, 128 + getattr(signal, how), 0), run.said()
                 assert run.leftovers() == []
                 said = f", exit {code}"
-            rows.append(f"{how} {delay_s:.1f} s into {stage}{said}")  # none where it had ended before
+            name = f"{how} in {stage}: {request.node.callspec.id}, kill {len(rows) + 1}"  # none where it had ended before
+            rows.append((name, f"after {delay_s:.1f} s{said}"))
         run.close()
     last = MiniRun(recipe, log)
     assert last.process.wait() == 0, last.said()
@@ -95,5 +96,5 @@ def test_a_run_that_was_killed_ends_as_an_unbroken_one(chain, unbroken, request,
     found = outcome(recipe)
     assert sorted(found) == sorted(expected)
     assert [name for name in expected if found[name] != expected[name]] == []
-    for number, row in enumerate(rows, 1):
-        record_property("row", (f"{request.node.callspec.id}, kill {number}", row))
+    for row in rows:
+        record_property("row", row)
