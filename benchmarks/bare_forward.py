@@ -11,7 +11,7 @@ from transformers import Wav2Vec2Model
 from espnet_ser.data.audio import load_audio
 from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.datadir import Example
-from espnet_ser.inference import BATCH_SAMPLES
+from espnet_ser.inference.predict import BATCH_SAMPLES
 
 
 class Trainer:

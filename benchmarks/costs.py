@@ -8,7 +8,7 @@ from floor import filling_flops, floor_flops
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from espnet_ser.data.audio import SAMPLE_RATE
-from espnet_ser.systems import PAPER_LAYERS
+from espnet_ser.experiment.systems import PAPER_LAYERS
 
 KEPT_EPOCHS = {"stage1": 1, "ser": 2}
 """Models of a training that stay, at most: the last, and for emotion the best on the test fold."""

@@ -17,13 +17,14 @@ from plan import TABLES, Table
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from espnet_ser.bin.parser import CommandParser
-from espnet_ser.checkpoint import frozen_weights, without_frozen_weights
 from espnet_ser.corpus.iemocap import EMOTIONS
 from espnet_ser.data.audio import SAMPLE_RATE
-from espnet_ser.epoch_files import save_whole
+from espnet_ser.model_io.build import build_untrained
+from espnet_ser.model_io.weights import frozen_weights, without_frozen_weights
 from espnet_ser.report.grid import Grid, grid_markdown
-from espnet_ser.say import say
 from espnet_ser.tasks.ser import GENDERS, SERTask
+from espnet_ser.train.epoch_files import save_whole
+from espnet_ser.utils.say import say
 
 NUM_TOKENS = 30
 
@@ -71,7 +72,7 @@ def saved_gb(stage: str, num_layers: int) -> tuple[float, float]:
         "token_list": [str(number) for number in range(NUM_TOKENS)],
         "trainable_layers": num_layers,
     }
-    model = SERTask.build_untrained(Namespace(**{**SERTask.get_default_config(), **options}))
+    model = build_untrained(Namespace(**{**SERTask.get_default_config(), **options}))
     with tempfile.TemporaryDirectory() as folder, without_frozen_weights(model):
         files = {Path(folder) / "frozen.pth": frozen_weights(model), Path(folder) / "epoch.pth": model.state_dict()}
         for path, weights in files.items():

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.datadir import Example
-from espnet_ser.yaml_mapping import read_yaml_mapping
+from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
 
 def restore_torchaudio() -> None:

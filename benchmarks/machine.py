@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from espnet_ser.environment import describe_environment
-from espnet_ser.stamp import atomic_write
+from espnet_ser.utils.atomic import atomic_write
+from espnet_ser.utils.environment import describe_environment
 
 SIZE = {"cpu": 2048, "cuda": 8192}
 REPEATS = 8

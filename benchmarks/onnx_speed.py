@@ -15,7 +15,7 @@ from encoder import save_random_encoder
 
 from espnet_ser.bin.parser import CommandParser, whole_number
 from espnet_ser.errors import InputError
-from espnet_ser.export.onnx import FLOAT_FILE, INT8_FILE, export_onnx, measure
+from espnet_ser.publish.onnx import FLOAT_FILE, INT8_FILE, export_onnx, measure
 from espnet_ser.report.grid import Grid, grid_markdown
 from espnet_ser.tasks.ser import SERTask
 

@@ -8,7 +8,7 @@ from rows import Row
 
 from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.datadir import Example
-from espnet_ser.inference import BATCH_SAMPLES, predict
+from espnet_ser.inference.predict import BATCH_SAMPLES, predict
 
 
 class Trainer(ours.Trainer):
@@ -21,7 +21,7 @@ class Trainer(ours.Trainer):
         self.model.eval()
 
     def train(self, batches: Sequence[Sequence[int]]) -> None:
-        """Predictions for all these utterances, which :func:`espnet_ser.inference.predict` puts into batches itself."""
+        """Predictions for all these utterances, which :func:`espnet_ser.inference.predict.predict` puts into batches itself."""
         examples = [self.dataset.examples[index] for batch in batches for index in batch]
         device = self.job["device"]
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16):

@@ -7,12 +7,12 @@ from corpus import LABELS
 from espnet_epoch import EspnetEpoch, command_of
 from rows import Row
 
-from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
+from espnet_ser.data.frame_cache import FrameCache
 from espnet_ser.data.loader import BatchFactory, CachedFrames, EpochBatches, UtteranceDataset, read_speech
 from espnet_ser.data.tokens import CharTokenizer
-from espnet_ser.features import fill_cache
 from espnet_ser.tasks.ser import SERTask
+from espnet_ser.train.fill_cache import fill_cache
 
 
 class Trainer:

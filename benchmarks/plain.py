@@ -20,7 +20,7 @@ from transformers import Wav2Vec2Model
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.tokens import CharTokenizer
-from espnet_ser.yaml_mapping import read_yaml_mapping
+from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
 
 class Speech(Dataset):

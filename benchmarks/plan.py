@@ -13,12 +13,12 @@ from costs import Costs
 
 from espnet_ser.bin.parser import CommandParser
 from espnet_ser.errors import InputError
-from espnet_ser.experiment import Setup
+from espnet_ser.experiment.setup import Setup
+from espnet_ser.experiment.systems import PAPER_LAYERS, load_system, systems_of_table
 from espnet_ser.report.grid import Grid, grid_markdown
 from espnet_ser.schedule.jobs import Job
 from espnet_ser.schedule.simulation import IN_QUEUE, simulate
 from espnet_ser.schedule.table_jobs import table_jobs
-from espnet_ser.systems import PAPER_LAYERS, load_system, systems_of_table
 
 TABLES = ("1", "2", "3", "all")
 IEMOCAP_HOURS = 6.99

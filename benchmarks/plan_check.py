@@ -14,7 +14,7 @@ from statistics import mean
 
 from espnet_ser.bin.parser import CommandParser
 from espnet_ser.errors import InputError
-from espnet_ser.experiment import Setup
+from espnet_ser.experiment.setup import Setup
 from espnet_ser.report.grid import Grid, grid_markdown
 from espnet_ser.schedule.jobs import Job
 from espnet_ser.schedule.simulation import IN_QUEUE, simulate

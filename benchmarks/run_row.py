@@ -18,8 +18,8 @@ from floor import cnn_flops, filling_flops, floor_flops
 from rows import ROWS, SYSTEMS, Row
 
 from espnet_ser.data.datadir import Example
-from espnet_ser.stamp import atomic_write
-from espnet_ser.systems import load_system
+from espnet_ser.experiment.systems import load_system
+from espnet_ser.utils.atomic import atomic_write
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = {"speechbrain_recipe": ("speechbrain",), "espnet_cls": ("s3prl",)}

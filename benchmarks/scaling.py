@@ -10,10 +10,10 @@ import numpy as np
 from corpus import LABELS, make_examples
 from run_row import peak_memory_gb
 
-from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
+from espnet_ser.data.frame_cache import FrameCache
 from espnet_ser.data.loader import BatchFactory, CachedFrames, UtteranceDataset
-from espnet_ser.stamp import atomic_write
+from espnet_ser.utils.atomic import atomic_write
 
 SAMPLES_PER_FRAME = 320
 DIM = 64

@@ -20,7 +20,7 @@ from speechbrain.nnet.losses import nll_loss
 from speechbrain.nnet.pooling import StatisticsPooling
 
 from espnet_ser.data.datadir import Example
-from espnet_ser.yaml_mapping import read_yaml_mapping
+from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
 CLASSIFIER_LR, ENCODER_LR = 1e-4, 1e-5
 

@@ -15,7 +15,7 @@ from table import report_markdown
 
 from espnet_ser.bin.parser import CommandParser
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.stamp import atomic_write
+from espnet_ser.utils.atomic import atomic_write
 
 BATCH_SIZES = (16, 8, 4, 2, 1)
 CORPUS_SIZES = (500, 1000, 2000, 5000, 10000)

@@ -15,7 +15,7 @@ from subprocess import DEVNULL, run
 from corpus import LABELS, make_examples, write_audio
 
 from espnet_ser.data.datadir import write_datadir
-from espnet_ser.stamp import atomic_write
+from espnet_ser.utils.atomic import atomic_write
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NUM_UTTS = 8

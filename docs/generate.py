@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from espnet_ser.bin.main import COMMANDS
-from espnet_ser.systems import Stage, list_systems, load_system, systems_of_table
+from espnet_ser.experiment.systems import Stage, list_systems, load_system, systems_of_table
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -27,13 +27,13 @@ SCRIPTS = ("utils/validate_data_dir.sh", "utils/run.pl", "utils/setup_env.sh")
 """What else is called by hand, and says itself how."""
 
 PUBLIC = {
-    "espnet_ser/speech_emotion.py": ("SpeechEmotion",),
-    "espnet_ser/decisions.py": ("Prediction", "Decision", "Moment"),
+    "espnet_ser/inference/speech_emotion.py": ("SpeechEmotion",),
+    "espnet_ser/inference/prediction.py": ("Prediction", "Decision", "Moment"),
     "espnet_ser/errors.py": ("InputError", "CorpusError"),
-    "espnet_ser/predictions.py": ("read_predictions",),
-    "espnet_ser/scoring.py": ("unweighted_accuracy", "weighted_accuracy", "word_error_rate"),
-    "espnet_ser/intervals.py": ("intervals",),
-    "espnet_ser/comparison.py": ("compare",),
+    "espnet_ser/evaluation/predictions.py": ("read_predictions",),
+    "espnet_ser/evaluation/metrics.py": ("unweighted_accuracy", "weighted_accuracy", "word_error_rate"),
+    "espnet_ser/evaluation/intervals.py": ("intervals",),
+    "espnet_ser/evaluation/significance.py": ("compare",),
     "espnet_ser/data/datadir.py": ("Example", "read_datadir"),
     "espnet_ser/tasks/ser.py": ("SERTask",),
     "espnet_ser/ez.py": ("register",),
@@ -164,7 +164,7 @@ def configs_page() -> Iterator[str]:
 
 def task_options() -> Iterator[str]:
     """The options of a training: the task's own, and those of ESPnet that are of use."""
-    from espnet_ser.experiment import MAY_CHANGE
+    from espnet_ser.experiment.training_run import MAY_CHANGE
     from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
     from espnet_ser.tasks.ser import SERTask
 

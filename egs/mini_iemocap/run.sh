@@ -24,7 +24,7 @@ if [[ ${1-} == --help || ${1-} == -h ]]; then
     exec "${recipe}" --help
 fi
 . "${here}/../iemocap/path.sh"
-nj=$(python3 -c 'from espnet_ser.machine import usable_cores; print(usable_cores())')
+nj=$(python3 -c 'from espnet_ser.utils.machine import usable_cores; print(usable_cores())')
 
 release=${here}/release/${num_utts}
 mkdir -p "${release%/*}"

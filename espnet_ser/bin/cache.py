@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -23,7 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints a table of the caches, or removes some."""
     args = get_parser().parse_args(argv)
-    from espnet_ser.data.cache import list_caches, remove_cache
+    from espnet_ser.data.frame_cache import list_caches, remove_cache
     from espnet_ser.errors import InputError, unknown_name
 
     caches = {cache.folder.name: cache for cache in list_caches(args.cache_dir)}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -26,8 +26,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints a line for each thing: size, place and why it may go."""
     args = get_parser().parse_args(argv)
-    from espnet_ser.cleaning import find_waste
     from espnet_ser.errors import InputError
+    from espnet_ser.experiment.cleaning import find_waste
 
     if not args.expdir.is_dir():
         raise InputError(f"{args.expdir}: no such folder; name with --expdir where trainings have left their models")

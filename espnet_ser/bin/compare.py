@@ -7,9 +7,9 @@ from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.predictions import SELECTIONS, WITHOUT_DEV, predictions_path, read_predictions
-from espnet_ser.recipe import trained_folds
-from espnet_ser.say import say
+from espnet_ser.evaluation.predictions import SELECTIONS, WITHOUT_DEV, predictions_path, read_predictions
+from espnet_ser.layout import trained_folds
+from espnet_ser.utils.say import say
 
 MAX_DRAWS = 1_000_000
 
@@ -35,7 +35,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints both systems' scores, their difference, and whether it can be told from chance."""
     args = get_parser().parse_args(argv)
-    from espnet_ser.comparison import compare, comparison_text
+    from espnet_ser.evaluation.significance import compare, comparison_text
 
     if not 1 <= args.draws <= MAX_DRAWS:
         raise InputError(f"--draws must be 1 to {MAX_DRAWS}, not {args.draws}")

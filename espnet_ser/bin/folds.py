@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_corpus_options, add_datadir_options, corpus_of
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -46,7 +46,6 @@ def main(argv: list[str] | None = None) -> None:
         InputError: Something in the corpus or on the disk is wrong.
     """
     args = get_parser().parse_args(argv)
-    from espnet_ser.corpus.datadirs import LAYOUT_VERSION, make_datadirs
     from espnet_ser.corpus.kaldi import (
         FOLDS_FILE,
         SPLIT_FILE,
@@ -59,6 +58,7 @@ def main(argv: list[str] | None = None) -> None:
         read_utt2split,
         renamed,
     )
+    from espnet_ser.corpus.prepare import LAYOUT_VERSION, make_datadirs
     from espnet_ser.corpus.record import write_corpus
     from espnet_ser.data.lists import composed
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
-from espnet_ser.ranks import Ranks
-from espnet_ser.say import say
-from espnet_ser.stopping import STOP
+from espnet_ser.experiment.processes import Ranks
+from espnet_ser.utils.say import say
+from espnet_ser.utils.signals import STOP
 
 TAG = "gradients"
 
@@ -34,12 +34,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     import json
 
     from espnet_ser.errors import InputError
-    from espnet_ser.experiment import Experiment
-    from espnet_ser.history import read_records
-    from espnet_ser.recipe import describe_run, fold_names
-    from espnet_ser.replacing import keep_others, write_output
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
-    from espnet_ser.systems import load_system
+    from espnet_ser.experiment.folds import fold_names
+    from espnet_ser.experiment.systems import load_system
+    from espnet_ser.experiment.trained_fold import describe_run
+    from espnet_ser.experiment.training_run import Experiment
+    from espnet_ser.train.history import read_records
+    from espnet_ser.utils.atomic import disk_errors_as_input_errors
+    from espnet_ser.utils.replacing import keep_others, write_output
+    from espnet_ser.utils.stamp import Stamp
 
     if args.every < 1:
         raise InputError(f"--every must be 1 or more, not {args.every}")
@@ -60,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for experiment in experiments.values():
             if not experiment.is_done():
                 experiment.run(experiment.check(ngpu=ranks.num_gpus), command, ranks)
-    from espnet_ser.environment import describe_environment
-    from espnet_ser.gradient_probe import GRADIENTS_FILE
     from espnet_ser.report.gradients import cosines_over_training, gradients_markdown, plot_gradients
+    from espnet_ser.train.gradient_probe import GRADIENTS_FILE
+    from espnet_ser.utils.environment import describe_environment
 
     folders = {fold: experiment.folder for fold, experiment in experiments.items()}
     records = {fold: read_records(folder / GRADIENTS_FILE, ("epoch", "step")) for fold, folder in folders.items()}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, whole_number
 from espnet_ser.errors import InputError
-from espnet_ser.ranks import POLL_S, Ending
-from espnet_ser.stopping import REQUEUE_CODE, STOP
+from espnet_ser.experiment.processes import POLL_S, Ending
+from espnet_ser.utils.signals import REQUEUE_CODE, STOP
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Raises:
         InputError: What the process that failed first had to say.
-        SystemExit: With :data:`espnet_ser.stopping.REQUEUE_CODE` when the training was saved and wants to be started again.
+        SystemExit: With :data:`~espnet_ser.utils.signals.REQUEUE_CODE` when the training was saved and is to be started again.
     """
     args = get_parser().parse_args(argv)
     runner = shlex.split(args.cmd)

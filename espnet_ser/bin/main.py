@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from espnet_ser import __version__
 from espnet_ser.errors import CorpusError, InputError, one_line, unknown_name
-from espnet_ser.machine import fill_in_environment
-from espnet_ser.stopping import unwound_by_signals
+from espnet_ser.utils.machine import fill_in_environment
+from espnet_ser.utils.signals import unwound_by_signals
+from espnet_ser.version import __version__
 
 COMMANDS = {
     "synthesize": "speak a small release with espeak-ng, laid out as IEMOCAP",

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -26,9 +26,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Writes ``packed/fold<k>/`` and ``packed/fold<k>.zip`` into the system's folder."""
     args = get_parser().parse_args(argv)
     from espnet_ser.errors import InputError, unknown_name
-    from espnet_ser.locks import locked
-    from espnet_ser.recipe import TrainedFold, fold_names, system_folder
-    from espnet_ser.systems import load_system
+    from espnet_ser.experiment.folds import fold_names
+    from espnet_ser.experiment.systems import load_system
+    from espnet_ser.experiment.trained_fold import TrainedFold
+    from espnet_ser.layout import system_folder
+    from espnet_ser.utils.locks import locked
 
     system = load_system(args.conf, args.system)
     names = fold_names(args.datadir, args.folds)
@@ -39,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         where = (args.datadir, args.expdir, args.tag, args.stage1_tag)
         wanted = names if args.fold == "all" else [args.fold or names[0]]
         folds = {name: TrainedFold.find(system, name, *where) for name in wanted}
-        from espnet_ser.export.fold import FoldToPack
-        from espnet_ser.export.onnx import missing_packages
+        from espnet_ser.publish.onnx import missing_packages
+        from espnet_ser.publish.pack import FoldToPack
 
         missing = missing_packages() if args.onnx != "false" else []
         if missing:

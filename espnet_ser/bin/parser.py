@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from espnet_ser.corpus.record import Corpus
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.experiment import Setup
-from espnet_ser.predictions import SELECTIONS
+from espnet_ser.evaluation.predictions import SELECTIONS
+from espnet_ser.experiment.setup import Setup
 
 MOST = 2**31 - 1
 """The largest number that an option takes which has no limit of its own."""

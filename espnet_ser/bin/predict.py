@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_model_options
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -42,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from espnet_ser.data.audio_list import find_audio
     from espnet_ser.errors import CorpusError, InputError
-    from espnet_ser.level import SPEECH_DBFS
-    from espnet_ser.model_sources import models_of
-    from espnet_ser.prediction_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
-    from espnet_ser.stamp import atomic_write
-    from espnet_ser.stopping import ended_while_computing
-    from espnet_ser.windows import Windowing
+    from espnet_ser.inference.find_models import models_of
+    from espnet_ser.inference.level import SPEECH_DBFS
+    from espnet_ser.inference.output_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
+    from espnet_ser.inference.windows import Windowing
+    from espnet_ser.utils.atomic import atomic_write
+    from espnet_ser.utils.signals import ended_while_computing
 
     Windowing.of(args.window, args.hop)
     refuse_places(args.output, args.embedding)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.format == "kaldi" or (args.embedding and args.embedding.suffix == ".ark"):
         refuse_kaldi_ids(recording.utt for recording in recordings)
 
-    from espnet_ser.speech_emotion import SpeechEmotion
+    from espnet_ser.inference.speech_emotion import SpeechEmotion
 
     model = SpeechEmotion.of_models(models, args.device, args.batch_seconds)
     if args.format == "kaldi" and "emotion" not in model.tasks:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, add_corpus_options, add_datadir_options, corpus_of
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -40,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     """
     args = get_parser().parse_args(argv)
     from espnet_ser.corpus.counts import check_counts, summary_table
-    from espnet_ser.corpus.datadirs import prepare_datadirs
     from espnet_ser.corpus.iemocap import read_release
+    from espnet_ser.corpus.prepare import prepare_datadirs
     from espnet_ser.corpus.record import IEMOCAP, SYNTHETIC, is_synthetic, write_corpus
 
     utterances = read_release(args.iemocap, nj=args.nj)

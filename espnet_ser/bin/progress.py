@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prints lines until every training has finished, or the process that started this one is gone."""
     args = get_parser().parse_args(argv)
     from espnet_ser.errors import InputError
-    from espnet_ser.history import read_history
+    from espnet_ser.train.history import read_history
 
     if not args.every >= 0:
         raise InputError(f"--every must be 0 or more seconds, not {args.every}")

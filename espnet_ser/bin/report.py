@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, tag_name
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -31,13 +31,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     import shlex
     import sys
 
-    from espnet_ser.locks import locked
-    from espnet_ser.recipe import system_folder
+    from espnet_ser.layout import system_folder
     from espnet_ser.report.system import SystemReport, beside_each_other
     from espnet_ser.report.wording import table_names
     from espnet_ser.report.write import write_table_report
     from espnet_ser.schedule.table_jobs import table_systems
-    from espnet_ser.stamp import disk_errors_as_input_errors
+    from espnet_ser.utils.atomic import disk_errors_as_input_errors
+    from espnet_ser.utils.locks import locked
 
     table = args.table or ("" if args.systems else "all")
     systems = table_systems(args.conf, table, args.systems.split(), args.tag)

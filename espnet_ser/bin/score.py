@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -25,14 +25,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from dataclasses import asdict
 
-    from espnet_ser import __version__
     from espnet_ser.corpus.record import read_corpus
-    from espnet_ser.environment import describe_environment, host_name
-    from espnet_ser.locks import locked
-    from espnet_ser.pooling import PooledFolds
-    from espnet_ser.recipe import SCORED_FILE, TrainedFold, fold_names, system_folder
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, remove_unfinished
-    from espnet_ser.systems import load_system
+    from espnet_ser.experiment.folds import fold_names
+    from espnet_ser.experiment.scored_folds import PooledFolds
+    from espnet_ser.experiment.systems import load_system
+    from espnet_ser.experiment.trained_fold import TrainedFold
+    from espnet_ser.layout import SCORED_FILE, system_folder
+    from espnet_ser.utils.atomic import disk_errors_as_input_errors, remove_unfinished
+    from espnet_ser.utils.environment import describe_environment, host_name
+    from espnet_ser.utils.locks import locked
+    from espnet_ser.utils.stamp import Stamp
+    from espnet_ser.version import __version__
 
     system = load_system(args.conf, args.system)
     base = system_folder(args.expdir, system.name, args.tag)

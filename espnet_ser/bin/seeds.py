@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, tag_name
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -30,15 +30,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     import json
 
-    from espnet_ser.environment import describe_environment
     from espnet_ser.errors import InputError
-    from espnet_ser.recipe import system_folder
-    from espnet_ser.replacing import REPORT_STAMP, write_output
+    from espnet_ser.evaluation.results import read_results, read_run, summarise_seeds
+    from espnet_ser.experiment.systems import load_system
+    from espnet_ser.layout import system_folder
     from espnet_ser.report.seeds import common_settings, seeds_markdown
     from espnet_ser.report.system import corpus_in
-    from espnet_ser.results import read_results, read_run, summarise_seeds
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
-    from espnet_ser.systems import load_system
+    from espnet_ser.utils.atomic import disk_errors_as_input_errors
+    from espnet_ser.utils.environment import describe_environment
+    from espnet_ser.utils.replacing import REPORT_STAMP, write_output
+    from espnet_ser.utils.stamp import Stamp
 
     system = load_system(args.conf, args.system)
     seeds = args.seeds.split()

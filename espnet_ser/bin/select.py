@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -23,15 +23,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     import json
 
-    from espnet_ser import __version__
     from espnet_ser.errors import InputError
-    from espnet_ser.locks import locked
-    from espnet_ser.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
-    from espnet_ser.recipe import SELECTED_FILE, SELECTION_FILE, TrainedFold, fold_names, system_folder
+    from espnet_ser.evaluation.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
+    from espnet_ser.evaluation.selection import choose_epochs, selected_lines, selected_models
+    from espnet_ser.experiment.folds import fold_names
+    from espnet_ser.experiment.systems import load_system
+    from espnet_ser.experiment.trained_fold import TrainedFold
+    from espnet_ser.layout import SELECTED_FILE, SELECTION_FILE, system_folder
     from espnet_ser.report.wording import SELECTION_NEEDS
-    from espnet_ser.selection import choose_epochs, selected_lines, selected_models
-    from espnet_ser.stamp import Stamp, atomic_write, disk_errors_as_input_errors, remove_unfinished
-    from espnet_ser.systems import load_system
+    from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors, remove_unfinished
+    from espnet_ser.utils.locks import locked
+    from espnet_ser.utils.stamp import Stamp
+    from espnet_ser.version import __version__
 
     system = load_system(args.conf, args.system)
     asked = fold_names(args.datadir, args.folds)

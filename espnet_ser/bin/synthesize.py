@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, whole_number
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = get_parser().parse_args(argv)
 
-    from espnet_ser.corpus.synthetic import synthesize_release
+    from espnet_ser.synthetic.release import synthesize_release
 
     made = synthesize_release(args.output, num_utts=args.num_utts, seed=args.seed, nj=args.nj, audio=args.audio)
     if made:

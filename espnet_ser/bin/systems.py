@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
-from espnet_ser.say import say
-from espnet_ser.systems import PAPER_LAYERS, Stage
+from espnet_ser.experiment.systems import PAPER_LAYERS, Stage
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prints a table of the systems with the paper's figures, or the name of a system's first stage."""
     args = get_parser().parse_args(argv)
     from espnet_ser.errors import InputError
-    from espnet_ser.systems import list_systems, load_system, systems_of_table
+    from espnet_ser.experiment.systems import list_systems, load_system, systems_of_table
 
     if args.print == "stage1":
         if args.system is None:

@@ -7,8 +7,8 @@ from functools import partial
 
 from espnet_ser.bin.parser import CommandParser, add_place_options, add_training_options, as_words, setup_of
 from espnet_ser.errors import InputError
-from espnet_ser.say import say
-from espnet_ser.stopping import REQUEUE_CODE
+from espnet_ser.utils.say import say
+from espnet_ser.utils.signals import REQUEUE_CODE
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         InputError: When a job has failed; the others have gone on.
     """
     args = get_parser().parse_args(argv)
-    from espnet_ser.recipe import fold_names
+    from espnet_ser.experiment.folds import fold_names
     from espnet_ser.schedule.jobs import State
     from espnet_ser.schedule.runner import RunnerProcess, runner_words
     from espnet_ser.schedule.scheduler import Scheduler, signals_to
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _report(args: argparse.Namespace, some_failed: bool) -> None:
     from espnet_ser.bin import report
-    from espnet_ser.recipe import system_folder
+    from espnet_ser.layout import system_folder
     from espnet_ser.report.wording import table_names
 
     which = f"--systems={args.systems}" if not args.table else f"--table={args.table}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser, whole_number
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,14 +28,16 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Writes ``dump/fold<k>/tokens_<type>/`` for each fold."""
     args = get_parser().parse_args(argv)
-    from espnet_ser import __version__
     from espnet_ser.data.datadir import read_datadir
     from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, save_tokenizer
-    from espnet_ser.locks import locked
-    from espnet_ser.provenance import TOKENS_STAMP, refuse_changed_data
-    from espnet_ser.recipe import fold_names, token_folder
-    from espnet_ser.replacing import keep_others
-    from espnet_ser.stamp import Stamp, disk_errors_as_input_errors
+    from espnet_ser.data.unchanged import refuse_changed_data
+    from espnet_ser.experiment.folds import fold_names, token_folder
+    from espnet_ser.layout import TOKENS_STAMP
+    from espnet_ser.utils.atomic import disk_errors_as_input_errors
+    from espnet_ser.utils.locks import locked
+    from espnet_ser.utils.replacing import keep_others
+    from espnet_ser.utils.stamp import Stamp
+    from espnet_ser.version import __version__
 
     for fold in fold_names(args.datadir, args.folds):
         refuse_changed_data(args.datadir, fold)
@@ -63,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 stamp.write(inputs, [folder / name for name in ("tokens.txt", "bpe.model") if (folder / name).is_file()])
         say(f"fold {fold}: {len(tokens)} tokens from {len(texts)} distinct training transcripts -> {folder}/tokens.txt")
     if args.ssl is not None:
-        from espnet_ser.encoder_folder import wants_normalized_waveform
         from espnet_ser.errors import InputError
-        from espnet_ser.hub import resolve_encoder
+        from espnet_ser.model_io.encoder_folder import wants_normalized_waveform
+        from espnet_ser.model_io.hub import resolve_encoder
 
         encoder = resolve_encoder(args.ssl)
         say(f"encoder: {args.ssl} -> {encoder}")

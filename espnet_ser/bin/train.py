@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
-from espnet_ser.ranks import LAUNCH_OPTIONS, Ranks
-from espnet_ser.say import say
-from espnet_ser.stopping import STOP
+from espnet_ser.experiment.processes import Ranks
+from espnet_ser.tasks.options import LAUNCH_OPTIONS
+from espnet_ser.utils.say import say
+from espnet_ser.utils.signals import STOP
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -37,7 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains one fold, goes on with an interrupted training, or says that there is nothing to do.
 
-    Asked to end by SIGTERM or SIGINT, it saves itself and exits with :data:`espnet_ser.stopping.REQUEUE_CODE`.
+    Asked to end by SIGTERM or SIGINT, it saves itself and exits with :data:`espnet_ser.utils.signals.REQUEUE_CODE`.
     """
     with STOP.heard():
         command = shlex.join(["espnet-ser", "train", *(sys.argv[2:] if argv is None else argv)])
@@ -50,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def train(args: argparse.Namespace, command: str, ranks: Ranks) -> None:
     """One training, the command to record beside it, and the processes that share it."""
     from espnet_ser.errors import InputError
-    from espnet_ser.experiment import Experiment
-    from espnet_ser.recipe import fold_names
-    from espnet_ser.systems import load_system, refuse_taken_tag
+    from espnet_ser.experiment.folds import fold_names
+    from espnet_ser.experiment.systems import load_system, refuse_taken_tag
+    from espnet_ser.experiment.training_run import Experiment
 
     folds = fold_names(args.datadir, args.folds)
     if not 1 <= args.job <= len(folds):

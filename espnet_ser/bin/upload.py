@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Lists the files, and sends them."""
     args = get_parser().parse_args(argv)
     from espnet_ser.errors import InputError
-    from espnet_ser.hub import upload
-    from espnet_ser.recipe import trained_folds
+    from espnet_ser.layout import trained_folds
+    from espnet_ser.publish.upload import upload
 
     folds = trained_folds(args.packed, args.fold)
     if len(folds) != 1:

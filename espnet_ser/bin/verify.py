@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from espnet_ser.corpus.iemocap_files import UTTERANCE, dialog_name, read_labels,
 from espnet_ser.data.audio import MIN_SAMPLES, SAMPLE_RATE, AudioInfo, probe_audio
 from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import CorpusError, InputError
-from espnet_ser.machine import can_share_work
+from espnet_ser.utils.machine import can_share_work
 
 SESSIONS = (1, 2, 3, 4, 5)
 EMOTIONS = ("happy", "sad", "angry", "neutral")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from espnet_ser.data.lists import text_lines
 from espnet_ser.errors import unknown_name
-from espnet_ser.files import read_regular
+from espnet_ser.utils.files import read_regular
 
 LABELS = ("neu", "hap", "exc", "sad", "ang", "fru", "fea", "sur", "dis", "oth", "xxx")
 

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from espnet_ser.bounded import read_small_file
 from espnet_ser.characters import is_shown
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import atomic_write, disk_errors_as_input_errors
+from espnet_ser.layout import SYNTHETIC_STAMP
+from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors
+from espnet_ser.utils.bounded import read_small_file
 
 RECORD_FILE = "corpus.json"
 _MAX_BYTES = 1 << 14
@@ -64,10 +65,8 @@ SYNTHETIC = Corpus("synthetic speech of espeak-ng", "en", "apache-2.0")
 
 def is_synthetic(wavs: Iterable[Path]) -> bool:
     """Whether files are of a release that ``espnet-ser synthesize`` spoke, which bears its mark."""
-    from espnet_ser.corpus.synthetic import STAMP_NAME
-
     folders = {Path(wav).parent for wav in wavs}
-    return any((parent / STAMP_NAME).is_file() for folder in folders for parent in (folder, *folder.parents))
+    return any((parent / SYNTHETIC_STAMP).is_file() for folder in folders for parent in (folder, *folder.parents))
 
 
 def write_corpus(datadir: Path, corpus: Corpus) -> None:

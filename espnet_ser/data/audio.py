@@ -32,9 +32,12 @@ from espnet_ser.data.sound_file import (
     unreadable,
 )
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import file_sha256
+from espnet_ser.utils.hashing import file_sha256
 
 SAMPLE_RATE = 16000
+
+LONGEST_WHOLE_S = 35.0
+"""Seconds; what is longer is predicted in windows, unless windows are asked for."""
 MIN_SAMPLES = 400
 """The receptive field of wav2vec 2.0's feature encoder: a shorter waveform gives no frame at all."""
 

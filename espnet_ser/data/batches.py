@@ -1,7 +1,7 @@
 """Batches of utterances, drawn at random every epoch.
 
-Of whatever lengths: the encoder computes no padding (see :mod:`espnet_ser.models.packing`). Batches of like length, the usual
-way to save padding, hold few classes where length tells the class, and so disturb the training that they speed up.
+Of whatever lengths: the encoder computes no padding (see :mod:`espnet_ser.models.packed_batch`). Batches of like length, the
+usual way to save padding, hold few classes where length tells the class, and so disturb the training that they speed up.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from espnet_ser.characters import name_fault, text_fault
 from espnet_ser.errors import InputError
-from espnet_ser.files import read_regular
+from espnet_ser.utils.files import read_regular
 
 Table = dict[str, tuple[int, str]]
 """A list's content: key -> (line number, value)."""

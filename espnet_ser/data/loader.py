@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from espnet_ser.data.audio import load_audio
 from espnet_ser.data.batches import compose_batches
-from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example
+from espnet_ser.data.frame_cache import FrameCache
 from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.machine import can_share_work
-from espnet_ser.stopping import ignore_ending_signals
+from espnet_ser.utils.machine import can_share_work
+from espnet_ser.utils.signals import ignore_ending_signals
 
 Labels = Mapping[str, Sequence[str]]
 """Utterance task -> its class names; a class index is a place in them."""

@@ -13,7 +13,7 @@ import soundfile
 from espnet_ser.data.sound_archive import open_entry, split_entry
 from espnet_ser.data.sound_header import FileSection, with_true_length
 from espnet_ser.errors import InputError
-from espnet_ser.files import open_regular
+from espnet_ser.utils.files import open_regular
 
 MIN_RATE, MAX_RATE = 1000, 768_000
 """Sample rates in Hz beyond which a header is damaged, whatever else it says."""

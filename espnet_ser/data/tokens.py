@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from espnet_ser.bounded import read_small_file
 from espnet_ser.characters import is_token
 from espnet_ser.errors import InputError
-from espnet_ser.stamp import atomic_write, remove_unfinished
+from espnet_ser.utils.atomic import atomic_write, remove_unfinished
+from espnet_ser.utils.bounded import read_small_file
 
 if TYPE_CHECKING:
     import sentencepiece

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from espnet_ser.characters import escape
-from espnet_ser.speech_emotion import SpeechEmotion
+from espnet_ser.inference.speech_emotion import SpeechEmotion
 
 _SHOWN = 12
 
@@ -22,7 +22,7 @@ def what_was_heard(trained_on: Sequence[Mapping[str, object] | None]) -> str:
     """What the models were trained on, in words, as HTML; of each its own, as speakers of two corpora may have the same names.
 
     Args:
-        trained_on: As :attr:`espnet_ser.speech_emotion.SpeechEmotion.trained_on` has it.
+        trained_on: As :attr:`espnet_ser.inference.speech_emotion.SpeechEmotion.trained_on` has it.
     """
     models = "One model" if len(trained_on) == 1 else f"{len(trained_on)} models"
     each = [_training(data) for data in trained_on]

@@ -14,11 +14,11 @@ import soundfile
 from espnet_ser.characters import escape
 from espnet_ser.data import ffmpeg
 from espnet_ser.data.audio import SAMPLE_RATE, load_audio
-from espnet_ser.decisions import Decision, Prediction
 from espnet_ser.demo.timeline import NARROW_INCHES, WIDE_INCHES, class_colours, runs, timeline_png
 from espnet_ser.errors import InputError
-from espnet_ser.level import SPEECH_DBFS
-from espnet_ser.speech_emotion import SpeechEmotion
+from espnet_ser.inference.level import SPEECH_DBFS
+from espnet_ser.inference.prediction import Decision, Prediction
+from espnet_ser.inference.speech_emotion import SpeechEmotion
 
 _WORDS = {"f": "female", "m": "male"}
 _MANY_CLASSES = 10

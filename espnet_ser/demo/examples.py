@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from espnet_ser.corpus.espeak import SAMPLE_RATE, Prosody, SpeechRequest, speak_many
+from espnet_ser.synthetic.espeak import SAMPLE_RATE, Prosody, SpeechRequest, speak_many
 
 # No speaker of the synthetic corpus has these voices.
 _WAYS = {

@@ -11,14 +11,14 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from espnet_ser.characters import escape
+from espnet_ser.data.audio import LONGEST_WHOLE_S
 from espnet_ser.demo.about import source_name, what_is_told, what_was_heard
 from espnet_ser.demo.answer import Answer, Answering
 from espnet_ser.demo.gate import Gate
 from espnet_ser.demo.page_style import STYLE
 from espnet_ser.demo.recordings import KEPT_S, forgetting
 from espnet_ser.errors import InputError
-from espnet_ser.speech_emotion import SpeechEmotion
-from espnet_ser.windows import LONGEST_WHOLE_S
+from espnet_ser.inference.speech_emotion import SpeechEmotion
 
 _MAX_WAITING = 32
 _PRIVATE = {"api_visibility": "private"}  # of the page alone, no interface for programs

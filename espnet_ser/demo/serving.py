@@ -10,8 +10,8 @@ from pathlib import Path
 from espnet_ser.demo.ports import find_port
 from espnet_ser.demo.recordings import page_folder
 from espnet_ser.errors import InputError
-from espnet_ser.model_sources import DEFAULT_MODEL, models_of
-from espnet_ser.say import say
+from espnet_ser.inference.find_models import DEFAULT_MODEL, models_of
+from espnet_ser.utils.say import say
 
 
 def serve(
@@ -26,7 +26,7 @@ def serve(
     """Serves the page. What it writes, recordings and examples, lies in a folder that goes with it.
 
     Args:
-        models: As of :meth:`espnet_ser.speech_emotion.SpeechEmotion.from_pretrained`; None for the recipe's.
+        models: As of :meth:`espnet_ser.inference.speech_emotion.SpeechEmotion.from_pretrained`; None for the recipe's.
         device: Likewise.
         selection: Likewise.
         host: The address to serve on.
@@ -46,7 +46,7 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = str(recordings)
         examples = _spoken(folder / "examples")  # its processes are forked, which goes badly with torch's threads
 
-        from espnet_ser.speech_emotion import SpeechEmotion
+        from espnet_ser.inference.speech_emotion import SpeechEmotion
 
         speech_emotion = SpeechEmotion.of_models(found, device)
 

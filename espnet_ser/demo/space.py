@@ -9,9 +9,9 @@ from pathlib import Path
 
 import espnet_ser
 from espnet_ser.errors import InputError
-from espnet_ser.publishable import publishable_files
-from espnet_ser.replacing import folder_beside
-from espnet_ser.stamp import replace_folder
+from espnet_ser.publish.allowlist import publishable_files
+from espnet_ser.utils.atomic import replace_folder
+from espnet_ser.utils.replacing import folder_beside
 
 _HEADER = """---
 title: Speech emotion

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from espnet_ser.data.audio import SAMPLE_RATE
-from espnet_ser.decisions import Moment
+from espnet_ser.inference.prediction import Moment
+from espnet_ser.inference.windows import Window, shares
 from espnet_ser.report.figures import COLOURS, drawn_name, figure_png, styled
-from espnet_ser.windows import Window, shares
 
 WIDE_INCHES, NARROW_INCHES = (9.0, 3.6), (3.6, 4.2)
 """Sizes for a screen and for a telephone's: text stays readable in both."""

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
-from espnet_ser.collective import num_ranks, sum_over_ranks
-from espnet_ser.models.gradients import surgery_loss
 from espnet_ser.models.losses import ctc_loss, refuse_non_finite, weighted
+from espnet_ser.models.pcgrad import surgery_loss
 from espnet_ser.models.wav2vec2 import CUTS, masked_mean
+from espnet_ser.utils.distributed import num_ranks, sum_over_ranks
 
 TASKS = ("emotion", "asr", "gender", "style")
 UTTERANCE_TASKS = ("emotion", "gender", "style")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from espnet_ser.models.packing import PACKED_ATTENTION, PackedWavLMAttention, Packing
+from espnet_ser.models.packed_batch import PACKED_ATTENTION, PackedWavLMAttention, Packing
 from espnet_ser.models.positional import convolve_positions
 
 SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")

@@ -12,11 +12,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from espnet_ser.errors import one_line
+from espnet_ser.evaluation.metrics import confusion_matrix
 from espnet_ser.report.fonts import use_fonts
 from espnet_ser.report.projection import project
 from espnet_ser.report.wording import SCORE_NAMES
-from espnet_ser.scoring import confusion_matrix
-from espnet_ser.stamp import atomic_write
+from espnet_ser.utils.atomic import atomic_write
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which the colour-blind can tell apart."""

@@ -9,7 +9,7 @@ from matplotlib import font_manager, ft2font
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 FAMILIES = ("DejaVu Sans", "Noto Sans", "Liberation Sans", "Arial", "FreeSans", "Unifont")
 """Taken first, in this order; whatever other font has a letter that these lack comes after them."""

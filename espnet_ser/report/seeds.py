@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from espnet_ser.errors import InputError
-from espnet_ser.recipe import describe_run
+from espnet_ser.evaluation.results import OTHER_SCORES
+from espnet_ser.experiment.trained_fold import describe_run
 from espnet_ser.report.grid import Grid, Strong, grid_markdown, number, text_markdown
 from espnet_ser.report.markdown import environments_markdown
 from espnet_ser.report.tables import selections_of
 from espnet_ser.report.wording import SCORE_NAMES, absence_notes
-from espnet_ser.results import OTHER_SCORES
 
 
 def common_settings(folders: Mapping[str, Path], folds: Iterable[str]) -> dict[str, object]:
@@ -38,7 +38,7 @@ def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -
     """RESULTS.md over seeds.
 
     Args:
-        results: From :func:`espnet_ser.results.summarise_seeds`.
+        results: From :func:`espnet_ser.evaluation.results.summarise_seeds`.
         paper: The paper's figures for this system, on IEMOCAP.
         run: ``command``, ``settings`` and ``environment``.
     """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from espnet_ser.corpus.record import Corpus
 from espnet_ser.errors import InputError
-from espnet_ser.results import RESULTS_FILE, read_results, read_run
-from espnet_ser.systems import System
+from espnet_ser.evaluation.results import RESULTS_FILE, read_results, read_run
+from espnet_ser.experiment.systems import System
 
 _TABLE_OF_LAYERS = 1
 """The paper's table whose rows differ in how many layers are finetuned."""

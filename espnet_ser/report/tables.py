@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from espnet_ser.predictions import headline
+from espnet_ser.evaluation.predictions import headline
+from espnet_ser.evaluation.results import OTHER_SCORES
 from espnet_ser.report.alike import best_row, num_utterances, scored_results
 from espnet_ser.report.grid import MISSING, Grid, Strong, interval, number, spread
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, folds_text
-from espnet_ser.results import OTHER_SCORES
 
 _MAX_CLASSES = 30
 """Of a confusion matrix in a report; ``results.json`` has it whole, as it has all speakers."""

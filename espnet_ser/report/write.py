@@ -10,18 +10,18 @@ from zipfile import BadZipFile
 import numpy as np
 
 from espnet_ser.data.datadir import Example
-from espnet_ser.environment import describe_environment
 from espnet_ser.errors import InputError
-from espnet_ser.recipe import SCORED_FILE
-from espnet_ser.replacing import REPORT_STAMP, folder_beside, keep_others, write_output
+from espnet_ser.evaluation.results import RESULTS_FILE, RUN_FILE
+from espnet_ser.layout import SCORED_FILE
 from espnet_ser.report.alike import shared_by_all
 from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
 from espnet_ser.report.markdown import results_markdown, table_markdown
 from espnet_ser.report.page import system_page, table_page
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import FIGURES, TABLE_FIGURES
-from espnet_ser.results import RESULTS_FILE, RUN_FILE
-from espnet_ser.stamp import Stamp
+from espnet_ser.utils.environment import describe_environment
+from espnet_ser.utils.replacing import REPORT_STAMP, folder_beside, keep_others, write_output
+from espnet_ser.utils.stamp import Stamp
 
 
 def write_system_report(

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.experiment import Experiment, Setup
-from espnet_ser.recipe import system_folder
+from espnet_ser.experiment.setup import Setup
+from espnet_ser.experiment.systems import System, load_system, refuse_taken_tag, systems_of_table
+from espnet_ser.experiment.training_run import Experiment
+from espnet_ser.layout import system_folder
 from espnet_ser.schedule.jobs import Job
-from espnet_ser.systems import System, load_system, refuse_taken_tag, systems_of_table
 
 
 def table_systems(conf_dir: Path, table: str, asked: Sequence[str], tag: str = "") -> list[System]:

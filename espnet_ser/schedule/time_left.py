@@ -12,7 +12,7 @@ def epoch_seconds(history: History) -> float:
     """What an epoch takes, in seconds: the median, as the first one and those of a busy machine take longer.
 
     Args:
-        history: From :func:`espnet_ser.history.read_history`, of an epoch or more.
+        history: From :func:`espnet_ser.train.history.read_history`, of an epoch or more.
     """
     return sorted(record["seconds"] for record in history)[len(history) // 2]
 

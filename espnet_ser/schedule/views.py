@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from espnet_ser.characters import spelt_out
-from espnet_ser.history import read_history
-from espnet_ser.say import say
 from espnet_ser.schedule.jobs import GOOD, Job, State
 from espnet_ser.schedule.scheduler import View
 from espnet_ser.schedule.status import event_line, job_cell, status_line, status_table
 from espnet_ser.schedule.time_left import History
+from espnet_ser.train.history import read_history
+from espnet_ser.utils.say import say
 
 REDRAW_S = 0.5
 SUMMARY_S = 30.0

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from espnet_ser.data.datadir import Example, read_datadir
+from espnet_ser.data.leakage import alike_speakers
 from espnet_ser.data.loader import Labels
 from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.errors import InputError
 from espnet_ser.models.losses import MAIN_TASK, frames_needed, weighted
-from espnet_ser.provenance import alike_speakers
 
 
 def refuse_missing_classes(labels: Labels, train: Sequence[Example]) -> None:

@@ -2,8 +2,8 @@
 
 from argparse import Namespace
 
-from espnet_ser.encoder_config import OF_TRAINING
 from espnet_ser.errors import InputError
+from espnet_ser.model_io.encoder_config import OF_TRAINING
 
 
 def go_on_from(args: Namespace, stage1: Namespace, source: object) -> None:

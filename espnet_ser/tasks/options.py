@@ -11,14 +11,15 @@ import torch
 from espnet2.utils.types import str_or_none
 
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.features import choose_cut
+from espnet_ser.model_io.build import build_structure, load_first_stage, load_initial_weights
 from espnet_ser.models.ser_model import SERModel
-from espnet_ser.ranks import LAUNCH_OPTIONS
 from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
 from espnet_ser.tasks.first_stage import go_on_from
 from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
+from espnet_ser.tasks.options import LAUNCH_OPTIONS
 from espnet_ser.tasks.ser import SERTask
+from espnet_ser.train.fill_cache import choose_cut
 
 NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}
 NOT_TRAINING |= {"encoder_config", "trained_on", "pretrained_on", "ssl_source", "resume", "use_adapter"}
@@ -128,13 +129,13 @@ def try_options(args: Namespace, first_stage: tuple[Namespace, SERModel] | None 
         for key in conf:
             if key not in known:
                 raise unknown_name(f"key of {kind}_conf", key, known)
-    model = SERTask.build_structure(args)
+    model = build_structure(args)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
         if first_stage is not None:
-            SERTask.load_first_stage(model, first_stage[1].state_dict(), "stage 1")
+            load_first_stage(model, first_stage[1].state_dict(), "stage 1")
         else:
-            SERTask.load_initial_weights(model, args)
+            load_initial_weights(model, args)
     choose_cut(model.encoder, args.tasks, args.cache)
     names = [name for name, _ in model.named_parameters()]
     for prefix in args.freeze_param:
@@ -154,3 +155,16 @@ def try_options(args: Namespace, first_stage: tuple[Namespace, SERModel] | None 
         settings = f"{args.optim} {args.optim_conf}, scheduler {args.scheduler} {args.scheduler_conf}"
         raise InputError(f"optimiser {settings}: {error}") from error
     return args, model
+
+
+LAUNCH_OPTIONS = {
+    "multiprocessing_distributed": str,
+    "dist_launcher": str,
+    "dist_init_method": str,
+    "dist_master_addr": str,
+    "dist_master_port": int,
+    "dist_world_size": int,
+    "dist_rank": int,
+    "local_rank": str,
+}
+"""What ``espnet2.bin.launch`` adds to the command that it starts on each machine, beside ``ngpu`` and ``dist_backend``."""

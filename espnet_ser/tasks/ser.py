@@ -2,55 +2,40 @@
 
 import argparse
 import inspect
-import math
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_none
 
-from espnet_ser.checkpoint import (
-    build_encoder,
-    load_pretrained_encoder,
-    load_weights,
-    read_trained_weights,
-)
-from espnet_ser.collective import first_rank_first
-from espnet_ser.data.audio import SAMPLE_RATE
-from espnet_ser.data.cache import FrameCache
 from espnet_ser.data.datadir import Example, read_datadir
+from espnet_ser.data.frame_cache import FrameCache
+from espnet_ser.data.leakage import all_of, describe_training_data, refuse_leak, refuse_shared_speech
 from espnet_ser.data.loader import BatchFactory, CachedFrames, Read, UtteranceDataset, collate, read_speech
 from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
-from espnet_ser.encoder_config import encoder_settings
-from espnet_ser.encoder_folder import encoder_source, read_encoder_config, wants_normalized_waveform
+from espnet_ser.data.unchanged import verify_audio
 from espnet_ser.errors import InputError, one_line, unknown_name
-from espnet_ser.features import CACHE_CHOICES, choose_cut, fill_cache
-from espnet_ser.gradient_probe import GradientProbe
-from espnet_ser.hub import resolve_encoder
-from espnet_ser.model_config import check_names
-from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
-from espnet_ser.models.heads import CTCHead, UtteranceHead
+from espnet_ser.evaluation.selection import KEPT_BY, KEPT_BY_DEV
+from espnet_ser.layout import TOKENS_FOLDER
+from espnet_ser.model_io.build import build_untrained, load_initial_weights
+from espnet_ser.model_io.encoder_folder import encoder_source
+from espnet_ser.model_io.hub import resolve_encoder
+from espnet_ser.model_io.load import load_model
+from espnet_ser.model_io.model_config import check_names, read_config
+from espnet_ser.model_io.trained_encoder import refuse_trained_encoder
 from espnet_ser.models.losses import CTC_REDUCTIONS, MAIN_TASK
 from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder
-from espnet_ser.provenance import (
-    all_of,
-    describe_training_data,
-    refuse_leak,
-    refuse_shared_speech,
-    refuse_trained_encoder,
-    verify_audio,
-)
-from espnet_ser.recipe import TOKENS_FOLDER
-from espnet_ser.selection import KEPT_BY, KEPT_BY_DEV
 from espnet_ser.tasks.batching import batch_limits, with_length
 from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_crowded, report_doubts
 from espnet_ser.tasks.first_stage import go_on_from
 from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
-from espnet_ser.trainer import SERTrainer
+from espnet_ser.train.fill_cache import CACHE_CHOICES, choose_cut, fill_cache
+from espnet_ser.train.gradient_probe import GradientProbe
+from espnet_ser.train.trainer import SERTrainer
+from espnet_ser.utils.distributed import first_rank_first
 
 GENDERS = ["f", "m"]
 
@@ -226,8 +211,6 @@ class SERTask(AbsTask):
             args.token_list = load_tokenizer(Path(args.token_dir)).tokens
         check_names(vars(args), "this training")
         if args.stage1_dir is not None:
-            from espnet_ser.inference import read_config
-
             stage1 = read_config(Path(args.stage1_dir))
             refuse_leak(getattr(stage1, "trained_on", None), held_out, args.fold_by, args.stage1_dir)
             args.pretrained_on = all_of(stage1.trained_on, getattr(stage1, "pretrained_on", None))
@@ -251,8 +234,8 @@ class SERTask(AbsTask):
         if getattr(args, "ssl", None) is not None:
             args.ssl = str(resolve_encoder(args.ssl))
             args.ssl_source = one_line(encoder_source(Path(args.ssl)))
-        model = cls.build_untrained(args)
-        cls.load_initial_weights(model, args)
+        model = build_untrained(args)
+        load_initial_weights(model, args)
         report_doubts(args)
         if "asr" in args.tasks and args.train_dir is not None:
             report_crowded(read_datadir(args.train_dir), cls.build_tokenizer(args), model.encoder)
@@ -283,93 +266,8 @@ class SERTask(AbsTask):
         return super().build_optimizers(args, model)
 
     @classmethod
-    def load_initial_weights(cls, model: SERModel, args: Namespace) -> None:
-        """Loads stage 1's weights where there is a stage 1, else the pretrained encoder's; new heads keep their own.
-
-        Raises:
-            InputError: When the weights are damaged or do not fit the model.
-        """
-        if getattr(args, "stage1_dir", None) is not None:
-            cls.load_first_stage(model, read_trained_weights(Path(args.stage1_dir)), args.stage1_dir)
-        elif getattr(args, "ssl", None) is not None:
-            from transformers.utils.logging import disable_progress_bar
-
-            disable_progress_bar()  # a bar over tensors, drawn where errors are told
-            load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
-
-    @classmethod
-    def load_first_stage(cls, model: SERModel, weights: Mapping[str, torch.Tensor], source: object) -> None:
-        """Loads the weights of a first stage: the encoder's, and of the heads those that the model keeps.
-
-        Raises:
-            InputError: When they do not fit the model.
-        """
-        known = {name.split(".")[1] for name in weights if name.startswith("heads.")}
-        load_weights(model, weights, fresh=[f"heads.{task}." for task in model.tasks if task not in known], source=source)
-
-    @classmethod
-    def build_untrained(cls, args: Namespace) -> SERModel:
-        """The model's structure with fresh weights: all that a trained model's weights need to be loaded into.
-
-        Raises:
-            InputError: When the settings do not fit together.
-        """
-        for task in args.tasks:
-            if not (args.token_list if task == "asr" else (args.labels or {}).get(task)):
-                what = "token_list: the tokens" if task == "asr" else f"labels: {{{task}: [...]}}, the classes"
-                raise InputError(f"the model cannot be built without {what} of {task}; training takes them from the data")
-        encoder = CNNLSTMEncoder() if args.encoder == "cnn_lstm" else cls._build_ssl_encoder(args)
-        heads = {}
-        for task in args.tasks:
-            if task == "asr":
-                heads[task] = CTCHead(encoder.dim, len(args.token_list), args.dropout)
-            else:
-                dim = 2 * encoder.dim if task == "gender" and encoder.tap_layer is not None else encoder.dim
-                reversal_scale = args.reversal_scale if task in args.reversed_tasks else None
-                heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout, reversal_scale)
-        return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery, args.ctc_reduction)
-
-    @classmethod
-    def build_structure(cls, args: Namespace) -> SERModel:
-        """As :meth:`build_untrained`, but a pretrained encoder's model is without weights, and takes no memory for them."""
-        # torchaudio looks into the filters of the other encoder, which is small.
-        with torch.device("meta" if args.encoder == "ssl" else "cpu"):
-            return cls.build_untrained(args)
-
-    @classmethod
-    def _build_ssl_encoder(cls, args: Namespace) -> Wav2Vec2Encoder:
-        if getattr(args, "encoder_config", None) is None:
-            if getattr(args, "ssl", None) is None:
-                raise InputError("--ssl is needed: the folder of a pretrained encoder")
-            args.encoder_config = read_encoder_config(Path(args.ssl))
-        if getattr(args, "normalize_waveform", None) is None:
-            if getattr(args, "ssl", None) is None:
-                raise InputError("--normalize_waveform true or false is needed where there is no --ssl to say it")
-            args.normalize_waveform = wants_normalized_waveform(Path(args.ssl))
-        where = "encoder_config" if getattr(args, "ssl", None) is None else f"{args.ssl}/config.json"
-        wav2vec2 = build_encoder({**args.encoder_config, **args.encoder_conf}, where)
-        known = encoder_settings(type(wav2vec2.config))
-        for name in args.encoder_conf:
-            if name not in known:
-                raise unknown_name("key of encoder_conf", name, known)
-        num_layers = wav2vec2.config.num_hidden_layers
-        try:
-            return Wav2Vec2Encoder(
-                wav2vec2,
-                num_trainable_layers=num_layers if args.trainable_layers is None else args.trainable_layers,
-                tap_layer=args.skip_layer if "gender" in args.tasks else None,
-                normalize_waveform=args.normalize_waveform,
-                frozen=args.frozen,
-                keep_frames=_num_frames(wav2vec2.config, getattr(args, "recompute_above", None)),
-            )
-        except ValueError as error:
-            raise InputError(str(error)) from error
-
-    @classmethod
     def build_model_from_file(cls, config_file=None, model_file=None, device="cpu") -> tuple[SERModel, Namespace]:
         """A trained model from its folder, every parameter covered; no pretrained encoder and no stage-1 model is needed."""
-        from espnet_ser.inference import load_model
-
         folder = Path(config_file if config_file is not None else model_file).parent
         return load_model(folder, device, None if model_file is None else Path(model_file))
 
@@ -425,10 +323,6 @@ class SERTask(AbsTask):
 def _read_dev(args: Namespace) -> list[Example]:
     dev_dir = getattr(args, "dev_dir", None)
     return [] if dev_dir is None else read_datadir(dev_dir)
-
-
-def _num_frames(config, seconds: float | None) -> int | None:
-    return None if seconds is None else int(seconds * SAMPLE_RATE / math.prod(config.conv_stride))
 
 
 def _with_numbers(conf: dict) -> dict:

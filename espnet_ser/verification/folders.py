@@ -11,20 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from espnet_ser.errors import InputError
-from espnet_ser.pooling import PooledFolds
-from espnet_ser.recipe import (
-    DONE_FILE,
-    SCORED_FILE,
-    SELECTED_FILE,
-    TrainedFold,
-    system_folder,
-    trained_folds,
-    trained_model_identity,
-)
-from espnet_ser.replacing import REPORT_STAMP
+from espnet_ser.evaluation.results import RESULTS_FILE, RUN_FILE, read_results, summarise_seeds
+from espnet_ser.experiment.scored_folds import PooledFolds
+from espnet_ser.experiment.trained_fold import TrainedFold, trained_model_identity
+from espnet_ser.layout import DONE_FILE, SCORED_FILE, SELECTED_FILE, system_folder, trained_folds
 from espnet_ser.report.wording import table_names
-from espnet_ser.results import RESULTS_FILE, RUN_FILE, read_results, summarise_seeds
-from espnet_ser.stamp import Stamp, flat
+from espnet_ser.utils.replacing import REPORT_STAMP
+from espnet_ser.utils.stamp import Stamp, flat
 from espnet_ser.verification.finding import Finding
 from espnet_ser.verification.selection import Selections
 from espnet_ser.verification.training import Places, Training, check_training

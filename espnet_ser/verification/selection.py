@@ -6,10 +6,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 from espnet_ser.errors import InputError
-from espnet_ser.predictions import SELECTIONS, predictions_path, predictions_text, read_epochs
-from espnet_ser.recipe import SELECTED_FILE, SELECTION_FILE, TrainedFold
-from espnet_ser.selection import choose_epochs, selected_lines, selected_models
-from espnet_ser.stamp import Stamp
+from espnet_ser.evaluation.predictions import SELECTIONS, predictions_path, predictions_text, read_epochs
+from espnet_ser.evaluation.selection import choose_epochs, selected_lines, selected_models
+from espnet_ser.experiment.trained_fold import TrainedFold
+from espnet_ser.layout import SELECTED_FILE, SELECTION_FILE
+from espnet_ser.utils.stamp import Stamp
 
 
 class Selections:

@@ -6,21 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_ser.data.datadir import Example, read_datadir
+from espnet_ser.data.identity import data_identity
+from espnet_ser.data.leakage import describe_training_data, refuse_leak, refuse_shared_speech
+from espnet_ser.data.unchanged import verify_audio
 from espnet_ser.errors import InputError
-from espnet_ser.experiment import RECORDS_STAMP, STARTED_FILE
-from espnet_ser.predictions import EPOCHS_FOLDER, is_epoch, read_epochs
-from espnet_ser.provenance import (
-    DATA_STAMP,
-    data_identity,
-    describe_training_data,
-    refuse_leak,
-    refuse_shared_speech,
-    verify_audio,
-)
-from espnet_ser.recipe import DONE_FILE, TOKENS_FOLDER, read_dev, read_fold, trained_model_identity
-from espnet_ser.stamp import Stamp
+from espnet_ser.evaluation.predictions import is_epoch, read_epochs
+from espnet_ser.experiment.folds import read_dev, read_fold
+from espnet_ser.experiment.trained_fold import trained_model_identity
+from espnet_ser.layout import DATA_STAMP, DONE_FILE, EPOCHS_FOLDER, RECORDS_STAMP, STARTED_FILE, TOKENS_FOLDER
+from espnet_ser.utils.stamp import Stamp
+from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 from espnet_ser.verification.finding import DAMAGE, Finding
-from espnet_ser.yaml_mapping import read_yaml_mapping
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from chromium import Page, chromium
 from model_maker import make_model
 
 from espnet_ser.demo.examples import speak_examples
-from espnet_ser.speech_emotion import SpeechEmotion
+from espnet_ser.inference.speech_emotion import SpeechEmotion
 
 ROOT = Path(__file__).parents[2]
 # Python runs it as it starts: every address that the program looks up or connects to, one a line; where it hangs, when asked.

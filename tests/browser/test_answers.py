@@ -3,9 +3,9 @@
 import pytest
 from chromium import Page, chromium
 
-from espnet_ser.decisions import Prediction
 from espnet_ser.demo.answer import told_html
 from espnet_ser.demo.page_style import STYLE
+from espnet_ser.inference.prediction import Prediction
 
 SEVEN = ["anger", "boredom", "disgust", "anxiety/fear", "happiness", "neutral", "sadness"]
 MANY = ["surprise_(positively_unexpected)", "disappointment", "embarrassment", *(f"class_number_{i}" for i in range(17))]

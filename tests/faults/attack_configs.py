@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from tiny import save_encoder
 from transformers import Wav2Vec2Model
 
-from espnet_ser.checkpoint import build_encoder, load_pretrained_encoder
 from espnet_ser.data.tokens import BPETokenizer, save_tokenizer
-from espnet_ser.encoder_folder import read_encoder_config
+from espnet_ser.model_io.encoder_folder import read_encoder_config
+from espnet_ser.model_io.weights import build_encoder, load_pretrained_encoder
 
 CONFIGS = Attacks()
 

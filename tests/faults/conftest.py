@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from reliability import Row, report_markdown
 
-from espnet_ser.environment import describe_environment
-from espnet_ser.stamp import atomic_write
+from espnet_ser.utils.atomic import atomic_write
+from espnet_ser.utils.environment import describe_environment
 
 
 def pytest_addoption(parser):

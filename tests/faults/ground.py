@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.load import load_model
 
 
 class Ground:

@@ -11,7 +11,7 @@ from ground import Ground
 from model_maker import make_model
 
 from espnet_ser.errors import InputError
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.load import load_model
 
 ATTACKS = [*ARCHIVES, *WEIGHTS, *CONFIGS]
 

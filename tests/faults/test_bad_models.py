@@ -12,9 +12,9 @@ from tiny import save_encoder
 
 from espnet_ser.data.tokens import CharTokenizer, save_tokenizer
 from espnet_ser.errors import InputError
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.build import build_untrained
+from espnet_ser.model_io.load import load_model
 from espnet_ser.tasks.options import parse_options
-from espnet_ser.tasks.ser import SERTask
 
 TASKS = ["emotion", "asr"]
 MISSING = object()
@@ -30,7 +30,7 @@ def sound(tmp_path_factory):
     command = ["--output_dir", str(folder), "--ssl", str(encoder), "--tasks", *TASKS]
     args = parse_options(command, root / "none.yaml", {}, (), ())
     args.token_list, args.labels = tokens, {"emotion": ["angry", "sad"]}
-    torch.save(SERTask.build_untrained(args).state_dict(), folder / "latest.pth")
+    torch.save(build_untrained(args).state_dict(), folder / "latest.pth")
     torch.save({}, folder / "frozen.pth")
     (folder / "config.yaml").write_text(yaml.safe_dump(vars(args)))
     return folder

@@ -15,7 +15,7 @@ from harness import assert_one_line, exit_of, shown_line, snapshot
 from room import Room
 
 from espnet_ser.bin.main import main
-from espnet_ser.locks import locked
+from espnet_ser.utils.locks import locked
 
 ROOT = Path(__file__).parents[2]
 WRITTEN_BESIDE = re.compile(r"\.(building|drawing|old)$|/\.[^/]+\.\d+\.[0-9a-f]{8}(\.|$)")

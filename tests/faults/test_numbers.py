@@ -9,7 +9,7 @@ from tiny_recipe import Recipe, refused, run
 
 from espnet_ser.data.datadir import read_datadir, write_datadir
 from espnet_ser.models.ser_model import SERModel
-from espnet_ser.stamp import file_sha256
+from espnet_ser.utils.hashing import file_sha256
 
 
 def spoil(model_output, value):

@@ -13,9 +13,9 @@ from tiny import tiny_wav2vec2
 from whole_recipe import WholeRecipe, flip
 
 import espnet_ser
-from espnet_ser import experiment
-from espnet_ser.checkpoint import read_trained_weights
-from espnet_ser.stamp import file_sha256
+from espnet_ser.experiment import training_run as experiment
+from espnet_ser.model_io.weights import read_trained_weights
+from espnet_ser.utils.hashing import file_sha256
 
 NOTHING = ""
 
@@ -89,7 +89,7 @@ def remove(pattern):
 
 
 def new_version(whole, monkeypatch):
-    monkeypatch.setattr(espnet_ser, "__version__", "9.9.9")
+    monkeypatch.setattr("espnet_ser.version.__version__", "9.9.9")
     monkeypatch.setattr(experiment, "__version__", "9.9.9")
 
 

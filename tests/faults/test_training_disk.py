@@ -78,7 +78,7 @@ def test_training_into_a_read_only_folder(recipe, disk, capsys, record_property)
 
 @pytest.mark.table("disk")
 def test_two_trainings_at_once_in_one_folder(tmp_path, capsys, monkeypatch, record_property):
-    from espnet_ser.trainer import SERTrainer
+    from espnet_ser.train.trainer import SERTrainer
 
     recipe = Recipe(tmp_path)
     report, lines = SERTrainer._report.__func__, []
@@ -98,7 +98,7 @@ def test_two_trainings_at_once_in_one_folder(tmp_path, capsys, monkeypatch, reco
 @pytest.mark.table("disk")
 @pytest.mark.parametrize("gone", ["one held-out file", "one training file"])
 def test_audio_is_removed_under_a_training(tmp_path, capsys, monkeypatch, record_property, gone):
-    from espnet_ser.trainer import SERTrainer
+    from espnet_ser.train.trainer import SERTrainer
 
     recipe = Recipe(tmp_path)
     report = SERTrainer._report.__func__

@@ -11,14 +11,14 @@ from transformers import WavLMConfig, WavLMModel
 
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.loader import CachedFrames
-from espnet_ser.features import fill_cache
-from espnet_ser.history import read_history
-from espnet_ser.inference import predict
+from espnet_ser.inference.predict import predict
+from espnet_ser.inference.speech_emotion import SpeechEmotion
+from espnet_ser.layout import CHECKPOINT_FILE
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
-from espnet_ser.recipe import CHECKPOINT_FILE
-from espnet_ser.speech_emotion import SpeechEmotion
-from espnet_ser.stopping import REQUEUE_CODE
+from espnet_ser.train.fill_cache import fill_cache
+from espnet_ser.train.history import read_history
+from espnet_ser.utils.signals import REQUEUE_CODE
 
 STILL = (
     "--dropout 0.0 --encoder_conf '{hidden_dropout: 0.0, attention_dropout: 0.0, activation_dropout: 0.0, "

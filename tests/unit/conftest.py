@@ -9,7 +9,7 @@ from packed_recipe import PackedRecipe
 from tiny_recipe import Recipe
 from whole_recipe import WholeRecipe
 
-from espnet_ser.stopping import ENDING_SIGNALS
+from espnet_ser.utils.signals import ENDING_SIGNALS
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ import yaml
 from tiny import TINY
 from transformers import Wav2Vec2Config
 
-from espnet_ser.checkpoint import frozen_weights, without_frozen_weights
 from espnet_ser.data.tokens import BLANK, SPACE, UNKNOWN, save_tokenizer
-from espnet_ser.tasks.ser import SERTask
+from espnet_ser.model_io.build import build_untrained
+from espnet_ser.model_io.weights import frozen_weights, without_frozen_weights
 
 TOKENS = [BLANK, UNKNOWN, SPACE, "A", "B"]
 
@@ -44,7 +44,7 @@ def make_model(folder: Path, seed: int = 1, **changes) -> Path:
     """A folder as training leaves it; further settings of ``config.yaml`` may be given."""
     config = model_config(**changes)
     torch.manual_seed(seed)
-    model = SERTask.build_untrained(Namespace(**config))
+    model = build_untrained(Namespace(**config))
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     torch.save(frozen_weights(model), folder / "frozen.pth")

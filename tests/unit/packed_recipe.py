@@ -11,7 +11,7 @@ from tiny_recipe import SYSTEM, run
 
 from espnet_ser.data.audio import load_audio
 from espnet_ser.data.datadir import read_datadir
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.load import load_model
 
 
 class PackedRecipe:

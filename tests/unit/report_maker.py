@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from espnet_ser.evaluation.results import summarise
+from espnet_ser.experiment.systems import Stage, System
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.write import write_system_report
-from espnet_ser.results import summarise
-from espnet_ser.systems import Stage, System
 
 LABELS = ["angry", "happy", "neutral", "sad"]
 SLICES = {"style": {"improvised": {"n": 7, "classes": 2, "ua": 61.25, "wa": 58.5}}}

@@ -13,10 +13,10 @@ from espnet2.main_funcs.pack_funcs import pack
 from model_maker import make_model
 from tiny_recipe import SYSTEM
 
-from espnet_ser import archive
-from espnet_ser.archive import unpack_archive
 from espnet_ser.errors import InputError
-from espnet_ser.inference import load_model
+from espnet_ser.model_io import archive
+from espnet_ser.model_io.archive import unpack_archive
+from espnet_ser.model_io.load import load_model
 from espnet_ser.tasks.ser import SERTask
 
 SPEECH = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import examples_of
 
-from espnet_ser.data.cache import FrameCache, list_caches, remove_cache
+from espnet_ser.data.frame_cache import FrameCache, list_caches, remove_cache
 from espnet_ser.errors import InputError
 
 DIM = 3

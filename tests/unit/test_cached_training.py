@@ -4,12 +4,12 @@ import pytest
 import torch
 from tiny_recipe import SYSTEM, refused, run
 
-from espnet_ser.data.cache import list_caches
 from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.frame_cache import list_caches
 from espnet_ser.data.loader import CachedFrames, UtteranceDataset, collate, read_speech
-from espnet_ser.features import fill_cache
-from espnet_ser.history import read_history
-from espnet_ser.recipe import describe_run
+from espnet_ser.experiment.trained_fold import describe_run
+from espnet_ser.train.fill_cache import fill_cache
+from espnet_ser.train.history import read_history
 
 
 def losses(recipe, name):

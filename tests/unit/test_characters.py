@@ -11,11 +11,11 @@ import soundfile
 from espnet_ser.bin.main import main
 from espnet_ser.characters import escape, is_shown, spelt_out, spelt_out_json
 from espnet_ser.data.audio_list import NamedAudio
-from espnet_ser.decisions import Moment, Prediction
-from espnet_ser.prediction_formats import Told, csv_text, jsonl_text, table_text
+from espnet_ser.inference.output_formats import Told, csv_text, jsonl_text, table_text
+from espnet_ser.inference.prediction import Moment, Prediction
 from espnet_ser.report.grid import Grid, code_markdown, grid_markdown, text_markdown
 from espnet_ser.report.page import grid_html
-from espnet_ser.say import say
+from espnet_ser.utils.say import say
 
 HARMFUL = [
     "\x1b[2J",

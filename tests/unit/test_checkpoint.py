@@ -7,11 +7,12 @@ from safetensors.torch import load_file, save_file
 from tiny import LAYER_NORM, examples_of, save_encoder, tiny_wav2vec2
 from transformers import Wav2Vec2ForCTC, Wav2Vec2ForPreTraining
 
-from espnet_ser.checkpoint import build_encoder, load_pretrained_encoder, load_weights, read_weights
-from espnet_ser.encoder_folder import encoder_identity, num_layers, read_encoder_config, wants_normalized_waveform
+from espnet_ser.data.identity import data_identity
+from espnet_ser.data.leakage import describe_training_data, refuse_leak
 from espnet_ser.errors import InputError
-from espnet_ser.hub import resolve_encoder
-from espnet_ser.provenance import data_identity, describe_training_data, refuse_leak
+from espnet_ser.model_io.encoder_folder import encoder_identity, num_layers, read_encoder_config, wants_normalized_waveform
+from espnet_ser.model_io.hub import resolve_encoder
+from espnet_ser.model_io.weights import build_encoder, load_pretrained_encoder, load_weights, read_weights
 
 
 def fresh_encoder(folder):

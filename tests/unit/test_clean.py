@@ -7,7 +7,7 @@ import time
 import pytest
 from tiny_recipe import refused, run
 
-from espnet_ser.data.cache import list_caches
+from espnet_ser.data.frame_cache import list_caches
 
 
 def files_of(root):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from espnet_ser.bin.main import main as command
-from espnet_ser.comparison import compare
-from espnet_ser.predictions import predictions_path, read_predictions, write_predictions
+from espnet_ser.evaluation.predictions import predictions_path, read_predictions, write_predictions
+from espnet_ser.evaluation.significance import compare
 
 LABELS = ["angry", "happy", "neutral", "sad"]
 

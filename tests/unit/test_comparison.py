@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from espnet_ser import intervals
-from espnet_ser.comparison import compare, comparison_text, conclusion
 from espnet_ser.errors import InputError
+from espnet_ser.evaluation import intervals
+from espnet_ser.evaluation.significance import compare, comparison_text, conclusion
 
 LABELS = ["angry", "happy", "neutral", "sad"]
 

@@ -13,7 +13,6 @@ from PIL import Image
 from tiny_recipe import refused, run
 
 from espnet_ser.data.audio import SAMPLE_RATE
-from espnet_ser.decisions import Decision, Moment, Prediction
 from espnet_ser.demo import ports, serving
 from espnet_ser.demo.about import what_is_told, what_was_heard
 from espnet_ser.demo.answer import Answer, Answering, told_html
@@ -21,7 +20,8 @@ from espnet_ser.demo.examples import LONG, speak_examples
 from espnet_ser.demo.ports import find_port
 from espnet_ser.demo.timeline import COLOURS, NARROW_INCHES, WIDE_INCHES, class_colours, envelope, runs, spans, timeline_png
 from espnet_ser.errors import InputError
-from espnet_ser.speech_emotion import SpeechEmotion
+from espnet_ser.inference.prediction import Decision, Moment, Prediction
+from espnet_ser.inference.speech_emotion import SpeechEmotion
 
 EMOTIONS = ["angry", "happy", "sad"]
 HOSTILE = '<img src=x onerror="alert(1)">{{7*7}}${7*7}$x_1$'

@@ -15,15 +15,16 @@ from tiny import examples_of, tiny_wav2vec2
 from tiny_recipe import run
 from whole_recipe import WholeRecipe
 
-from espnet_ser.checkpoint import read_trained_weights
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.identity import corpus_sha256, data_identity
 from espnet_ser.data.tokens import load_tokenizer
-from espnet_ser.features import fill_cache
-from espnet_ser.inference import load_model, predict
+from espnet_ser.evaluation.results import read_run
+from espnet_ser.inference.predict import predict
+from espnet_ser.model_io.load import load_model
+from espnet_ser.model_io.weights import read_trained_weights
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
-from espnet_ser.provenance import corpus_sha256, data_identity
-from espnet_ser.results import read_run
+from espnet_ser.train.fill_cache import fill_cache
 
 SER = "exp/asr_gender_skip__ser"
 STAGE1 = "exp/stage1/asr_gender_skip"

@@ -26,10 +26,10 @@ from transformers import (
     WavLMModel,
 )
 
-from espnet_ser.encoder_folder import encoder_identity, encoder_name, encoder_source
 from espnet_ser.errors import InputError
-from espnet_ser.hub import fetch_model, resolve_encoder
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.encoder_folder import encoder_identity, encoder_name, encoder_source
+from espnet_ser.model_io.hub import fetch_model, resolve_encoder
+from espnet_ser.model_io.load import load_model
 from espnet_ser.tasks.ser import SERTask
 
 FORMER = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}

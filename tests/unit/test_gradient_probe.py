@@ -9,11 +9,11 @@ from PIL import Image
 from tiny import GROUP_NORM, LAYER_NORM, tiny_wav2vec2, write_fold
 from tiny_recipe import refused, run
 
-from espnet_ser.gradient_probe import GRADIENTS_FILE, GradientProbe, encoder_part
-from espnet_ser.history import read_records
 from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.report.gradients import cosines_over_training, gradients_markdown, over_periods, plot_gradients
+from espnet_ser.train.gradient_probe import GRADIENTS_FILE, GradientProbe, encoder_part
+from espnet_ser.train.history import read_records
 
 
 def test_a_probe_measures_the_first_step_and_every_so_many_after_it():

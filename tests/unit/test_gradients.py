@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from espnet_ser.models.gradients import cosine_by_group, project_conflicts, surgery_loss, task_gradients
+from espnet_ser.models.pcgrad import cosine_by_group, project_conflicts, surgery_loss, task_gradients
 
 
 def gradients_of(**vectors):

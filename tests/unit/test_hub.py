@@ -11,9 +11,10 @@ from stand_in_hub import TOKEN, StandInHub
 from tiny_recipe import refused, run
 
 from espnet_ser.errors import InputError
-from espnet_ser.hub import fetch_model, upload
-from espnet_ser.inference import load_model
-from espnet_ser.publishable import publishable_files
+from espnet_ser.model_io.hub import fetch_model
+from espnet_ser.model_io.load import load_model
+from espnet_ser.publish.allowlist import publishable_files
+from espnet_ser.publish.upload import upload
 
 UPLOAD = ("-m", "espnet_ser", "upload")
 
@@ -44,8 +45,8 @@ def test_the_model_zoo_and_transformers_read_it_back(hub, packed, tmp_path):
 import sys, json, numpy as np, torch
 from pathlib import Path
 from espnet_model_zoo.downloader import ModelDownloader
-from espnet_ser.hub import fetch_model
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.hub import fetch_model
+from espnet_ser.model_io.load import load_model
 from transformers import pipeline
 waveform = (0.1 * np.random.default_rng(0).standard_normal(8000)).astype(np.float32)
 def told(folder):
@@ -189,7 +190,7 @@ def test_a_hub_out_of_reach_is_one_clear_line(packed, tmp_path, capsys):
 
 
 def test_what_was_fetched_is_found_without_a_network(hub, tmp_path):
-    code = "from espnet_ser.hub import fetch_model\nprint(fetch_model('me/ser', {!r}))".format(str(tmp_path / "cache"))
+    code = "from espnet_ser.model_io.hub import fetch_model\nprint(fetch_model('me/ser', {!r}))".format(str(tmp_path / "cache"))
     first = hub.python(tmp_path, "-c", code)
     assert first.returncode == 0, first.stderr
     asked = len(hub.requests)

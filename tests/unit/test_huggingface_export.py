@@ -21,9 +21,9 @@ from transformers import (
 )
 
 from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, collapse
-from espnet_ser.export.huggingface import _transformers_tokenizer, export_classifier, export_ctc, why_not
-from espnet_ser.inference import load_model
-from espnet_ser.speech_emotion import SpeechEmotion
+from espnet_ser.inference.speech_emotion import SpeechEmotion
+from espnet_ser.model_io.load import load_model
+from espnet_ser.publish.huggingface import _transformers_tokenizer, export_classifier, export_ctc, why_not
 
 ENCODERS = {
     "wav2vec2-base": Wav2Vec2Config(**TINY, **GROUP_NORM),

@@ -13,7 +13,7 @@ from espnet_ser.corpus.iemocap import find_release, read_release
 from espnet_ser.corpus.iemocap_files import LABELS, read_labels, read_transcripts
 from espnet_ser.data.audio import hash_samples, load_audio
 from espnet_ser.errors import CorpusError, InputError
-from espnet_ser.stamp import file_sha256
+from espnet_ser.utils.hashing import file_sha256
 
 RAVDESS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ravdess_release"
 

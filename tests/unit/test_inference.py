@@ -1,7 +1,7 @@
 import torch
 
 from espnet_ser.data.tokens import CharTokenizer
-from espnet_ser.inference import decode
+from espnet_ser.evaluation.decoding import decode
 
 
 def test_decoding_reads_valid_frames_alone_and_names_the_likeliest_class():

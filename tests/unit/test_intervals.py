@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from espnet_ser.intervals import accuracies_of_counts, bootstrap_counts, intervals, jackknife_interval, mean_and_std
-from espnet_ser.scoring import unweighted_accuracy, weighted_accuracy
+from espnet_ser.evaluation.intervals import accuracies_of_counts, bootstrap_counts, intervals, jackknife_interval, mean_and_std
+from espnet_ser.evaluation.metrics import unweighted_accuracy, weighted_accuracy
 
 LABELS = ["angry", "happy", "neutral", "sad"]
 pairs = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=60)

@@ -10,7 +10,7 @@ import pytest
 
 from espnet_ser.bin.launch import main
 from espnet_ser.errors import InputError
-from espnet_ser.stopping import REQUEUE_CODE
+from espnet_ser.utils.signals import REQUEUE_CODE
 
 RUNNER = """#!/bin/bash
 printf '%s\\n' "$@" >{folder}/words

@@ -8,9 +8,9 @@ import yaml
 from tiny_recipe import SYSTEM, Recipe, refused, run
 
 from espnet_ser.data.datadir import read_datadir, write_datadir
-from espnet_ser.experiment import OUTPUTS
-from espnet_ser.predictions import epoch_path, read_predictions, write_predictions
-from espnet_ser.stamp import Stamp
+from espnet_ser.evaluation.predictions import epoch_path, read_predictions, write_predictions
+from espnet_ser.experiment.training_run import OUTPUTS
+from espnet_ser.utils.stamp import Stamp
 
 
 def test_stage_one_model_of_another_fold_is_refused(trained, tmp_path, capsys):

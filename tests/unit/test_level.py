@@ -8,7 +8,7 @@ import soundfile
 from model_maker import make_model
 from tiny_recipe import run
 
-from espnet_ser.level import is_loud_enough
+from espnet_ser.inference.level import is_loud_enough
 
 RATE = 16000
 

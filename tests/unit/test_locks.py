@@ -3,7 +3,7 @@ import fcntl
 
 import pytest
 
-from espnet_ser.locks import lock_file, locked
+from espnet_ser.utils.locks import lock_file, locked
 
 
 def without_locks(monkeypatch, code):

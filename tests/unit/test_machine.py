@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from espnet_ser import machine
-from espnet_ser.machine import can_share_work, fill_in_environment, usable_cores
+from espnet_ser.utils import machine
+from espnet_ser.utils.machine import can_share_work, fill_in_environment, usable_cores
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_threads_are_no_more_than_a_quota_pays_for(monkeypatch, tmp_path):
 
 def test_cores_are_those_the_process_is_bound_to():
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-    code += "from espnet_ser.machine import usable_cores; print(usable_cores())"
+    code += "from espnet_ser.utils.machine import usable_cores; print(usable_cores())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"
 
 
@@ -109,7 +109,7 @@ def test_torch_and_the_hub_find_a_name_and_a_home_for_a_user_without_an_entry(tm
     unshare = ["unshare", "-U", "--map-user=54321", "--map-group=54321"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
         pytest.skip("no user namespaces here: a user without an entry in the password file cannot be made")
-    code = "from espnet_ser.machine import fill_in_environment; fill_in_environment()\n"
+    code = "from espnet_ser.utils.machine import fill_in_environment; fill_in_environment()\n"
     code += "import getpass, os; print(getpass.getuser(), os.path.expanduser('~'))"
     environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*unshare, sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)

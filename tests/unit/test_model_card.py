@@ -6,15 +6,15 @@ from huggingface_hub import ModelCard
 from report_maker import line, predictions
 from tiny import examples_of
 
-from espnet_ser.card_facts import IEMOCAP, OTHER, SYNTHETIC, CardFacts, origin_of
 from espnet_ser.corpus import record
 from espnet_ser.corpus.counts import FOUR_CLASS
 from espnet_ser.corpus.iemocap import EMOTIONS
 from espnet_ser.corpus.record import Corpus
 from espnet_ser.data.datadir import Example
-from espnet_ser.intervals import intervals
-from espnet_ser.model_card import model_card, without_places
-from espnet_ser.results import summarise
+from espnet_ser.evaluation.intervals import intervals
+from espnet_ser.evaluation.results import summarise
+from espnet_ser.publish.card_facts import IEMOCAP, OTHER, SYNTHETIC, CardFacts, origin_of
+from espnet_ser.publish.model_card import model_card, without_places
 
 LINES = [line(i, "angry", "angry") for i in range(9)] + [line(9 + i, "sad", "sad" if i < 3 else "angry") for i in range(4)]
 MEASURED = {

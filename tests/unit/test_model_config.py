@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from model_maker import change_config, make_model, model_config
 from transformers import HubertConfig, Wav2Vec2Config, WavLMConfig
 
-from espnet_ser.encoder_config import refuse_endless_work
 from espnet_ser.errors import InputError
-from espnet_ser.inference import load_model
-from espnet_ser.model_config import check_model_config
-from espnet_ser.tasks.ser import SERTask
+from espnet_ser.model_io.build import build_structure
+from espnet_ser.model_io.encoder_config import refuse_endless_work
+from espnet_ser.model_io.load import load_model
+from espnet_ser.model_io.model_config import check_model_config
 
 
 @pytest.fixture(scope="module")
@@ -164,4 +164,4 @@ def test_any_encoder_setting_makes_a_model_or_is_refused_in_one_line(key, value)
     config["encoder_config"][key] = value
     config = yaml.safe_load(yaml.safe_dump(config))
     check_model_config(config, "config")
-    assert "\n" not in refusal(SERTask.build_structure, Namespace(**config))
+    assert "\n" not in refusal(build_structure, Namespace(**config))

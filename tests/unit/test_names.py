@@ -14,17 +14,17 @@ from model_maker import make_model, model_config
 from tiny import examples_of
 
 from espnet_ser.characters import MAX_CLASSES, MAX_NAME, is_token, name_fault, text_fault
-from espnet_ser.corpus.datadirs import make_datadirs
 from espnet_ser.corpus.folds import make_folds
 from espnet_ser.corpus.kaldi import fold_corpus
+from espnet_ser.corpus.prepare import make_datadirs
 from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.leakage import describe_training_data, refuse_endless_names
 from espnet_ser.data.lists import read_table
 from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, load_tokenizer, save_tokenizer
 from espnet_ser.errors import InputError
-from espnet_ser.model_config import check_model_config, check_names
-from espnet_ser.provenance import describe_training_data, refuse_endless_names
-from espnet_ser.speech_emotion import SpeechEmotion
-from espnet_ser.yaml_mapping import MAX_BYTES, read_yaml_mapping
+from espnet_ser.inference.speech_emotion import SpeechEmotion
+from espnet_ser.model_io.model_config import check_model_config, check_names
+from espnet_ser.utils.yaml_mapping import MAX_BYTES, read_yaml_mapping
 
 PERSIAN, HINDI = "\u0645\u06cc\u200c\u0631\u0648\u0645", "\u0915\u094d\u200d\u0937"
 FAMILY, FLAG, HEBREW = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1eb\U0001f1f7", "\u05e2\u05e6\u05d5\u05d1"

@@ -7,7 +7,7 @@ import torch
 from packed_recipe import noise, posteriors
 from test_huggingface_export import LABELS, model_of, settings
 
-from espnet_ser.export.onnx import FLOAT_FILE, INT8_FILE, export_onnx, measure, session
+from espnet_ser.publish.onnx import FLOAT_FILE, INT8_FILE, export_onnx, measure, session
 
 SKIP = {"tasks": ["emotion", "gender", "asr"], "labels": LABELS, "skip_layer": 4}
 

@@ -13,7 +13,7 @@ import torch
 from tiny import save_encoder, write_fold
 
 from espnet_ser.errors import InputError
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.load import load_model
 from espnet_ser.tasks.ser import SERTask
 
 LABELS = {"emotion": ["angry", "happy", "neutral", "sad"], "gender": ["f", "m"]}

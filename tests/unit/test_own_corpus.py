@@ -15,17 +15,17 @@ from release_maker import edit
 from tiny import save_encoder
 from tiny_recipe import CONF, refused, run
 
-from espnet_ser import trainer
 from espnet_ser.corpus.groups import even_groups, most_folds
 from espnet_ser.corpus.kaldi import fold_corpus, read_corpus
 from espnet_ser.data.datadir import Example, read_datadir, validate_datadir
 from espnet_ser.errors import InputError
-from espnet_ser.history import read_history
-from espnet_ser.model_sources import ModelSource, find_models
-from espnet_ser.predictions import read_epochs
-from espnet_ser.scoring import unweighted_accuracy
-from espnet_ser.stamp import file_sha256
-from espnet_ser.trainer import SERTrainer
+from espnet_ser.evaluation.metrics import unweighted_accuracy
+from espnet_ser.evaluation.predictions import read_epochs
+from espnet_ser.inference.find_models import ModelSource, find_models
+from espnet_ser.train import trainer
+from espnet_ser.train.history import read_history
+from espnet_ser.train.trainer import SERTrainer
+from espnet_ser.utils.hashing import file_sha256
 
 CLASSES = ("bored", "curious", "tired")
 SPEAKERS = ("anna", "ben", "clara", "dora", "emil", "fred")

@@ -15,9 +15,9 @@ from tiny_recipe import refused, run
 from transformers import pipeline
 
 from espnet_ser.data.datadir import read_datadir
-from espnet_ser.inference import load_model
-from espnet_ser.provenance import encoder_trained_on, refuse_trained_encoder
-from espnet_ser.publishable import publishable_files
+from espnet_ser.model_io.load import load_model
+from espnet_ser.model_io.trained_encoder import encoder_trained_on, refuse_trained_encoder
+from espnet_ser.publish.allowlist import publishable_files
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +134,8 @@ def test_a_failure_leaves_what_was_packed(scored, tmp_path, monkeypatch):
     recipe = PackedRecipe(scored, tmp_path / "run")
     recipe.pack("--onnx", "false")
     before = files_of(recipe.base / "packed")
-    monkeypatch.setattr("espnet_ser.export.fold.model_card", lambda facts: 1 / 0)
-    monkeypatch.setattr("espnet_ser.export.fold.__version__", "another")
+    monkeypatch.setattr("espnet_ser.publish.pack.model_card", lambda facts: 1 / 0)
+    monkeypatch.setattr("espnet_ser.publish.pack.__version__", "another")
     with pytest.raises(ZeroDivisionError):
         recipe.pack("--onnx", "false")
     assert files_of(recipe.base / "packed") == before

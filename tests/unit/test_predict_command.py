@@ -12,7 +12,7 @@ from model_maker import make_model
 from release_maker import tone, write_wav
 from tiny_recipe import refused, run
 
-from espnet_ser.speech_emotion import SpeechEmotion
+from espnet_ser.inference.speech_emotion import SpeechEmotion
 
 EMOTIONS = ["angry", "happy", "sad"]
 NAMES = [
@@ -260,7 +260,7 @@ def test_a_folder_with_sound_of_every_kind_is_told_and_what_is_not_readable_is_n
 
 
 def test_too_little_memory_for_one_recording_does_not_stop_the_others(here, model, capsys, monkeypatch):
-    from espnet_ser import speech_emotion
+    from espnet_ser.inference import speech_emotion
     from espnet_ser.models.ser_model import SERModel
 
     write_wav(here / "audio" / "c.wav", tone(12000))

@@ -9,12 +9,12 @@ import pytest
 from release_maker import edit, make_release, tone, write_wav
 
 from espnet_ser.bin.prepare import get_parser, main
-from espnet_ser.corpus import datadirs
+from espnet_ser.corpus import prepare as datadirs
 from espnet_ser.data.datadir import read_datadir, validate_datadir, write_datadir
+from espnet_ser.data.unchanged import refuse_changed_data
 from espnet_ser.errors import CorpusError, InputError
-from espnet_ser.provenance import refuse_changed_data
-from espnet_ser.recipe import fold_names, read_fold
-from espnet_ser.stamp import replace_folder
+from espnet_ser.experiment.folds import fold_names, read_fold
+from espnet_ser.utils.atomic import replace_folder
 
 VALIDATOR = Path(__file__).resolve().parents[2] / "utils" / "validate_data_dir.sh"
 

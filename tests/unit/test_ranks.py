@@ -14,17 +14,17 @@ import torch
 from test_stopping import account
 from tiny_recipe import SYSTEM, refused
 
-from espnet_ser import ranks
 from espnet_ser.bin.train import get_parser
-from espnet_ser.checkpoint import read_trained_weights
-from espnet_ser.collective import this_rank
 from espnet_ser.errors import InputError
-from espnet_ser.history import read_history
+from espnet_ser.evaluation.predictions import read_epochs
+from espnet_ser.experiment.processes import Ranks
+from espnet_ser.model_io.weights import read_trained_weights
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
-from espnet_ser.predictions import read_epochs
-from espnet_ser.ranks import Ranks
-from espnet_ser.stopping import REQUEUE_CODE
+from espnet_ser.tasks import processes as ranks
+from espnet_ser.train.history import read_history
+from espnet_ser.utils.distributed import this_rank
+from espnet_ser.utils.signals import REQUEUE_CODE
 
 TWO = ("--ngpu", "2", "--dist_backend", "gloo")
 DROPOUTS = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layerdrop")

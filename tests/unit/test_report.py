@@ -7,9 +7,10 @@ from matplotlib.text import Text
 from report_maker import LABELS, RUN, SYSTEM, embeddings, history, line, predictions, report, write
 
 from espnet_ser.data.datadir import Example
-from espnet_ser.decisions import Moment
 from espnet_ser.demo import timeline
 from espnet_ser.errors import InputError
+from espnet_ser.evaluation.results import summarise
+from espnet_ser.inference.prediction import Moment
 from espnet_ser.report import figures
 from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
 from espnet_ser.report.markdown import results_markdown, table_markdown
@@ -18,7 +19,6 @@ from espnet_ser.report.projection import MIN_TSNE_POINTS, project
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import SELECTION_NOTES
 from espnet_ser.report.write import labelled_embeddings
-from espnet_ser.results import summarise
 
 
 def test_markdown_shows_every_fold_the_mean_the_slices_and_the_paper(tmp_path):

@@ -4,9 +4,10 @@ import statistics
 import pytest
 
 from espnet_ser.errors import InputError
-from espnet_ser.history import HISTORY_FILE, append_record, read_history
-from espnet_ser.predictions import predictions_path, read_predictions, write_predictions
-from espnet_ser.results import summarise
+from espnet_ser.evaluation.predictions import predictions_path, read_predictions, write_predictions
+from espnet_ser.evaluation.results import summarise
+from espnet_ser.layout import HISTORY_FILE
+from espnet_ser.train.history import append_record, read_history
 
 LABELS = ["angry", "happy", "neutral", "sad"]
 

@@ -8,10 +8,11 @@ import yaml
 from tiny_recipe import CONF, refused, run
 
 from espnet_ser.data.datadir import Example, read_datadir, write_datadir
-from espnet_ser.predictions import epoch_path, write_predictions
-from espnet_ser.provenance import data_identity, describe_training_data
-from espnet_ser.recipe import trained_model_identity
-from espnet_ser.stamp import Stamp
+from espnet_ser.data.identity import data_identity
+from espnet_ser.data.leakage import describe_training_data
+from espnet_ser.evaluation.predictions import epoch_path, write_predictions
+from espnet_ser.experiment.trained_fold import trained_model_identity
+from espnet_ser.utils.stamp import Stamp
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
 FOLDS = ("1", "2", "3")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, precision_recall_fscore_support
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from espnet_ser.scoring import (
+from espnet_ser.evaluation.metrics import (
     character_error_rate,
     class_scores,
     confusion_matrix,

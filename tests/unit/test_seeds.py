@@ -8,8 +8,8 @@ import yaml
 from report_maker import predictions
 from tiny_recipe import CONF, refused, run
 
+from espnet_ser.evaluation.results import summarise
 from espnet_ser.report.seeds import seeds_markdown
-from espnet_ser.results import summarise
 
 RUN = {"command": "", "settings": {}, "environment": {}}
 

@@ -18,8 +18,8 @@ from espnet_ser.data.audio import load_audio, probe_audio
 from espnet_ser.data.datadir import read_datadir, validate_datadir
 from espnet_ser.data.loader import read_speech
 from espnet_ser.data.sound_file import Segment
+from espnet_ser.data.unchanged import verify_audio
 from espnet_ser.errors import InputError
-from espnet_ser.provenance import verify_audio
 
 RATE = 22050
 

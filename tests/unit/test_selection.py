@@ -8,12 +8,13 @@ from espnet2.train.reporter import Reporter
 from tiny_recipe import SYSTEM
 
 from espnet_ser.data.datadir import read_datadir
-from espnet_ser.history import read_history
-from espnet_ser.inference import load_model, predict
-from espnet_ser.predictions import predictions_path, read_epochs, read_predictions
-from espnet_ser.scoring import unweighted_accuracy
-from espnet_ser.selection import KEPT_BY, best_epoch, choose_epochs, selected_lines, standing
-from espnet_ser.stamp import file_sha256
+from espnet_ser.evaluation.metrics import unweighted_accuracy
+from espnet_ser.evaluation.predictions import predictions_path, read_epochs, read_predictions
+from espnet_ser.evaluation.selection import KEPT_BY, best_epoch, choose_epochs, selected_lines, standing
+from espnet_ser.inference.predict import predict
+from espnet_ser.model_io.load import load_model
+from espnet_ser.train.history import read_history
+from espnet_ser.utils.hashing import file_sha256
 
 
 def lines(right_by_speaker):

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from tiny import tiny_wav2vec2
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_ser.gradient_probe import GradientProbe
 from espnet_ser.models import ser_model
 from espnet_ser.models.heads import CTCHead, UtteranceHead
 from espnet_ser.models.losses import CTC_REDUCTIONS, ctc_loss, weighted
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+from espnet_ser.train.gradient_probe import GradientProbe
 
 
 def model_of(tasks, skip=False, **options):

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
-from espnet_ser.slices import slices_of
+from espnet_ser.evaluation.slices import slices_of
 
 
 def example(utt, gender="f", style="improvised", text="YES", seconds=1.0):

@@ -13,13 +13,13 @@ import torch
 from model_maker import make_model
 
 import espnet_ser
-from espnet_ser import hub
 from espnet_ser.data.audio import as_waveform
-from espnet_ser.ensemble import Heard, consensus
 from espnet_ser.errors import InputError
-from espnet_ser.model_sources import ModelSource, find_models
-from espnet_ser.predictions import predictions_path, read_predictions
-from espnet_ser.speech_emotion import POOL_BATCHES, SpeechEmotion
+from espnet_ser.evaluation.predictions import predictions_path, read_predictions
+from espnet_ser.inference.ensemble import Heard, consensus
+from espnet_ser.inference.find_models import ModelSource, find_models
+from espnet_ser.inference.speech_emotion import POOL_BATCHES, SpeechEmotion
+from espnet_ser.model_io import hub
 
 EVERY_HEAD = {
     "tasks": ["emotion", "asr", "gender", "style"],
@@ -447,7 +447,7 @@ def test_every_result_moves_the_bar_and_windows_move_it_by_parts(one, speech, mo
         def update(self, n=1):
             moved.append(n)
 
-    monkeypatch.setattr("espnet_ser.speech_emotion.tqdm", Bar)
+    monkeypatch.setattr("espnet_ser.inference.speech_emotion.tqdm", Bar)
     list(one.each([speech, speech[:10], speech[:16000]], 16000, window_s=1.0, progress="predict"))
     assert moved[0] == (3, "predict")
     assert sorted(moved[1:]) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1, 1])

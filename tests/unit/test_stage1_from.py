@@ -8,7 +8,7 @@ from tiny import GROUP_NORM, TINY, save_encoder
 from tiny_recipe import Recipe, refused, run
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.load import load_model
 
 
 @pytest.fixture(scope="module")

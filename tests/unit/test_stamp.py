@@ -8,16 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet_ser.errors import InputError
-from espnet_ser.locks import locked
-from espnet_ser.stamp import (
-    Stamp,
-    atomic_path,
-    atomic_write,
-    disk_errors_as_input_errors,
-    file_sha256,
-    fingerprint,
-    replace_folder,
-)
+from espnet_ser.utils.atomic import atomic_path, atomic_write, disk_errors_as_input_errors, replace_folder
+from espnet_ser.utils.hashing import file_sha256, fingerprint
+from espnet_ser.utils.locks import locked
+from espnet_ser.utils.stamp import Stamp
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),

@@ -13,14 +13,15 @@ import torch
 from tiny import write_fold
 from tiny_recipe import SYSTEM, refused
 
-from espnet_ser import epoch_files, experiment
-from espnet_ser.epoch_files import EpochFiles
-from espnet_ser.history import read_history
+from espnet_ser.evaluation.predictions import read_epochs
+from espnet_ser.experiment import training_run as experiment
+from espnet_ser.layout import CHECKPOINT_FILE
 from espnet_ser.models.ser_model import SERModel
-from espnet_ser.predictions import read_epochs
-from espnet_ser.recipe import CHECKPOINT_FILE
-from espnet_ser.stopping import REQUEUE_CODE, SAME_S, STOP, StopRequest
-from espnet_ser.trainer import SERTrainer
+from espnet_ser.train import epoch_files
+from espnet_ser.train.epoch_files import EpochFiles
+from espnet_ser.train.history import read_history
+from espnet_ser.train.trainer import SERTrainer
+from espnet_ser.utils.signals import REQUEUE_CODE, SAME_S, STOP, StopRequest
 
 
 class Kill(BaseException):
@@ -265,7 +266,7 @@ def test_equal_trainings_leave_equal_bytes(recipe):
 def test_outside_of_training_a_signal_ends_the_process_at_once():
     program = """
 import os, signal, time
-from espnet_ser.stopping import STOP
+from espnet_ser.utils.signals import STOP
 with STOP.heard():
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(20)
@@ -282,7 +283,7 @@ def test_the_next_signal_of_a_request_does_not_change_the_status_of_a_process_th
     program = f"""
 import atexit, os, signal, sys, time, types
 from espnet_ser.bin.main import main
-from espnet_ser.stopping import STOP
+from espnet_ser.utils.signals import STOP
 
 def command(_arguments):
     try:
@@ -304,7 +305,7 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
 def test_a_signal_within_a_callback_is_not_lost():
     program = """
 import ctypes, os, signal, time
-from espnet_ser.stopping import unwound_by_signals
+from espnet_ser.utils.signals import unwound_by_signals
 with unwound_by_signals():
     ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))()
     time.sleep(20)
@@ -315,7 +316,7 @@ with unwound_by_signals():
 def test_what_was_half_made_when_a_signal_came_does_not_complain():
     program = """
 import os, signal
-from espnet_ser.stopping import unwound_by_signals
+from espnet_ser.utils.signals import unwound_by_signals
 class Thing:
     def __init__(self):
         os.kill(os.getpid(), {signum})
@@ -338,7 +339,7 @@ class Thing:
 
 def test_signals_that_come_together_are_one_request_and_a_later_one_insists(monkeypatch):
     now_s = [100.0]
-    monkeypatch.setattr("espnet_ser.stopping.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("espnet_ser.utils.signals.time.monotonic", lambda: now_s[0])
     stop = StopRequest()
     with stop.heard(), stop.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -352,7 +353,7 @@ def test_signals_that_come_together_are_one_request_and_a_later_one_insists(monk
 
 BUSY = """
 import hashlib
-from espnet_ser.stopping import ended_while_computing, unwound_by_signals
+from espnet_ser.utils.signals import ended_while_computing, unwound_by_signals
 with unwound_by_signals(), ended_while_computing(after_s=0.1):
     print("computing", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes, in which Python looks at no signal

@@ -14,14 +14,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from espnet_ser.bin import prepare, synthesize
-from espnet_ser.corpus import espeak, iemocap, synthetic
-from espnet_ser.corpus.espeak import Prosody, SpeechRequest, check_voice, speak, speak_many
-from espnet_ser.corpus.synthetic import SPEAKER_VOICES, synthesize_release
-from espnet_ser.corpus.synthetic_plan import plan_release
-from espnet_ser.corpus.synthetic_slots import FULL_CLASSES
+from espnet_ser.corpus import iemocap
 from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.errors import InputError
+from espnet_ser.synthetic import espeak
+from espnet_ser.synthetic import release as synthetic
+from espnet_ser.synthetic.espeak import Prosody, SpeechRequest, check_voice, speak, speak_many
+from espnet_ser.synthetic.plan import plan_release
+from espnet_ser.synthetic.release import SPEAKER_VOICES, synthesize_release
+from espnet_ser.synthetic.slots import FULL_CLASSES
 
 NUM_UTTS = 288
 MERGED = {"hap": "hap", "exc": "hap", "sad": "sad", "ang": "ang", "neu": "neu"}

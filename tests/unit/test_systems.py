@@ -5,7 +5,8 @@ import pytest
 from tiny import save_encoder
 
 from espnet_ser.errors import InputError
-from espnet_ser.systems import Stage, list_systems, load_system, refuse_taken_tag, systems_of_table
+from espnet_ser.experiment.systems import Stage, list_systems, load_system, refuse_taken_tag, systems_of_table
+from espnet_ser.model_io.build import build_untrained
 from espnet_ser.tasks.ser import GENDERS, SERTask
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -154,7 +155,7 @@ def test_every_system_builds_what_its_file_says(name, tmp_path):
         args.reversed_tasks = args.reversed_tasks or []
         args.labels = {"emotion": ["a", "b", "c", "d"], "gender": GENDERS, "style": ["improvised", "scripted"]}
         args.token_list = ["<blank>", "A"]
-        model = SERTask.build_untrained(args)
+        model = build_untrained(args)
         assert set(model.tasks) == set(stage.tasks)
         assert {task for task in model.tasks if getattr(model.heads[task], "reversal_scale", None)} == set(stage.reversed)
         assert model.gradient_surgery == stage.surgery

@@ -8,11 +8,11 @@ from report_maker import RUN, predictions, write
 
 from espnet_ser.bin import report as command
 from espnet_ser.errors import InputError
+from espnet_ser.evaluation.results import summarise
+from espnet_ser.experiment.systems import load_system
 from espnet_ser.report.markdown import results_markdown
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.write import write_table_report
-from espnet_ser.results import summarise
-from espnet_ser.systems import load_system
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -11,13 +11,14 @@ from tiny_recipe import Recipe, refused
 from transformers import AutoModel
 
 from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.leakage import all_of, describe_training_data
 from espnet_ser.data.tokens import CharTokenizer
 from espnet_ser.errors import InputError
-from espnet_ser.export.huggingface import export_classifier, export_ctc
-from espnet_ser.hub import resolve_encoder
-from espnet_ser.inference import load_model
-from espnet_ser.packing import copy_model
-from espnet_ser.provenance import all_of, describe_training_data, encoder_trained_on, refuse_trained_encoder
+from espnet_ser.model_io.hub import resolve_encoder
+from espnet_ser.model_io.load import load_model
+from espnet_ser.model_io.trained_encoder import encoder_trained_on, refuse_trained_encoder
+from espnet_ser.publish.huggingface import export_classifier, export_ctc
+from espnet_ser.publish.zoo_archive import copy_model
 
 EMOTIONS = ["angry", "happy", "neutral", "sad"]
 ALONE = ("config.json", "model.safetensors", "preprocessor_config.json")

@@ -9,13 +9,14 @@ from tiny_recipe import CONF, SYSTEM, refused, run
 
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.tokens import CharTokenizer
-from espnet_ser.epoch_files import save_whole
-from espnet_ser.history import read_history
-from espnet_ser.inference import load_model, predict
-from espnet_ser.predictions import read_predictions
-from espnet_ser.scoring import score, unweighted_accuracy
+from espnet_ser.evaluation.metrics import score, unweighted_accuracy
+from espnet_ser.evaluation.predictions import read_predictions
+from espnet_ser.inference.predict import predict
+from espnet_ser.model_io.load import load_model
 from espnet_ser.tasks.ser import SERTask
-from espnet_ser.trainer import SERTrainer
+from espnet_ser.train.epoch_files import save_whole
+from espnet_ser.train.history import read_history
+from espnet_ser.train.trainer import SERTrainer
 
 
 def test_stage_two_starts_from_stage_one_and_leaves_the_lower_layers_alone(trained):

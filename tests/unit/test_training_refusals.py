@@ -9,7 +9,7 @@ from tiny_recipe import SYSTEM, refused
 
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.errors import InputError
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.load import load_model
 
 
 def test_a_stage_before_its_time_names_the_one_it_needs(recipe, capsys):

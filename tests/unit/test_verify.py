@@ -11,8 +11,8 @@ from whole_recipe import WholeRecipe, flip
 
 from espnet_ser.bin import main as commands
 from espnet_ser.errors import InputError
-from espnet_ser.predictions import epoch_path, read_predictions, write_predictions
-from espnet_ser.stamp import Stamp
+from espnet_ser.evaluation.predictions import epoch_path, read_predictions, write_predictions
+from espnet_ser.utils.stamp import Stamp
 
 SER = "exp/asr_gender_skip__ser"
 STAGE1 = "exp/stage1/asr_gender_skip"

@@ -196,7 +196,7 @@ def test_layers_that_do_not_exist_are_refused(changes, message):
 
 
 def test_padding_is_exact_whatever_attention_the_configuration_names():
-    from espnet_ser.checkpoint import build_encoder
+    from espnet_ser.model_io.weights import build_encoder
 
     config = {**tiny_wav2vec2().config.to_dict(), "attn_implementation": "eager", "_attn_implementation": "eager"}
     encoder = Wav2Vec2Encoder(build_encoder(config), 4).eval()

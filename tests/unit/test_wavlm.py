@@ -6,8 +6,8 @@ from test_wav2vec2 import NO_DROPOUT, gradients_of, padded, waveforms
 from tiny import GROUP_NORM, LAYER_NORM, TINY, save_encoder
 from transformers import WavLMConfig, WavLMModel
 
-from espnet_ser.checkpoint import build_encoder, load_pretrained_encoder
 from espnet_ser.errors import InputError
+from espnet_ser.model_io.weights import build_encoder, load_pretrained_encoder
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 
 # So few buckets and so short a distance that a second of speech meets every branch of the bias.

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.errors import InputError
-from espnet_ser.windows import Window, Windowing, shares
+from espnet_ser.inference.windows import Window, Windowing, shares
 
 
 def test_what_is_no_longer_than_any_utterance_of_iemocap_is_not_cut():

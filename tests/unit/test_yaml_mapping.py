@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet_ser.errors import InputError
-from espnet_ser.yaml_mapping import MAX_BYTES, MAX_DEPTH, read_yaml_mapping
+from espnet_ser.utils.yaml_mapping import MAX_BYTES, MAX_DEPTH, read_yaml_mapping
 
 
 def read(tmp_path, text):

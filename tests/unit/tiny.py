@@ -10,7 +10,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from espnet_ser.data.audio import hash_samples, load_audio
 from espnet_ser.data.datadir import Example, write_datadir
-from espnet_ser.stamp import file_sha256
+from espnet_ser.utils.hashing import file_sha256
 
 TINY = {
     "hidden_size": 32,

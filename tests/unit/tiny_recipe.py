@@ -7,7 +7,7 @@ import yaml
 from tiny import save_encoder, write_fold
 
 from espnet_ser.bin import main as commands
-from espnet_ser.inference import load_model
+from espnet_ser.model_io.load import load_model
 
 CONF = Path(__file__).parents[2] / "conf"
 SYSTEM = "asr_gender_skip__ser"

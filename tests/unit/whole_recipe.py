@@ -10,7 +10,7 @@ from release_maker import edit, make_release, write_wav
 from tiny import save_encoder
 from tiny_recipe import CONF, SYSTEM, run
 
-from espnet_ser.systems import load_system
+from espnet_ser.experiment.systems import load_system
 
 LABELS = ("neu", "hap", "sad", "ang", "fru", "neu", "hap", "sad", "ang", "xxx")
 

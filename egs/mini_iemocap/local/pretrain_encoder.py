@@ -22,14 +22,14 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from espnet_ser.corpus.espeak import Prosody, SpeechRequest, speak_many
-from espnet_ser.corpus.synthetic import SPEAKER_VOICES
 from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.tokens import CharTokenizer, collapse
+from espnet_ser.evaluation.metrics import word_error_rate
 from espnet_ser.models.losses import ctc_loss
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, masked_mean, valid_mask
-from espnet_ser.scoring import word_error_rate
+from espnet_ser.synthetic.espeak import Prosody, SpeechRequest, speak_many
+from espnet_ser.synthetic.release import SPEAKER_VOICES
 
 CONFIG = {
     "hidden_size": 128,

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet_ser.archive import unpack_archive
 from espnet_ser.errors import CorpusError, InputError
-from espnet_ser.replacing import folder_beside, keep_others
-from espnet_ser.stamp import Stamp, disk_errors_as_input_errors, file_sha256, replace_folder
+from espnet_ser.model_io.archive import unpack_archive
+from espnet_ser.utils.atomic import disk_errors_as_input_errors, replace_folder
+from espnet_ser.utils.hashing import file_sha256
+from espnet_ser.utils.replacing import folder_beside, keep_others
+from espnet_ser.utils.stamp import Stamp
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 INTENSITIES = ("normal", "strong")

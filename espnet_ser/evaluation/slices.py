@@ -1,0 +1,74 @@
+"""Scores of parts of the test data: by style, by whether training had the same words, by gender, by duration."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from espnet_ser.data.audio import SAMPLE_RATE
+from espnet_ser.data.datadir import Example
+from espnet_ser.errors import InputError
+from espnet_ser.evaluation.metrics import part_scores
+
+DURATION_BANDS = {"under 2 s": 2.0, "2 to 4 s": 4.0, "4 to 8 s": 8.0, "8 s and over": float("inf")}
+"""Name of each band -> where it ends, in seconds; that end itself is in the next band."""
+
+
+def slices_of(
+    lines_by_fold: Mapping[str, Sequence[Mapping]],
+    test_by_fold: Mapping[str, Sequence[Example]],
+    train_texts_by_fold: Mapping[str, Collection[str]],
+) -> dict[str, dict[str, dict[str, float | int]]]:
+    """Scores of each slice, pooled over folds.
+
+    A transcript is seen when the training part of the same fold has it word for word. An utterance without a word is neither
+    seen nor unseen.
+
+    Args:
+        lines_by_fold: Fold -> lines of predictions.
+        test_by_fold: Fold -> its held-out utterances.
+        train_texts_by_fold: Fold -> transcripts of its training part.
+
+    Returns:
+        ``{"style", "transcript", "gender", "duration"}``, each ``{slice: {"n", "classes", "ua", "wa"}}``: UA is over those
+        ``classes`` that occur in the slice. Without empty slices, and without slicings by what the corpus does not say.
+
+    Raises:
+        InputError: When a prediction is of no held-out utterance.
+    """
+    lines: dict[str, dict[str, list[Mapping]]] = {name: defaultdict(list) for name in _SLICINGS}
+    for fold, fold_lines in lines_by_fold.items():
+        examples = {example.utt: example for example in test_by_fold[fold]}
+        train_texts = frozenset(train_texts_by_fold[fold])
+        for line in fold_lines:
+            if line["utt"] not in examples:
+                raise InputError(f"fold {fold}: {line['utt']} is predicted but not held out; run stage 5 again")
+            for name, slice_of in _SLICINGS.items():
+                lines[name][slice_of(examples[line["utt"]], train_texts)].append(line)
+    scores = {
+        name: {part: part_scores(by_slice[part]) for part in sorted(by_slice, key=_by_duration_then_name) if part}
+        for name, by_slice in lines.items()
+    }
+    return {name: by_slice for name, by_slice in scores.items() if by_slice}
+
+
+def _transcript(example: Example, train_texts: Collection[str]) -> str:
+    if not example.text:
+        return ""
+    return "seen" if example.text in train_texts else "unseen"
+
+
+def _duration(example: Example, _: Collection[str]) -> str:
+    duration_s = example.num_samples / SAMPLE_RATE
+    return next(name for name, end_s in DURATION_BANDS.items() if duration_s < end_s)
+
+
+# Each gives the slice an utterance belongs to; '' for none.
+_SLICINGS: dict[str, Callable[[Example, Collection[str]], str]] = {
+    "style": lambda example, _: example.style,
+    "transcript": _transcript,
+    "gender": lambda example, _: example.gender,
+    "duration": _duration,
+}
+
+
+def _by_duration_then_name(part: str) -> tuple[float, str]:
+    return DURATION_BANDS.get(part, 0.0), part

@@ -1,1 +1,0 @@
-"""A trained fold for others: transformers, ONNX, and a folder of everything that may be published."""

@@ -1,0 +1,162 @@
+"""Several trained models as one."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from rapidfuzz.distance import Levenshtein
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from espnet_ser.data.audio import MAX_DURATION_S, SAMPLE_RATE
+from espnet_ser.data.tokens import Tokenizer, collapse
+from espnet_ser.errors import InputError
+from espnet_ser.inference.find_models import ModelSource
+from espnet_ser.model_io.load import load_model
+from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
+
+
+class LoadedModel(NamedTuple):
+    """A trained model in memory.
+
+    Attributes:
+        source: Where it came from, for errors.
+        network: In eval mode.
+        labels: Class names of each utterance task that it has a head for.
+        tokenizer: Spells what it transcribes; None without that head.
+        trained_on: From :func:`espnet_ser.data.leakage.describe_training_data`; None where it does not say.
+    """
+
+    source: object
+    network: SERModel
+    labels: Mapping[str, Sequence[str]]
+    tokenizer: Tokenizer | None
+    trained_on: Mapping[str, object] | None = None
+
+    @classmethod
+    def load(cls, found: ModelSource, device: str) -> "LoadedModel":
+        """Loads it; see :func:`espnet_ser.model_io.load.load_model`."""
+        network, args = load_model(found.source, device, found.model_file)
+        labels = {task: list(args.labels[task]) for task in UTTERANCE_TASKS if task in network.tasks}
+        trained_on = getattr(args, "trained_on", None) or None
+        return cls(found.model_file or found.source, network, labels, args.tokenizer, trained_on)
+
+
+class Heard(NamedTuple):
+    """What all models make of a waveform.
+
+    Attributes:
+        posteriors: Of each utterance task, [classes]: the mean over the models that have its head.
+        paths: Of each model that transcribes: the likeliest token of each frame, [num_frames].
+        embedding: The last layer's mean over frames, of one model after the other: [models * dim], float32.
+    """
+
+    posteriors: dict[str, np.ndarray]
+    paths: list[np.ndarray]
+    embedding: np.ndarray
+
+
+class OutOfMemory(InputError):
+    """There is too little memory for a batch."""
+
+
+class Ensemble:
+    """Several trained models as one, or one alone.
+
+    Args:
+        models: Of what several tell, they know the same classes.
+        device: Where they are.
+
+    Attributes:
+        labels: Class names of each utterance task that is told.
+        transcribes: Whether words are told.
+        trained_on: What each model says of its training data, in order; see :class:`LoadedModel`.
+        least_samples: The length of the shortest waveform that gives each model a frame.
+
+    Raises:
+        InputError: When the models know different classes, or there is none.
+    """
+
+    def __init__(self, models: Sequence[LoadedModel], device: str = "cpu"):
+        if not models:
+            raise InputError("no model: name one or more")
+        self.labels: dict[str, Sequence[str]] = {}
+        for model in models:
+            for task, classes in model.labels.items():
+                if self.labels.setdefault(task, classes) != classes:
+                    raise InputError(
+                        f"{model.source}: its classes of {task} are {', '.join(classes)}, those of a model before it "
+                        f"{', '.join(self.labels[task])}; models of different classes are no ensemble: give them one at a time"
+                    )
+        self.least_samples = max(_least_samples(model.network) for model in models)
+        self._models = list(models)
+        self._tokenizers = [model.tokenizer for model in models if model.tokenizer is not None]
+        self.transcribes = bool(self._tokenizers)
+        self.trained_on = [model.trained_on for model in models]
+        self._device = device
+
+    @torch.no_grad()
+    def hear(self, speech: Sequence[Tensor]) -> list[Heard]:
+        """What the models make of a batch.
+
+        Args:
+            speech: Waveforms at 16 kHz, each [num_samples] with at least ``least_samples``.
+
+        Raises:
+            OutOfMemory: When there is too little memory for it.
+        """
+        lengths = torch.tensor([len(waveform) for waveform in speech], device=self._device)
+        padded = pad_sequence(speech, batch_first=True).to(self._device)  # [batch, samples]
+        posteriors: dict[str, list[np.ndarray]] = {task: [] for task in self.labels}
+        paths, embeddings = [], []
+        for model in self._models:
+            try:
+                outputs = model.network.logits(padded, lengths)
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and not re.search("out of memory|can't allocate memory", str(error)):
+                    raise
+                raise OutOfMemory("out of memory: take fewer seconds in a batch, or shorter windows") from error
+            for task in model.labels:
+                posteriors[task].append(outputs[task].double().softmax(-1).cpu().numpy())
+            if model.tokenizer is not None:
+                frames = zip(outputs["asr"].argmax(-1).cpu().numpy(), outputs["num_frames"].tolist(), strict=True)
+                paths.append([path[:num_frames] for path, num_frames in frames])
+            embeddings.append(outputs["embedding"].float().cpu().numpy())
+        means = {task: np.mean(of_models, axis=0) for task, of_models in posteriors.items()}  # [batch, classes]
+        joined = np.concatenate(embeddings, axis=1)  # [batch, models * dim]
+        return [
+            Heard({task: mean[i] for task, mean in means.items()}, [of_model[i] for of_model in paths], joined[i])
+            for i in range(len(speech))
+        ]
+
+    def transcript(self, paths: Sequence[np.ndarray]) -> str | None:
+        """The text that the models agree on best: the one that is nearest to those of all, by edits of characters.
+
+        Frames of different models do not line up, so their posteriors have no mean; and the most confident model may be one
+        that hears nothing.
+
+        Args:
+            paths: As in :class:`Heard`, one for each model that transcribes.
+
+        Returns:
+            The text, the first of several; None where no model transcribes.
+        """
+        texts = [t.ids_to_text(collapse(path.tolist())) for t, path in zip(self._tokenizers, paths, strict=True)]
+        return consensus(texts) if texts else None
+
+
+def consensus(texts: Sequence[str]) -> str:
+    """The text with the fewest edits of characters to all others; the first of several.
+
+    >>> consensus(["", "YES I", "YES I DO", "YES"])
+    'YES I'
+    """
+    return min(texts, key=lambda text: sum(Levenshtein.distance(text, other) for other in texts))
+
+
+def _least_samples(network: SERModel) -> int:
+    lengths = range(MAX_DURATION_S * SAMPLE_RATE)
+    return bisect_left(lengths, 1, key=lambda length: int(network.encoder.num_frames(torch.tensor(length))))

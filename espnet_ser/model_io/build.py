@@ -1,0 +1,110 @@
+"""From a configuration to a model: its structure, and the weights that training begins with."""
+
+import math
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from espnet_ser.data.audio import SAMPLE_RATE
+from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.model_io.encoder_config import encoder_settings
+from espnet_ser.model_io.encoder_folder import read_encoder_config, wants_normalized_waveform
+from espnet_ser.model_io.weights import (
+    build_encoder,
+    load_pretrained_encoder,
+    load_weights,
+    read_trained_weights,
+)
+from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
+from espnet_ser.models.heads import CTCHead, UtteranceHead
+from espnet_ser.models.ser_model import SERModel
+from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+
+
+def build_untrained(args: Namespace) -> SERModel:
+    """The model's structure with fresh weights: all that a trained model's weights need to be loaded into.
+
+    Raises:
+        InputError: When the settings do not fit together.
+    """
+    for task in args.tasks:
+        if not (args.token_list if task == "asr" else (args.labels or {}).get(task)):
+            what = "token_list: the tokens" if task == "asr" else f"labels: {{{task}: [...]}}, the classes"
+            raise InputError(f"the model cannot be built without {what} of {task}; training takes them from the data")
+    encoder = CNNLSTMEncoder() if args.encoder == "cnn_lstm" else _build_ssl_encoder(args)
+    heads = {}
+    for task in args.tasks:
+        if task == "asr":
+            heads[task] = CTCHead(encoder.dim, len(args.token_list), args.dropout)
+        else:
+            dim = 2 * encoder.dim if task == "gender" and encoder.tap_layer is not None else encoder.dim
+            reversal_scale = args.reversal_scale if task in args.reversed_tasks else None
+            heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout, reversal_scale)
+    return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery, args.ctc_reduction)
+
+
+def build_structure(args: Namespace) -> SERModel:
+    """As :func:`build_untrained`, but a pretrained encoder's model is without weights, and takes no memory for them."""
+    # torchaudio looks into the filters of the other encoder, which is small.
+    with torch.device("meta" if args.encoder == "ssl" else "cpu"):
+        return build_untrained(args)
+
+
+def _build_ssl_encoder(args: Namespace) -> Wav2Vec2Encoder:
+    if getattr(args, "encoder_config", None) is None:
+        if getattr(args, "ssl", None) is None:
+            raise InputError("--ssl is needed: the folder of a pretrained encoder")
+        args.encoder_config = read_encoder_config(Path(args.ssl))
+    if getattr(args, "normalize_waveform", None) is None:
+        if getattr(args, "ssl", None) is None:
+            raise InputError("--normalize_waveform true or false is needed where there is no --ssl to say it")
+        args.normalize_waveform = wants_normalized_waveform(Path(args.ssl))
+    where = "encoder_config" if getattr(args, "ssl", None) is None else f"{args.ssl}/config.json"
+    wav2vec2 = build_encoder({**args.encoder_config, **args.encoder_conf}, where)
+    known = encoder_settings(type(wav2vec2.config))
+    for name in args.encoder_conf:
+        if name not in known:
+            raise unknown_name("key of encoder_conf", name, known)
+    num_layers = wav2vec2.config.num_hidden_layers
+    try:
+        return Wav2Vec2Encoder(
+            wav2vec2,
+            num_trainable_layers=num_layers if args.trainable_layers is None else args.trainable_layers,
+            tap_layer=args.skip_layer if "gender" in args.tasks else None,
+            normalize_waveform=args.normalize_waveform,
+            frozen=args.frozen,
+            keep_frames=_num_frames(wav2vec2.config, getattr(args, "recompute_above", None)),
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def load_initial_weights(model: SERModel, args: Namespace) -> None:
+    """Loads stage 1's weights where there is a stage 1, else the pretrained encoder's; new heads keep their own.
+
+    Raises:
+        InputError: When the weights are damaged or do not fit the model.
+    """
+    if getattr(args, "stage1_dir", None) is not None:
+        load_first_stage(model, read_trained_weights(Path(args.stage1_dir)), args.stage1_dir)
+    elif getattr(args, "ssl", None) is not None:
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # a bar over tensors, drawn where errors are told
+        load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
+
+
+def load_first_stage(model: SERModel, weights: Mapping[str, torch.Tensor], source: object) -> None:
+    """Loads the weights of a first stage: the encoder's, and of the heads those that the model keeps.
+
+    Raises:
+        InputError: When they do not fit the model.
+    """
+    known = {name.split(".")[1] for name in weights if name.startswith("heads.")}
+    load_weights(model, weights, fresh=[f"heads.{task}." for task in model.tasks if task not in known], source=source)
+
+
+def _num_frames(config, seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * SAMPLE_RATE / math.prod(config.conv_stride))

@@ -1,0 +1,127 @@
+"""What a trained model's ``config.yaml`` may say: every setting that its model is built from is checked before it is."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from espnet_ser.characters import MAX_CLASSES
+from espnet_ser.data.tokens import BLANK, MAX_TOKEN, MAX_TOKENS, UNKNOWN
+from espnet_ser.errors import InputError
+from espnet_ser.model_io.model_folder import CONFIG_FILE
+from espnet_ser.models.losses import CTC_REDUCTIONS
+from espnet_ser.models.ser_model import TASKS
+from espnet_ser.models.wav2vec2 import FROZEN
+from espnet_ser.utils.value_checks import (
+    Check,
+    choice,
+    flag,
+    mapping,
+    name,
+    number,
+    optional,
+    positive,
+    refuse_wrong,
+    several,
+    text,
+    token,
+    whole_number,
+)
+from espnet_ser.utils.yaml_mapping import read_yaml_mapping
+
+ENCODERS = ("ssl", "cnn_lstm")
+MAX_SPEAKERS = 100_000
+
+_CLASSES = several(name(), 1, MAX_CLASSES, unique=True)
+_ALWAYS: dict[str, Check] = {
+    "encoder": choice(ENCODERS),
+    "tasks": several(choice(TASKS), 1, len(TASKS), unique=True),
+    "reversed_tasks": several(choice(("gender", "style")), 0, 2, unique=True),
+    "reversal_scale": positive(1e6),
+    "dropout": number(0, 1),
+    "aux_weight": number(0, 1),
+    "literal_eq": flag(),
+    "gradient_surgery": flag(),
+    "ctc_reduction": choice(CTC_REDUCTIONS),
+    "labels": mapping(),
+}
+_WITH_SSL: dict[str, Check] = {
+    "encoder_config": mapping(),
+    "encoder_conf": mapping(),
+    "normalize_waveform": flag(),
+    "trainable_layers": optional(whole_number(0, 1000)),
+    "skip_layer": optional(whole_number(0, 1000)),
+    "frozen": choice(FROZEN),
+}
+_WHERE_GIVEN: dict[str, Check] = {
+    "recompute_above": optional(positive(1e9)),
+    "trained_on": optional(mapping()),
+    "pretrained_on": optional(mapping()),
+    "ssl_source": optional(text(1000)),
+}
+_WITH_ASR: dict[str, Check] = {"token_list": several(token(MAX_TOKEN), 2, MAX_TOKENS, unique=True)}
+_MAY_BE_NONE = {"trainable_layers", "skip_layer"}
+
+
+def check_model_config(config: Mapping[str, object], where: object) -> None:
+    """Stops at a setting that is missing, or that no training would have left.
+
+    Args:
+        config: The content of ``config.yaml``.
+        where: The file, named in errors.
+
+    Raises:
+        InputError: Names the setting and what it may be.
+    """
+    _check(config, _ALWAYS, where)
+    _check(config, _WITH_SSL if config["encoder"] == "ssl" else {}, where)
+    refuse_wrong(config, _WHERE_GIVEN, where)
+    if not set(config["reversed_tasks"]) <= set(config["tasks"]):
+        raise InputError(f"{where}: reversed_tasks names a task that is not among tasks; train the model again")
+    check_names(config, where)
+
+
+def check_names(config: Mapping[str, object], where: object) -> None:
+    """Stops at names and tokens that would not be read back from a ``config.yaml``, or of which there are none.
+
+    Args:
+        config: Its ``tasks``, ``labels``, ``token_list`` and ``trained_on``.
+        where: The file, named in errors.
+
+    Raises:
+        InputError: Names the setting and what it may be.
+    """
+    _check(config, _WITH_ASR if "asr" in config["tasks"] else {}, where)
+    if "asr" in config["tasks"] and config["token_list"][:2] != [BLANK, UNKNOWN]:
+        raise InputError(f"{where}: token_list must begin with {BLANK} and {UNKNOWN}; train the model again")
+    _check(config["labels"], {task: _CLASSES for task in config["tasks"] if task != "asr"}, f"{where}: labels")
+    names = several(name(), 0, MAX_SPEAKERS)
+    for record in ("trained_on", "pretrained_on"):
+        refuse_wrong(config.get(record) or {}, dict.fromkeys(("sessions", "speakers"), names), f"{where}: {record}")
+
+
+def model_settings(config: Mapping[str, object]) -> dict[str, object]:
+    """Of a ``config.yaml``, what its model is built from and what it was trained on: all that it needs to be loaded anywhere.
+
+    How it was trained, and where things lay on that machine, is left out.
+    """
+    known = {**_ALWAYS, **_WITH_SSL, **_WHERE_GIVEN, **_WITH_ASR}
+    return {key: config[key] for key in known if config.get(key) is not None or key in _MAY_BE_NONE & config.keys()}
+
+
+def _check(config: Mapping[str, object], checks: Mapping[str, Check], where: object) -> None:
+    for key, check in checks.items():
+        if key not in config:
+            raise InputError(f"{where}: {key} is missing, and must be {check.wanted}; train the model again")
+    refuse_wrong(config, checks, where)
+
+
+def read_config(folder: Path) -> Namespace:
+    """The ``config.yaml`` that training left in a folder, as far as the model is built from it, checked.
+
+    Raises:
+        InputError: When it is missing or no mapping, or a setting of the model is missing or not one that training leaves.
+    """
+    missing = "train the model first (stage 3 for stage-1 models, stage 4 for SER)"
+    config = read_yaml_mapping(folder / CONFIG_FILE, missing)
+    check_model_config(config, folder / CONFIG_FILE)
+    return Namespace(**config)
