@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from espnet_ser.bin.parser import CommandParser, add_recipe_options, add_training_options, setup_of
 from espnet_ser.experiment.processes import Ranks
-from espnet_ser.tasks.options import LAUNCH_OPTIONS
+from espnet_ser.tasks.launch_options import LAUNCH_OPTIONS
 from espnet_ser.utils.say import say
 from espnet_ser.utils.signals import STOP
 

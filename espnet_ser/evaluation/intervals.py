@@ -118,7 +118,7 @@ def jackknife_interval(score: float, without_one: np.ndarray) -> list[float]:
     Utterances of a speaker are not independent, so it is speakers that would have to be drawn. But a bootstrap of few is too
     narrow: of ten speakers drawn within five folds of two, it holds the true value in 77 of 100 cases and not in 95, drawn
     from all ten in 90; of one speaker to a fold, drawn within folds, it has no width at all. The jackknife with Student's t of
-    groups - 1 degrees of freedom holds it in 94 to 97 (``tests/unit/test_intervals.py``).
+    groups - 1 degrees of freedom holds it in 94 to 97 (``tests/unit/evaluation/test_intervals.py``).
 
     Args:
         score: Of all groups together.

@@ -22,7 +22,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from espnet_ser.errors import InputError
-from espnet_ser.tasks.options import LAUNCH_OPTIONS
+from espnet_ser.tasks.launch_options import LAUNCH_OPTIONS
 from espnet_ser.utils.atomic import disk_errors_as_input_errors
 from espnet_ser.utils.signals import ENDING_SIGNALS, REQUEUE_CODE, STOP
 

@@ -16,8 +16,8 @@ from espnet_ser.models.ser_model import SERModel
 from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
 from espnet_ser.tasks.first_stage import go_on_from
+from espnet_ser.tasks.launch_options import LAUNCH_OPTIONS
 from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
-from espnet_ser.tasks.options import LAUNCH_OPTIONS
 from espnet_ser.tasks.ser import SERTask
 from espnet_ser.train.fill_cache import choose_cut
 
@@ -155,16 +155,3 @@ def try_options(args: Namespace, first_stage: tuple[Namespace, SERModel] | None 
         settings = f"{args.optim} {args.optim_conf}, scheduler {args.scheduler} {args.scheduler_conf}"
         raise InputError(f"optimiser {settings}: {error}") from error
     return args, model
-
-
-LAUNCH_OPTIONS = {
-    "multiprocessing_distributed": str,
-    "dist_launcher": str,
-    "dist_init_method": str,
-    "dist_master_addr": str,
-    "dist_master_port": int,
-    "dist_world_size": int,
-    "dist_rank": int,
-    "local_rank": str,
-}
-"""What ``espnet2.bin.launch`` adds to the command that it starts on each machine, beside ``ngpu`` and ``dist_backend``."""

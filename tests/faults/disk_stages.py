@@ -4,7 +4,7 @@ import shutil
 
 from release_maker import make_release
 from room import Room
-from test_score_command import Folds
+from scored_folds import Folds
 from tiny_recipe import CONF
 
 

@@ -13,7 +13,7 @@ import bad_results
 import pytest
 from harness import shown_line, told
 from room import Room
-from test_score_command import FOLDS, Folds
+from scored_folds import FOLDS, Folds
 from tiny_recipe import CONF
 
 PARTS = (bad_corpus, bad_audio, bad_configs, bad_data, bad_results, bad_predictions, bad_commands)

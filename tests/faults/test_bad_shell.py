@@ -3,12 +3,11 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from harness import shown_line, snapshot
 
-ROOT = Path(__file__).parents[2]
 OF_THE_RECIPE = ("egs", "utils", "conf/systems", "conf/train_ser.yaml", "conf/train_stage1.yaml", "espnet_ser")
 
 CASES = {

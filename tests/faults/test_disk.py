@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from disk_stages import STAGES, Prepare, Report, Score, Seeds, Select
 from harness import assert_one_line, exit_of, shown_line, snapshot
 from room import Room
@@ -17,7 +18,6 @@ from room import Room
 from espnet_ser.bin.main import main
 from espnet_ser.utils.locks import locked
 
-ROOT = Path(__file__).parents[2]
 WRITTEN_BESIDE = re.compile(r"\.(building|drawing|old)$|/\.[^/]+\.\d+\.[0-9a-f]{8}(\.|$)")
 """Names that things have before they are renamed."""
 

@@ -12,7 +12,6 @@ import yaml
 from tiny import tiny_wav2vec2
 from whole_recipe import WholeRecipe, flip
 
-import espnet_ser
 from espnet_ser.experiment import training_run as experiment
 from espnet_ser.model_io.weights import read_trained_weights
 from espnet_ser.utils.hashing import file_sha256

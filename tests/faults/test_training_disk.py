@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_stopping import account
+from account import account
 from tiny_recipe import Recipe, refused
 
 SYSTEM = "stl_n8"

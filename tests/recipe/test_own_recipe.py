@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 from checkout import ROOT, run
+from mini import files_of
 from ravdess_names import as_official, make_official
-from test_recipe import files_of
 
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
 QUICK = ["--stage1-args", "--max_epoch 1", "--stage2-args", "--max_epoch 1"]

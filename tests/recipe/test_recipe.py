@@ -9,15 +9,11 @@ import time
 
 import pytest
 from checkout import MINI_OPTIONS, ROOT, copy_of_repository, run
-from mini import MiniRun, outcome
+from mini import MiniRun, files_of, outcome
 from sklearn.metrics import balanced_accuracy_score
 
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
 QUICK = ["--stage1-args", "--max_epoch 1", "--stage2-args", "--max_epoch 1"]
-
-
-def files_of(folder):
-    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file() and "log" not in path.parts}
 
 
 def read_ua(path):

@@ -5,8 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-UTILS = Path(__file__).resolve().parents[2] / "utils"
+UTILS = ROOT / "utils"
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """utils/parse_options.sh, sourced by a small recipe script under `set -euo pipefail`."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
+from checkout import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-UTILS = Path(__file__).resolve().parents[2] / "utils"
+UTILS = ROOT / "utils"
 SCRIPT = """
 set -euo pipefail
 nj=4 stage=1 stop_stage=6 use_gpu=false tag= _private=1 TITLE=x

@@ -2,11 +2,10 @@
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
+from checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ["egs/mini_iemocap/run.sh", "egs/TEMPLATE/run.sh", "egs/iemocap/run_table.sh", "utils/setup_env.sh"]
 
 
