@@ -1,0 +1,1 @@
+"""The commands of ``espnet-ser``, one file each."""

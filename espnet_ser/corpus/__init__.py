@@ -1,1 +1,1 @@
-"""The corpus: from a release on disk to checked, typed records, folds and data directories. Knows nothing of torch."""
+"""From a corpus to data directories: readers of IEMOCAP and of Kaldi directories, published counts, folds."""

@@ -1,1 +1,1 @@
-"""Data directories and audio on disk, and what turns them into batches."""
+"""Data directories, audio, tokens, batches and caches; and the checks that no held-out speech is trained on."""

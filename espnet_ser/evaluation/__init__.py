@@ -1,0 +1,1 @@
+"""Predictions, the selection of an epoch, scores, intervals and tests."""

@@ -1,0 +1,1 @@
+"""Systems, and the trainings, folds and folders of a recipe."""

@@ -1,0 +1,1 @@
+"""A trained fold for others: archive, transformers, ONNX, model card, upload."""

@@ -1,1 +1,1 @@
-"""What people look at: RESULTS.md, figures, and a page that opens from disk."""
+"""Tables, figures and pages of results."""

@@ -1,0 +1,1 @@
+"""The ESPnet task: options, and what they build."""

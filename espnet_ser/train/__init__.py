@@ -1,0 +1,1 @@
+"""One training: the trainer, its checkpoints, the cache of what is frozen."""

@@ -1,0 +1,1 @@
+"""Files, hashes, locks, signals and processes: nothing here knows of speech."""

@@ -1,1 +1,1 @@
-"""Whether what stages left is as they left it, and follows from what it is said to come from."""
+"""Checks of a finished system: hashes, and scores computed again."""
