@@ -1,22 +1,15 @@
-"""What the paper's tables take on disk: ``python benchmarks/disk.py``.
+"""What a training of each kind takes on disk: ``python benchmarks/disk.py``.
 
 The files that a training of each kind leaves are written, of a full-size encoder with random weights, and measured.
 """
 
-import argparse
-import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 from corpus import NUM_UTTS, sample_durations
-from costs import KEPT_EPOCHS, Costs
-from plan import TABLES, Table
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from espnet_ser.bin.parser import CommandParser
 from espnet_ser.corpus.iemocap import EMOTIONS
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.model_io.build import build_untrained
@@ -29,39 +22,24 @@ from espnet_ser.utils.say import say
 NUM_TOKENS = 30
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """The options."""
-    parser = CommandParser(prog="disk.py", description=__doc__, epilog="example: python benchmarks/disk.py")
-    parser.add_argument("--conf", type=Path, default=Path(__file__).parents[1] / "conf", help="where the systems are")
-    return parser
+TRAININGS = {"stage 1, all layers": ("stage1", 12)}
+TRAININGS |= {f"emotion, n = {layers}": ("ser", layers) for layers in (12, 10, 8, 6, 4, 2, 0)}
+KEPT_EPOCHS = {"stage1": 1, "ser": 2}
+"""Models that stay, at most: the last, and for emotion the best on the test fold."""
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Prints what each table's models take after and during trainings, and the cache of the CNN's output."""
-    args = get_parser().parse_args(argv)
+def main() -> None:
+    """Prints a row for each kind of training, and the cache of the CNN's output."""
     rows = []
-    for name in TABLES:
-        trainings = Table(Costs({}, 100), args.conf, name).trainings.values()
-        models_gb = sum(left_gb(*training) for training in trainings)
-        most_gb = max(checkpoint_gb(*training) for training in trainings)
-        cells = (len(trainings), models_gb, cache_gb(), models_gb + cache_gb(), most_gb)
-        rows.append((name, *(f"{value:.3g}" for value in cells)))
-    header = ("table", "trainings", "models GB", "cache GB", "together GB", "and for each that runs, at most GB")
-    say(grid_markdown(Grid("", header, tuple(rows))))
+    for name, training in TRAININGS.items():
+        frozen, trained = saved_gb(*training)
+        # What a training continues from, until it has finished: each trained value, and AdamW's two moments.
+        left_gb, checkpoint_gb = frozen + KEPT_EPOCHS[training[0]] * trained, 3 * trained
+        rows.append((name, f"{left_gb:.3g}", f"{checkpoint_gb:.3g}"))
+    say(grid_markdown(Grid("", ("training", "its models: GB", "its checkpoint: GB"), tuple(rows))))
+    say(f"\nThe cache of the CNN's output: {cache_gb():.3g} GB.")
 
 
-def left_gb(stage: str, num_layers: int) -> float:
-    """What a finished training leaves; predictions and embeddings are small beside it."""
-    frozen, trained = saved_gb(stage, num_layers)
-    return frozen + KEPT_EPOCHS[stage] * trained
-
-
-def checkpoint_gb(stage: str, num_layers: int) -> float:
-    """What goes when it has finished: each trained value, and AdamW's two moments."""
-    return 3 * saved_gb(stage, num_layers)[1]
-
-
-@cache
 def saved_gb(stage: str, num_layers: int) -> tuple[float, float]:
     """The file of what is frozen, and that of what an epoch leaves of the rest."""
     options = {
@@ -88,4 +66,4 @@ def cache_gb() -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -35,16 +35,6 @@ class Process(Protocol):
         """How it went, for one who wants to know why it failed; asked once, when it has ended."""
 
 
-class Clock(Protocol):
-    """What the scheduler asks of the module ``time``."""
-
-    def monotonic(self) -> float:
-        """Seconds that have passed."""
-
-    def sleep(self, seconds: float, /) -> None:
-        """Lets them pass."""
-
-
 class View:
     """Is told how the jobs are getting on; this one keeps it to itself."""
 
@@ -82,18 +72,14 @@ class Scheduler:
         launch: Starts a job. An ``OSError`` that it raises fails the job.
         max_jobs_run: How many run at a time, at most.
         view: Who is told.
-        clock: Whose time it is; another than the system's for a schedule that is only played through.
     """
 
-    def __init__(
-        self, jobs: Iterable[Job], launch: Callable[[Job], Process], max_jobs_run: int, view: View, clock: Clock = time
-    ):
+    def __init__(self, jobs: Iterable[Job], launch: Callable[[Job], Process], max_jobs_run: int, view: View):
         self.jobs = {job.name: job for job in by_urgency(jobs)}
         self.signals: list[int] = []
         self._launch = launch
         self._max_jobs_run = max_jobs_run
         self._view = view
-        self._clock = clock
         self._processes: dict[str, Process] = {}
 
     def run(self) -> None:
@@ -103,7 +89,7 @@ class Scheduler:
                 acted = self._reap() | self._skip() | self._start() | self._check()
                 self._view.refresh()
                 if not acted:
-                    self._clock.sleep(POLL_S)
+                    time.sleep(POLL_S)
         except BaseException:  # a closed pipe, say: whatever it is, no job is left behind
             self.signals.append(signal.SIGTERM)
             self._view = View()
@@ -127,7 +113,7 @@ class Scheduler:
         ended = {name: code for name, process in self._processes.items() if (code := process.poll()) is not None}
         for name, code in ended.items():
             job, account = self.jobs[name], self._processes.pop(name).account()
-            job.ended_s, job.code = self._clock.monotonic(), code
+            job.ended_s, job.code = time.monotonic(), code
             if code == 0:
                 self._enter(job, State.DONE)
             elif self.signals:
@@ -146,7 +132,7 @@ class Scheduler:
         queued = [job for job in self.jobs.values() if job.state is State.QUEUED]
         starting = queued[: self._max_jobs_run - len(self._processes)]
         for job in starting:
-            job.started_s = self._clock.monotonic()
+            job.started_s = time.monotonic()
             try:
                 self._processes[job.name] = self._launch(job)
             except OSError as error:
@@ -171,18 +157,18 @@ class Scheduler:
 
     def _end(self) -> None:
         """Asks all that runs to end, again at each further signal, and kills what does not."""
-        deadline_s = self._clock.monotonic() + GRACE_S
+        deadline_s = time.monotonic() + GRACE_S
         heard = 0
         while self._processes:
             for process in self._processes.values():
-                if self._clock.monotonic() > deadline_s:
+                if time.monotonic() > deadline_s:
                     process.kill()
                 elif heard < len(self.signals):
                     process.terminate()
             heard = len(self.signals)
             if not self._reap():
                 self._view.refresh()
-                self._clock.sleep(POLL_S)
+                time.sleep(POLL_S)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Jobs through the real run.pl, and their scheduler on jobs that are ended by hand."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -102,6 +103,23 @@ def test_no_more_jobs_run_at_a_time_than_asked_for_and_as_many_as_can(make_job, 
         run([make_job(f"a fold {n}") for n in range(7)], max_jobs_run=most, launch=launch)
         assert launch.most == most
         assert launch.started == [f"a fold {n}" for n in range(7)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_job_begins_before_its_parents_end_and_no_more_run_than_asked_for(make_job, impatient, seed):
+    rng = random.Random(seed)
+    names = [f"row{n} fold {rng.randint(1, 3)}" for n in range(rng.randint(1, 30))]
+    jobs = [make_job(name, after=rng.sample(names[:n], min(n, rng.randint(0, 2)))) for n, name in enumerate(names)]
+    most, launch = rng.randint(1, 5), ByHand()
+
+    def start(job):
+        assert not {*job.depends_on} & {*launch.running}
+        assert {*job.depends_on} <= {*launch.started}
+        return launch(job)
+
+    assert set(run(jobs, max_jobs_run=most, launch=start).values()) == {State.DONE}
+    assert launch.most <= most
+    assert sorted(launch.started) == sorted(names)
 
 
 def test_a_failure_skips_what_depends_on_it_and_nothing_else(make_job, impatient):
