@@ -165,8 +165,8 @@ def configs_page() -> Iterator[str]:
 def task_options() -> Iterator[str]:
     """The options of a training: the task's own, and those of ESPnet that are of use."""
     from espnet_ser.experiment.training_run import MAY_CHANGE
-    from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
     from espnet_ser.tasks.ser import SERTask
+    from espnet_ser.train.espnet_patches import optim_classes, scheduler_classes
 
     parser = SERTask.get_parser()
     actions = {action.dest: action for action in parser._actions}

@@ -9,6 +9,7 @@ import yaml
 from espnet2.utils.nested_dict_action import NestedDictAction
 
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.train.espnet_patches import take_options_by
 
 
 class MappingOption(NestedDictAction):
@@ -36,9 +37,7 @@ class MappingOption(NestedDictAction):
 
 def read_mappings_as_data(parser: argparse.ArgumentParser) -> None:
     """Lets every option that takes a mapping be a :class:`MappingOption`."""
-    for action in parser._actions:
-        if type(action) is NestedDictAction:
-            action.__class__ = MappingOption
+    take_options_by(MappingOption, NestedDictAction, parser)
 
 
 def check_values(parser: argparse.ArgumentParser, path: Path, config: Mapping[str, object]) -> None:

@@ -17,8 +17,8 @@ from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
 from espnet_ser.tasks.first_stage import go_on_from
 from espnet_ser.tasks.launch_options import LAUNCH_OPTIONS
-from espnet_ser.tasks.light_espnet import optim_classes, scheduler_classes
 from espnet_ser.tasks.ser import SERTask
+from espnet_ser.train.espnet_patches import optim_classes, scheduler_classes
 from espnet_ser.train.fill_cache import choose_cut
 
 NOT_TRAINING = {"dry_run", "collect_stats", "print_config", "config", "output_dir", "ngpu", "labels", "token_list"}

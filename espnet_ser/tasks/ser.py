@@ -2,7 +2,6 @@
 
 import argparse
 import inspect
-import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder
 from espnet_ser.tasks.batching import batch_limits, with_length
 from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_crowded, report_doubts
 from espnet_ser.tasks.first_stage import go_on_from
-from espnet_ser.tasks.light_espnet import AbsTask, optim_classes
+from espnet_ser.train.espnet_patches import AbsTask, optim_classes, without_arguments
 from espnet_ser.train.fill_cache import CACHE_CHOICES, choose_cut, fill_cache
 from espnet_ser.train.gradient_probe import GradientProbe
 from espnet_ser.train.trainer import SERTrainer
@@ -151,11 +150,8 @@ class SERTask(AbsTask):
     @classmethod
     def get_default_config(cls) -> dict[str, object]:
         """Every option with its default, whatever the command line of this process says; ESPnet's own reads that too."""
-        argv, sys.argv = sys.argv, sys.argv[:1]
-        try:
+        with without_arguments():
             return super().get_default_config()
-        finally:
-            sys.argv = argv
 
     @classmethod
     def main_worker(cls, args: Namespace) -> None:

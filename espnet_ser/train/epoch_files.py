@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 from espnet2.train.reporter import Reporter
-from espnet2.train.trainer import TrainerOptions
 
 from espnet_ser.layout import CHECKPOINT_FILE, epoch_model
+from espnet_ser.train.espnet_patches import TrainerOptions, saving_by
 from espnet_ser.utils.atomic import atomic_path
 from espnet_ser.utils.distributed import this_rank
 
@@ -130,8 +130,5 @@ def saved_by(files: EpochFiles) -> Iterator[None]:
         elif not re.fullmatch(r"[0-9]+epoch\.pth", Path(f).name):  # else the model of the same epoch, which has been seen to
             save_whole(obj, f)
 
-    torch.save = save
-    try:
+    with saving_by(save):
         yield
-    finally:
-        torch.save = _torch_save

@@ -10,7 +10,6 @@ import torch
 from espnet2.torch_utils.device_funcs import to_device
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.reporter import aggregate
-from espnet2.train.trainer import Trainer
 from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet_ser.errors import InputError
@@ -22,6 +21,7 @@ from espnet_ser.layout import EMBEDDINGS_FILE, FROZEN_FILE, HISTORY_FILE, MODEL_
 from espnet_ser.model_io.weights import frozen_weights, without_frozen_weights
 from espnet_ser.models.losses import MAIN_TASK, refuse_non_finite
 from espnet_ser.train.epoch_files import EpochFiles, TrainingOptions, link, save_whole, saved_by
+from espnet_ser.train.espnet_patches import Trainer
 from espnet_ser.train.gradient_probe import GRADIENTS_FILE
 from espnet_ser.train.history import append_record, read_history
 from espnet_ser.train.mid_epoch import PausableEpoch, damage_as_input_error, read_state

@@ -8,7 +8,7 @@ from tiny_recipe import CONF
 
 from espnet_ser.data.batches import compose_batches
 from espnet_ser.tasks.batching import num_steps, with_length
-from espnet_ser.tasks.light_espnet import scheduler_classes
+from espnet_ser.train.espnet_patches import scheduler_classes
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
 LENGTHS = [16000 + 100 * index for index in range(33)]
