@@ -29,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the folds, where that has not been done, and writes ``GRADIENTS.md`` and ``gradients.png`` beside them."""
+    """Trains the folds, where that has not been done, and writes ``GRADIENTS.md`` and the figure beside them."""
     args = get_parser().parse_args(argv)
     import json
 
@@ -76,11 +76,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     base = folders[folds[0]].parent
     with disk_errors_as_input_errors(base):
         text = gradients_markdown(f"{system.name} ({args.stage})", cosines, run)
-        stamp, figure = Stamp(base / ".gradients.json"), base / "gradients.png"
-        keep_others(figure, stamp)
-        plot_gradients(cosines, figure)
+        stamp, figures = Stamp(base / ".gradients.json"), [base / "gradients.png", base / "gradients.pdf"]
+        for figure in figures:
+            keep_others(figure, stamp)
+        plot_gradients(cosines, figures[0])
         write_output(base / "gradients.json", json.dumps(cosines) + "\n", stamp)
         write_output(base / "GRADIENTS.md", text, stamp)
-        stamp.write({}, [figure, base / "gradients.json", base / "GRADIENTS.md"])
+        stamp.write({}, [*figures, base / "gradients.json", base / "GRADIENTS.md"])
     say(text.partition("\n## Environments")[0])
-    say(f"{base}/GRADIENTS.md, gradients.json and gradients.png written")
+    say(f"{base}/GRADIENTS.md, gradients.json, gradients.png and gradients.pdf written")

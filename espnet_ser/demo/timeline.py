@@ -1,6 +1,5 @@
 """A long recording's emotions over time: the waveform in the colour of what is told, the posteriors below it."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.inference.prediction import Moment
 from espnet_ser.inference.windows import Window, shares
-from espnet_ser.report.figures import COLOURS, drawn_name, figure_png, styled
+from espnet_ser.report.figures import COLOURS, drawn_name, figure_png, num_columns, plt, styled
 
 WIDE_INCHES, NARROW_INCHES = (9.0, 3.6), (3.6, 4.2)
 """Sizes for a screen and for a telephone's: text stays readable in both."""
@@ -62,6 +61,7 @@ def runs(timeline: Sequence[Moment]) -> list[tuple[float, float, str]]:
 
 
 @styled
+@plt.style.context({"figure.dpi": 150, "font.size": 9, "legend.fontsize": 8})  # for a screen
 def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple[float, float] = WIDE_INCHES) -> bytes:
     """Draws the timeline of a recording.
 
@@ -79,7 +79,7 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
     classes = sorted(colours, key=lambda name: colours[name] != _OTHERS)
     named = [name for name in classes if colours[name] != _OTHERS]
     names = [drawn_name(name) for name in named] + (["others"] if len(named) < len(classes) else [])
-    columns = max(1, min(len(names), int(width / (_KEY_INCHES + _LETTER_INCHES * max(map(_num_columns, names))))))
+    columns = max(1, min(len(names), int(width / (_KEY_INCHES + _LETTER_INCHES * max(map(num_columns, names))))))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(width, height + _LINE_INCHES * (rows - 1)))
     FigureCanvasAgg(figure)
@@ -114,11 +114,6 @@ def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple
     handles = [lines[name] for name in (*named, *([None] if None in lines else []))]
     figure.legend(handles, names, loc="outside upper center", ncols=columns)
     return figure_png(figure)
-
-
-def _num_columns(name: str) -> int:
-    """About how wide a name is drawn, in Latin letters: those of East Asia are twice as wide."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in name)
 
 
 def envelope(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

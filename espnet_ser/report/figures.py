@@ -1,8 +1,10 @@
-"""Figures, as PNG: the same numbers give the same bytes."""
+"""Figures for a paper, as PNG and PDF: as wide as a column or a page, in 8 points; the same numbers give the same bytes."""
 
 import io
+import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
@@ -22,13 +24,16 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's palette, which the colour-blind can tell apart."""
 
 PAPER_COLOUR = "#D55E00"
+COLUMN, PAGE = 3.3, 7.0
+"""Widths in inches: of a column of a paper in two columns, and of both."""
+
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 _MAX_NAME = 32
 _MAX_LEGEND = 24
 _MAX_INCHES = 60
 """Of a side: wider pictures than 65,536 dots cannot be drawn, and far smaller ones fill the memory."""
-_MAX_CELLS_WITH_NUMBERS = 30
-_MAX_COLUMNS = 12
+_MAX_FOLDS = 6
+_CELL, _LINE, _LETTER = 0.43, 0.15, 0.075  # inches: a cell with its number, a line of text, a letter
 styled = plt.style.context(
     [
         "default",
@@ -36,13 +41,16 @@ styled = plt.style.context(
             "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
             "axes.spines.right": False,
             "axes.spines.top": False,
-            "axes.titlesize": 10,
-            "axes.labelsize": 9,
-            "figure.dpi": 150,
-            "font.size": 9,
-            "legend.fontsize": 8,
+            "axes.titlesize": "medium",
+            "axes.linewidth": 0.6,
+            "figure.dpi": 240,
+            "font.size": 8,
+            "legend.fontsize": "medium",
             "legend.frameon": False,
+            "lines.linewidth": 1.0,
+            "lines.markersize": 3.5,
             "grid.alpha": 0.35,
+            "grid.linewidth": 0.5,
             "figure.constrained_layout.use": True,
             "text.parse_math": False,  # a name is drawn as it is spelt, dollar signs too
         },
@@ -57,19 +65,25 @@ def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") 
     labels = sorted({line["ref"] for line in predictions} | {line["hyp"] for line in predictions})
     counts = confusion_matrix([line["ref"] for line in predictions], [line["hyp"] for line in predictions], labels)
     recalls = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    cells = min(len(labels), _MAX_CELLS_WITH_NUMBERS)
-    figure, axes = plt.subplots(figsize=(1.7 + 0.85 * cells, 1.0 + 0.75 * cells))
+    names = list(map(drawn_name, labels))
+    longest = _LETTER * max(map(num_columns, names), default=0)
+    beside, below = longest + 2 * _LINE, 2 * _LINE + _LINE * (title.count("\n") + 1)
+    has_numbers = beside + _CELL * len(labels) <= PAGE
+    side = max(COLUMN - beside, _CELL * len(labels)) if has_numbers else max(PAGE, _LINE * len(labels))
+    upright = longest > side / len(labels)
+    size = (side + beside + (0 if has_numbers else 0.8), side + below + (longest if upright else _LINE))
+    figure, axes = plt.subplots(figsize=[min(inches, _MAX_INCHES) for inches in size])
     image = axes.imshow(recalls, cmap="Blues", vmin=0, vmax=100)
-    if len(labels) == cells:
+    if has_numbers:
         for (row, column), recall in np.ndenumerate(recalls):
             colour = "white" if recall > 55 else "black"
             axes.text(column, row, f"{recall:.1f}\n({counts[row, column]})", ha="center", va="center", color=colour)
-    names = list(map(drawn_name, labels))
-    axes.set_xticks(range(len(labels)), names, rotation=90 if max(map(len, names)) > 12 else 0)
+    else:
+        figure.colorbar(image, ax=axes, label="share of the row, %", shrink=0.8)
+    axes.set_xticks(range(len(labels)), names, rotation=90 if upright else 0)
     axes.set_yticks(range(len(labels)), names)
     axes.set(xlabel="predicted", ylabel="labelled", title=title)
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, label="share of the row, %", shrink=0.8)
     save_figure(figure, path)
 
 
@@ -79,10 +93,10 @@ def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: 
 
     Args:
         histories: Stage title -> fold -> records of ``history.jsonl``.
-        path: The PNG.
+        path: The PNG; the PDF lies beside it.
     """
     stages = {title: folds for title, folds in histories.items() if any(folds.values())}
-    figure, grid = plt.subplots(max(len(stages), 1), 2, figsize=(9, 3 * max(len(stages), 1)), squeeze=False)
+    figure, grid = plt.subplots(max(len(stages), 1), 2, figsize=(PAGE, 2.3 * max(len(stages), 1)), squeeze=False)
     styles = {"ua": "-", "gender_ua": "--", "wer": ":", "style_ua": "-."}
     for (title, folds), (losses, scores) in zip(stages.items(), grid, strict=False):
         for index, (fold, records) in enumerate(folds.items()):
@@ -111,23 +125,18 @@ def plot_layers(scores: Mapping[int, Mapping | None], paper: Mapping[int, float]
         scores: Layers -> ``{"mean", "std", "ci95", ...}``; None where the system has not been scored. A deviation that is not
             known (None) is not drawn.
         paper: Layers -> the paper's UA.
-        path: The PNG.
+        path: The PNG; the PDF lies beside it.
     """
-    figure, axes = plt.subplots(figsize=(6, 3.6))
+    figure, axes = plt.subplots(figsize=(COLUMN, 2.4))
     ours = {layers: score for layers, score in sorted(scores.items()) if score is not None}
     spread = [np.nan if score["std"] is None else score["std"] for score in ours.values()]
     axes.errorbar(
         list(ours), [s["mean"] for s in ours.values()], spread, marker="o", capsize=3, label="ours, deviation over folds"
     )
-    axes.plot(
-        sorted(paper),
-        [paper[n] for n in sorted(paper)],
-        color=PAPER_COLOUR,
-        marker="D",
-        linestyle="--",
-        label="paper (IEMOCAP)",
-    )
-    axes.set(xlabel="finetuned Transformer layers, from the top (of the paper's 12)", ylabel="UA, %")
+    if paper:
+        values = [paper[n] for n in sorted(paper)]
+        axes.plot(sorted(paper), values, color=PAPER_COLOUR, marker="D", linestyle="--", label="paper (IEMOCAP)")
+    axes.set(xlabel="finetuned Transformer layers, from the top", ylabel="UA, %")
     axes.set_xticks(sorted({*scores, *paper}))
     axes.grid()
     axes.legend(loc="lower right")
@@ -143,44 +152,46 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
     Args:
         scores: System -> ``{"mean", "pooled", "ci95", ...}``, in the order to show; None where it has not been scored.
         paper: System -> the paper's UA.
-        path: The PNG.
+        path: The PNG; the PDF lies beside it.
     """
-    figure, axes = plt.subplots(figsize=(8, min(1.1 + 0.3 * len(scores), _MAX_INCHES)))
+    names = [drawn_name(name) + ("" if score else " (not finished)") for name, score in scores.items()]
+    width = COLUMN if _LETTER * max(map(num_columns, names)) < COLUMN / 2 else PAGE
+    figure, axes = plt.subplots(
+        figsize=(width, min(0.9 + (2 * _LINE if width == COLUMN else 0) + 0.2 * len(scores), _MAX_INCHES))
+    )
     for place, (name, score) in enumerate(scores.items()):
         if score is not None:
             axes.barh(place, score["mean"], height=0.62, color="#9CC3DF", label="ours, mean over folds")
             axes.text(1.0, place, f"{score['mean']:.2f}", va="center")
             if score.get("ci95"):
                 low, high = score["ci95"]
-                axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.2, label="ours, pooled, 95 % interval")
-                axes.plot(score["pooled"], place, "o", color=COLOURS[0], markersize=4)
+                axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=1.8, label="ours, pooled, 95 % interval")
+                axes.plot(score["pooled"], place, "o", color=COLOURS[0], markersize=3.5)
         if name in paper:
-            axes.plot(paper[name], place, "D", color=PAPER_COLOUR, markersize=5, label="paper (IEMOCAP)")
-    axes.set_yticks(
-        range(len(scores)), [drawn_name(name) + ("" if score else " (not finished)") for name, score in scores.items()]
-    )
+            axes.plot(paper[name], place, "D", color=PAPER_COLOUR, markersize=4, label="paper (IEMOCAP)")
+    axes.set_yticks(range(len(scores)), names)
     axes.set(xlabel="UA, %", xlim=(0, 100), ylim=(len(scores) - 0.4, -0.6))
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3 if width == PAGE else 1)
     save_figure(figure, path)
 
 
 @styled
 def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]], path: Path) -> None:
-    """Draws embeddings in two dimensions: a column for each of the first folds (12 at most; each is another model).
+    """Draws embeddings in two dimensions: a column for each of the first six folds (each is another model).
 
     By emotion, and by gender below if known.
 
     Args:
         folds: Fold -> embeddings float [num_utterances, dim], and each utterance's emotion and gender (``''`` if unknown).
-        path: The PNG.
+        path: The PNG; the PDF lies beside it.
     """
     names = [sorted({label for fold in folds.values() for label in fold[kind]}) for kind in (1, 2)]
     names = [known for known in names if known != [""]]
-    folds = dict(list(folds.items())[:_MAX_COLUMNS])
-    size = (max(2.4 * len(folds), 4), 2.6 * len(names))
+    folds = dict(list(folds.items())[:_MAX_FOLDS])
+    size = (COLUMN if len(folds) < 3 else PAGE, (1.5 if len(folds) < 5 else 1.1) * len(names) + _LINE)
     figure, grid = plt.subplots(len(names), len(folds), figsize=size, squeeze=False)
     for column, (fold, (embeddings, *labels)) in enumerate(folds.items()):
         points = project(embeddings)
@@ -188,7 +199,7 @@ def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequenc
             for index, label in enumerate(known):
                 chosen = points[[of_point == label for of_point in of_points]]
                 style = {"marker": _MARKERS[index % len(_MARKERS)], "color": f"C{index % len(COLOURS)}"}
-                axes.scatter(chosen[:, 0], chosen[:, 1], s=9, alpha=0.6, linewidths=0, **style)
+                axes.scatter(chosen[:, 0], chosen[:, 1], s=4, alpha=0.6, linewidths=0, **style)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(True)
         grid[0, column].set_title(f"fold {fold}")
@@ -211,11 +222,30 @@ def drawn_name(name: str) -> str:
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
+def num_columns(name: str) -> int:
+    """About how wide a name is drawn, in Latin letters: those of East Asia are twice as wide."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in name)
+
+
 def save_figure(figure: plt.Figure, path: Path) -> None:
-    """Writes a figure, as :func:`figure_png` gives it, and closes it."""
+    """Writes a figure as PNG to ``path`` and as PDF beside it, and closes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, figure_png(figure))
+    pdf = io.BytesIO()
+    # Text stays text, which publishers ask for; matplotlib cannot embed every other font than its own as such.
+    as_text = len(use_fonts(figure)) == 1
+    with _missing_glyphs_said(), plt.rc_context({"pdf.fonttype": 42 if as_text else 3}):
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    atomic_write(path.with_suffix(".pdf"), pdf.getvalue())
     plt.close(figure)
+
+
+@contextmanager
+def _missing_glyphs_said() -> Iterator[None]:
+    """Without matplotlib's warnings: :func:`use_fonts` has said which letters no font has, and what helps."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
 
 
 def figure_png(figure: plt.Figure) -> bytes:
@@ -223,8 +253,7 @@ def figure_png(figure: plt.Figure) -> bytes:
     from PIL import Image
 
     use_fonts(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # said already, and with what helps
+    with _missing_glyphs_said():
         figure.canvas.draw()
     image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
     png = io.BytesIO()

@@ -4,6 +4,7 @@ import functools
 import sys
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 
 from matplotlib import font_manager, ft2font
 from matplotlib.figure import Figure
@@ -36,6 +37,9 @@ def _characters_of(path: str) -> frozenset[int]:
 @functools.cache
 def _paths() -> tuple[tuple[str, str], ...]:
     """Family and file of each upright font of ordinary weight, those of :data:`FAMILIES` first."""
+    for path in {*font_manager.findSystemFonts()} - {font.fname for font in font_manager.fontManager.ttflist}:
+        with suppress(OSError, RuntimeError, ValueError):  # installed since matplotlib made its list, which it keeps in a file
+            font_manager.fontManager.addfont(path)
     found = {}
     for font in font_manager.fontManager.ttflist:
         is_plain = font.style == "normal" and font.stretch == "normal" and font.weight in (400, "normal", "regular", "book")
@@ -53,9 +57,8 @@ def families_for(texts: Iterable[str]) -> tuple[list[str], str]:
     """
     missing = {ord(c) for text in texts for c in text if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc")}
     families = ["DejaVu Sans"]  # comes with matplotlib
-    for family, path in _paths():
-        if not missing:
-            break
+    missing -= _characters_of(font_manager.findfont("DejaVu Sans"))
+    for family, path in _paths() if missing else ():
         having = missing & _characters_of(path)
         if having and family not in families:
             families.append(family)
@@ -78,8 +81,8 @@ def _say_once(line: str) -> None:
     say(f"warning: {line}", file=sys.stderr, flush=True)
 
 
-def use_fonts(figure: Figure) -> None:
-    """Gives a figure's texts fonts that have their letters, where matplotlib's own lacks some; says once what none has."""
+def use_fonts(figure: Figure) -> list[str]:
+    """Gives a figure's texts fonts that have their letters: the families. Says once which letters none has."""
     texts = figure.findobj(Text)
     families, missing = families_for(text.get_text() for text in texts)
     if len(families) > 1:
@@ -87,3 +90,4 @@ def use_fonts(figure: Figure) -> None:
             text.set_fontfamily(families)
     if missing:
         _say_once(advice(missing))
+    return families

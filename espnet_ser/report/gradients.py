@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet_ser.report.figures import plt, save_figure, styled
+from espnet_ser.report.figures import COLUMN, plt, save_figure, styled
 from espnet_ser.report.grid import MISSING, Grid, grid_markdown
 from espnet_ser.report.markdown import environments_markdown
 
@@ -93,10 +93,10 @@ def plot_gradients(cosines: Cosines, path: Path) -> None:
 
     Args:
         cosines: From :func:`cosines_over_training`.
-        path: The PNG.
+        path: The PNG; the PDF lies beside it.
     """
     parts = list(next(iter(cosines.values())))
-    figure, rows = plt.subplots(len(cosines), 1, figsize=(7, (1.2 + 0.24 * len(parts)) * len(cosines)), squeeze=False)
+    figure, rows = plt.subplots(len(cosines), 1, figsize=(COLUMN, (0.7 + 0.14 * len(parts)) * len(cosines)), squeeze=False)
     for (pair, by_part), axes in zip(cosines.items(), rows[:, 0], strict=True):
         # With no more periods than the shortest fold has measurements, every fold has a say in each.
         num_periods = min(NUM_COLUMNS, *map(len, by_part[parts[0]].values()))

@@ -146,9 +146,7 @@ def _figures(folder: Path, titles: Mapping[str, str], of: str) -> str:
         path = folder / f"{name}.png"
         if path.is_file():
             png = path.read_bytes()
-            width = (
-                int.from_bytes(png[16:20], "big") * 2 // 3
-            )  # drawn finer than the page shows it, for sharp screens and paper
+            width = int.from_bytes(png[16:20], "big") // 2  # drawn finer than the page shows it, for sharp screens
             data = base64.b64encode(png).decode()
             image = f'<img width="{width}" src="data:image/png;base64,{data}" alt="{escape(f"{title}: {of}")}">'
             shown.append(f"<figure>{image}<figcaption>{escape(title)}</figcaption></figure>")

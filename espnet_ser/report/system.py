@@ -82,9 +82,8 @@ class SystemReport:
 
 
 def beside_each_other(reports: Sequence[SystemReport]) -> list[SystemReport]:
-    """Systems for a table: where another corpus was scored, those that have not been scored lose the paper's figures too."""
-    done = [report for report in reports if report.results is not None]
-    comparable = not done or any(report.paper for report in done)
+    """Systems for a table: one that has not been scored has the paper's figures only where another was scored on IEMOCAP."""
+    comparable = any(report.paper for report in reports if report.results is not None)
     return [report if comparable else replace(report, paper={}) for report in reports]
 
 

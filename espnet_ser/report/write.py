@@ -14,7 +14,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.evaluation.results import RESULTS_FILE, RUN_FILE
 from espnet_ser.layout import SCORED_FILE
 from espnet_ser.report.alike import shared_by_all
-from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
+from espnet_ser.report.figures import drawn_name, plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
 from espnet_ser.report.markdown import results_markdown, table_markdown
 from espnet_ser.report.page import system_page, table_page
 from espnet_ser.report.system import SystemReport
@@ -47,7 +47,9 @@ def write_system_report(
     stamp = Stamp(folder / SCORED_FILE)
     with _drawn_beside(figures, FIGURES, stamp) as beside:
         if predictions:
-            plot_confusion(predictions, beside / "confusion.png", f"{report.name}: {len(predictions)} held-out utterances")
+            plot_confusion(
+                predictions, beside / "confusion.png", f"{drawn_name(report.name)}\n{len(predictions)} held-out utterances"
+            )
         if any(records for folds in histories.values() for records in folds.values()):
             plot_curves(histories, beside / "curves.png")
         if embeddings:
@@ -60,7 +62,7 @@ def write_system_report(
     }
     for name, content in contents.items():
         write_output(folder / name, content, stamp)
-    return [*(folder / name for name in contents), *(figures / f"{name}.png" for name in _present(figures, FIGURES))]
+    return [*(folder / name for name in contents), *_files(figures, FIGURES)]
 
 
 def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path, command: str) -> None:
@@ -91,8 +93,7 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
     }
     for name, content in contents.items():
         write_output(folder / name, content, stamp)
-    figure_files = [figures / f"{name}.png" for name in _present(figures, TABLE_FIGURES)]
-    stamp.write({}, [*(folder / name for name in contents), *figure_files])
+    stamp.write({}, [*(folder / name for name in contents), *_files(figures, TABLE_FIGURES)])
 
 
 def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.ndarray, list[str], list[str]]:
@@ -128,8 +129,7 @@ def _drawn_beside(figures: Path, names: Iterable[str], stamp: Stamp) -> Iterator
     figures.mkdir(parents=True, exist_ok=True)
     with folder_beside(figures / "drawing") as beside:
         yield beside
-        for name in names:
-            drawn = beside / f"{name}.png"
+        for drawn in (beside / f"{name}{suffix}" for name in names for suffix in (".png", ".pdf")):
             keep_others(figures / drawn.name, stamp, drawn)
             if drawn.is_file():
                 os.replace(drawn, figures / drawn.name)
@@ -139,6 +139,10 @@ def _drawn_beside(figures: Path, names: Iterable[str], stamp: Stamp) -> Iterator
 
 def _present(folder: Path, names: Mapping[str, str]) -> list[str]:
     return [name for name in names if (folder / f"{name}.png").is_file()]
+
+
+def _files(folder: Path, names: Mapping[str, str]) -> list[Path]:
+    return [folder / f"{name}{suffix}" for name in _present(folder, names) for suffix in (".png", ".pdf")]
 
 
 def _json(content: Mapping) -> str:

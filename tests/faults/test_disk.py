@@ -83,6 +83,8 @@ def is_whole(path: str) -> bool:
         return bool(json.loads(content))
     if path.endswith(".png"):
         return content.endswith(b"IEND\xaeB`\x82")
+    if path.endswith(".pdf"):
+        return content.endswith(b"%%EOF\n")
     if path.endswith(".html"):
         return content.rstrip().endswith(b"</html>")
     return not path.endswith((".md", ".txt", "text", "wav.scp")) or content.endswith(b"\n")

@@ -137,7 +137,7 @@ def _is_account(path: Path) -> bool:
     return (
         path.name in of_the_run
         or path.name.startswith(".")
-        or path.suffix in (".log", ".png", ".html")
+        or path.suffix in (".log", ".png", ".pdf", ".html")
         or {"log", "cache"} & set(path.parts)
     )
 

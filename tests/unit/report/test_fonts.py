@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from espnet_ser.report import fonts
-from espnet_ser.report.figures import figure_png, styled
+from espnet_ser.report.figures import figure_png, save_figure, styled
 
 
 @pytest.fixture
@@ -43,6 +43,26 @@ def test_a_font_is_taken_for_the_letters_that_others_lack(another_font):
 )
 def test_what_helps_is_named(letters, package):
     assert f"install {package} (or another" in fonts.advice(letters)
+
+
+def test_a_font_installed_since_matplotlib_made_its_list_is_found(monkeypatch):
+    manager, path = font_manager.fontManager, font_manager.findfont("STIXGeneral")
+    monkeypatch.setattr(manager, "ttflist", [font for font in manager.ttflist if font.name == "DejaVu Sans"])
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [path, __file__])
+    fonts._paths.cache_clear()
+    try:
+        assert ("STIXGeneral", path) in fonts._paths()
+    finally:
+        fonts._paths.cache_clear()
+
+
+def test_other_fonts_than_matplotlibs_are_in_the_pdf_too(another_font, tmp_path):
+    for name, kind in (("happy", b"/FontFile2"), ("\u5f00", b"/Type3")):
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        figure.text(0.5, 0.5, name)
+        save_figure(figure, tmp_path / "figure.png")
+        assert kind in (tmp_path / "figure.pdf").read_bytes()
 
 
 def test_letters_that_no_font_has_are_one_warning_and_no_error(capsys, monkeypatch):

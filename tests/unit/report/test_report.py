@@ -12,7 +12,8 @@ from espnet_ser.errors import InputError
 from espnet_ser.evaluation.results import summarise
 from espnet_ser.inference.prediction import Moment
 from espnet_ser.report import figures
-from espnet_ser.report.figures import plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
+from espnet_ser.report.figures import COLUMN, PAGE, plot_bars, plot_confusion, plot_curves, plot_embeddings, plot_layers
+from espnet_ser.report.gradients import plot_gradients
 from espnet_ser.report.markdown import results_markdown, table_markdown
 from espnet_ser.report.page import system_page
 from espnet_ser.report.projection import MIN_TSNE_POINTS, project
@@ -113,7 +114,49 @@ def test_figures_are_pictures_of_the_numbers(tmp_path):
         image = matplotlib.image.imread(tmp_path / f"{name}.png")
         assert min(image.shape[:2]) > 150, name
         assert np.ptp(image[..., :3]) > 0.5, name
-    assert len(list(tmp_path.iterdir())) == 5
+        pdf = (tmp_path / f"{name}.pdf").read_bytes()
+        assert pdf.startswith(b"%PDF-"), name
+        assert b"CreationDate" not in pdf, name
+        assert b"/FontFile2" in pdf, name  # letters, not their outlines
+    assert len(list(tmp_path.iterdir())) == 10
+
+
+def test_figures_fit_a_papers_column_or_page_and_their_text_is_of_8_points_and_whole(tmp_path, drawn):
+    lines = [line for by in predictions().values() for line in by["last"]]
+    score = {"mean": 70.0, "std": 2.0, "pooled": 69.0, "ci95": [68.0, 71.0]}
+    folds = {str(fold): embeddings() for fold in range(1, 6)}
+    cosines = {"emotion, asr": {part: {"1": [0.1, -0.2]} for part in ("input", *map(str, range(1, 13)), "all")}}
+    draw = {
+        "confusion": lambda path: plot_confusion(lines, path, "asr_gender_skip__ser_gender\n5531 held-out utterances"),
+        "names": lambda path: plot_confusion([{"ref": "n" * 12 + c, "hyp": "a"} for c in "abcdefgh"], path),
+        "curves": lambda path: plot_curves({"stage 1": {fold: history() for fold in folds}}, path),
+        "bars": lambda path: plot_bars({"asr_gender_skip__ser_gender": None, "stl": score}, {"stl": 72.0}, path),
+        "few": lambda path: plot_bars({"stl": score}, {"stl": 72.0}, path),
+        "layers": lambda path: plot_layers({0: score, 2: score}, {0: 61.0}, path),
+        "embeddings": lambda path: plot_embeddings(folds, path),
+        "two": lambda path: plot_embeddings(dict(list(folds.items())[:2]), path),
+        "gradients": lambda path: plot_gradients(cosines, path),
+    }
+    widths = {}
+    for name, of in draw.items():
+        of(tmp_path / f"{name}.png")
+        figure = drawn[-1]
+        widths[name] = figure.get_figwidth()
+        frame = figure.bbox.padded(1)
+        for text, box in figure.boxes.items():
+            assert text.get_fontsize() >= 8, (name, text)
+            assert frame.x0 <= box.x0 <= box.x1 <= frame.x1, (name, text)
+            assert frame.y0 <= box.y0 <= box.y1 <= frame.y1, (name, text)
+    column = {"confusion", "few", "layers", "two", "gradients"}
+    assert {name for name, width in widths.items() if width <= COLUMN} == column
+    assert max(widths.values()) <= PAGE
+
+
+def test_the_papers_line_is_drawn_where_there_is_one(tmp_path, drawn):
+    score = {"mean": 70.0, "std": 2.0}
+    for paper in ({}, {0: 61.0}):
+        plot_layers({0: score, 2: score}, paper, tmp_path / "layers.png")
+    assert ["paper (IEMOCAP)" in [text.get_text() for text in figure.findobj(Text)] for figure in drawn] == [False, True]
 
 
 ODD_NAMES = ["$$", "a$\\frac{$", "$x$", "_sad", "\x1b[2Jwiped", "\u06a9\u200c\u0645", "x" * 250]
@@ -126,7 +169,15 @@ def drawn(monkeypatch):
 
     def keep(figure):
         drawn.append(figure)
-        return png(figure)
+        made = png(figure)
+        for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+            for tick in axis.get_major_ticks():
+                if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval()):
+                    tick.set_visible(False)  # not drawn, but found
+                    tick.label1.set_visible(False)
+        texts = (text for text in figure.findobj(Text) if text.get_text() and text.get_visible())
+        figure.boxes = {text: text.get_window_extent() for text in texts}
+        return made
 
     monkeypatch.setattr(figures, "project", lambda points: points[:, :2])
     monkeypatch.setattr(figures, "figure_png", keep)
@@ -194,8 +245,11 @@ def test_a_report_written_twice_has_the_same_bytes(tmp_path):
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
     assert [str(file) for file in files] == [
         "RESULTS.md",
+        "figures/confusion.pdf",
         "figures/confusion.png",
+        "figures/curves.pdf",
         "figures/curves.png",
+        "figures/embeddings.pdf",
         "figures/embeddings.png",
         "report.html",
         "results.json",

@@ -95,7 +95,12 @@ def test_results_of_all_systems_are_kept_together(expdir):
     systems = json.loads((expdir / "one" / "results.json").read_text())["systems"]
     assert systems["stl"]["results"] == json.loads((expdir / "stl" / "results.json").read_text())
     assert systems["stl_n2"] == {"paper": {"ua": 63.94, "wa": 62.7}, "results": None}
-    assert sorted(p.name for p in (expdir / "one" / "figures").iterdir()) == ["bars.png", "layers.png"]
+    assert sorted(p.name for p in (expdir / "one" / "figures").iterdir()) == [
+        "bars.pdf",
+        "bars.png",
+        "layers.pdf",
+        "layers.png",
+    ]
 
 
 def test_a_table_written_twice_has_the_same_bytes(expdir):
@@ -104,7 +109,8 @@ def test_a_table_written_twice_has_the_same_bytes(expdir):
         run(expdir, "--table", "1")
         contents.append({p.name: p.read_bytes() for p in (expdir / "table1").rglob("*") if p.is_file()})
     assert contents[0] == contents[1]
-    assert sorted(contents[0]) == [".report.json", "RESULTS.md", "bars.png", "layers.png", "report.html", "results.json"]
+    figures = ["bars.pdf", "bars.png", "layers.pdf", "layers.png"]
+    assert sorted(contents[0]) == [".report.json", "RESULTS.md", *figures, "report.html", "results.json"]
 
 
 def test_a_table_of_which_nothing_is_finished_has_its_rows_and_no_figure(tmp_path):
@@ -113,6 +119,7 @@ def test_a_table_of_which_nothing_is_finished_has_its_rows_and_no_figure(tmp_pat
     assert "stl (not finished)" in rows
     assert "mtl_asr (not finished)" in rows
     assert list((tmp_path / "systems_x" / "figures").iterdir()) == []
+    assert "paper" not in (tmp_path / "systems_x" / "RESULTS.md").read_text()  # of which corpus the scores will be is not known
 
 
 def table_of(folder, *reports):

@@ -40,6 +40,7 @@ def test_measuring_changes_no_training_and_leaves_a_table(recipe, capsys):
     assert [(record["epoch"], record["step"]) for record in records] == [(1, 1), (1, 3), (2, 1), (2, 3)]
     assert set(records[0]["cosines"]["emotion, asr"]) == {"input", *map(str, range(1, 7)), "all"}
     assert (base / "gradients.png").stat().st_size > 5000
+    assert (base / "gradients.pdf").read_bytes().startswith(b"%PDF-")
     cosines = [record["cosines"]["emotion, asr"]["all"] for record in records]
     assert json.loads((base / "gradients.json").read_text())["emotion, asr"]["all"] == {"1": cosines}
     recipe.train("ser", system="mtl_asr")
