@@ -55,10 +55,9 @@ def escape(text: str, quote: bool = True) -> str:
 
 
 def name_fault(text: str) -> str:
-    r"""Why a text is no name of a class, a speaker, a session or an utterance; nothing where it is one.
-
-    A name is one word of up to :data:`MAX_NAME` characters that are shown, letters of any script and emoji among them. What
-    training takes and what a trained model's ``config.yaml`` may hold are this very thing.
+    r"""Why a text is no name of a class, a speaker, a session or an utterance; nothing where it is one. A name is one word of
+    up to :data:`MAX_NAME` characters that are shown, letters of any script and emoji among them. What training takes and what a
+    trained model's ``config.yaml`` may hold are this very thing.
 
     >>> name_fault("\u0645\u06cc\u200c\u0631\u0648\u0645"), name_fault("very happy"), name_fault("sad\u202e")
     ('', 'has a space in it', 'has U+202E in it, which is not shown')
@@ -78,9 +77,8 @@ def name_fault(text: str) -> str:
 
 
 def text_fault(text: str) -> str:
-    r"""Why a text is no transcript, nor a token of one; nothing where it is.
-
-    Beside what :func:`is_shown`, it may hold what scripts are spelt with and does not show: marks of direction, soft hyphens.
+    r"""Why a text is no transcript, nor a token of one; nothing where it is. Beside what :func:`is_shown`, it may hold what
+    scripts are spelt with and does not show: marks of direction, soft hyphens.
 
     >>> text_fault("\u05e9\u05dc\u05d5\u05dd\u200f 1"), text_fault("a\x1b[2J")
     ('', 'has U+001B in it, which is no character of a text')

@@ -46,9 +46,8 @@ class CorpusError(InputError):
 
 
 def one_line(text: str) -> str:
-    """A text as one line for a terminal: whatever is not printed as itself (newlines, escapes, stray bytes) is spelt out.
-
-    Of a very long one the beginning and the end are kept: they say where, and what to do.
+    """A text as one line for a terminal: whatever is not printed as itself (newlines, escapes, stray bytes) is spelt out. Of a
+    very long one the beginning and the end are kept: they say where, and what to do.
 
     >>> print(one_line("two\\nlines of caf\u00e9.wav"))
     two\\nlines of caf\u00e9.wav

@@ -40,11 +40,7 @@ def folding(text: str) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs the command.
-
-    Raises:
-        InputError: Something in the corpus or on the disk is wrong.
-    """
+    """Runs the command. Raises InputError: something in the corpus or on the disk is wrong."""
     args = get_parser().parse_args(argv)
     from espnet_ser.corpus.kaldi import (
         FOLDS_FILE,

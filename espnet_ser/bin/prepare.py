@@ -33,11 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs the command.
-
-    Raises:
-        InputError: Something in the release or on the disk is wrong.
-    """
+    """Runs the command. Raises InputError: something in the release or on the disk is wrong."""
     args = get_parser().parse_args(argv)
     from espnet_ser.corpus.counts import check_counts, summary_table
     from espnet_ser.corpus.iemocap import read_release

@@ -41,11 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        argv: Its arguments; None takes those of the process.
-    """
+    """Run the command. ``argv``: its arguments; None takes those of the process."""
     args = get_parser().parse_args(argv)
 
     from espnet_ser.synthetic.release import synthesize_release

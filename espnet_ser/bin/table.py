@@ -30,10 +30,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs what is not done yet, says how it is getting on, and prints the report.
-
-    Raises:
-        InputError: When a job has failed; the others have gone on.
+    """Runs what is not done yet, says how it is getting on, and prints the report. Raises InputError when a job has failed; the
+    others have gone on.
     """
     args = get_parser().parse_args(argv)
     from espnet_ser.experiment.folds import fold_names

@@ -62,18 +62,10 @@ _MODES = ("auto", "full", "partial")
 
 
 def check_counts(utterances: Sequence[Utterance], mode: str = "auto") -> str:
-    """Compares a full release with the published counts; a smaller one passes.
-
-    Args:
-        utterances: Every labelled utterance of the release.
-        mode: ``'full'`` checks, ``'partial'`` does not; ``'auto'`` checks a release that has at least half of the published
-            10,039 utterances, or all 151 dialogs.
-
-    Returns:
-        For people to read: the derived figures beside :data:`DERIVED`; ``''`` for a release that is not checked.
-
-    Raises:
-        CorpusError: Lists every published count that differs.
+    """Compares a full release with the published counts; a smaller one passes. ``utterances``: every labelled utterance of the
+    release; ``mode``: ``'full'`` checks, ``'partial'`` does not; ``'auto'`` checks a release that has at least half of the
+    published 10,039 utterances, or all 151 dialogs. Returns for people to read: the derived figures beside :data:`DERIVED`;
+    ``''`` for a release that is not checked. Raises CorpusError: lists every published count that differs.
     """
     if mode not in _MODES:
         raise unknown_name("way to check counts", mode, _MODES)

@@ -28,21 +28,13 @@ _IN = {"train": "training", "dev": "dev", "test": "test"}
 
 @dataclass(frozen=True)
 class Fold(Generic[Item]):
-    """One turn of cross-validation.
+    """One turn of cross-validation."""
 
-    Attributes:
-        number: From 1; the held-out session's or speaker's place in sorted order, or the number that a corpus gives the fold.
-        by: ``'session'`` or ``'speaker'``: what is never on both sides (where it is sessions, speakers are not either).
-        train: The utterances to train on, in the order they were given.
-        test: The held-out utterances.
-        dev: Those that choose the epoch, neither trained on nor scored; none in cross-validation.
-    """
-
-    number: int
-    by: str
-    train: tuple[Item, ...]
-    test: tuple[Item, ...]
-    dev: tuple[Item, ...] = ()
+    number: int  # from 1; the held-out session's or speaker's place in sorted order, or the number that a corpus gives the fold
+    by: str  # ``'session'`` or ``'speaker'``: what is never on both sides (where it is sessions, speakers are not either)
+    train: tuple[Item, ...]  # the utterances to train on, in the order they were given
+    test: tuple[Item, ...]  # the held-out utterances
+    dev: tuple[Item, ...] = ()  # those that choose the epoch, neither trained on nor scored; none in cross-validation
 
     def __post_init__(self):
         for name, other in combinations(PARTS, 2):
@@ -63,16 +55,9 @@ class Fold(Generic[Item]):
 
 def make_folds(items: Iterable[Item], by: str = "session", fold_of: Callable[[Item], int] | None = None) -> list[Fold[Item]]:
     """Folds that each hold out one session (5 in IEMOCAP; the paper's protocol) or one speaker (10), or what they are told to.
-
-    With one speaker held out, the other speaker of that session stays in training.
-
-    Args:
-        items: Utterances of any kind.
-        by: ``'session'`` or ``'speaker'``.
-        fold_of: The number of the fold that holds an utterance out; None for a fold for each session (speaker).
-
-    Raises:
-        InputError: There are fewer than two sessions (speakers, folds), or a speaker is in two of them.
+    With one speaker held out, the other speaker of that session stays in training. ``by``: ``'session'`` or ``'speaker'``;
+    ``fold_of``: the number of the fold that holds an utterance out; None for a fold for each session (speaker). Raises
+    InputError: there are fewer than two sessions (speakers, folds), or a speaker is in two of them.
     """
     if by not in ("session", "speaker"):
         raise unknown_name("way to fold", by, ["session", "speaker"])
@@ -100,14 +85,8 @@ def make_folds(items: Iterable[Item], by: str = "session", fold_of: Callable[[It
 
 
 def official_fold(items: Iterable[Item], part_of: Callable[[Item], str]) -> Fold[Item]:
-    """The one fold of a corpus that comes with parts of its own.
-
-    Args:
-        items: Utterances of any kind.
-        part_of: Which part an utterance is in, of :data:`PARTS`; nothing need be in ``dev``.
-
-    Raises:
-        InputError: Nothing is in ``train`` or in ``test``, or a speaker is in two parts.
+    """The one fold of a corpus that comes with parts of its own. ``part_of``: which part an utterance is in, of :data:`PARTS`;
+    nothing need be in ``dev``. Raises InputError: nothing is in ``train`` or in ``test``, or a speaker is in two parts.
     """
     parts: dict[str, list[Item]] = {name: [] for name in PARTS}
     for item in items:

@@ -18,16 +18,8 @@ def even_groups(
 
     Sessions are dealt out from the largest on, each to the fold that has fewest of what it holds. Where a fold then lacks a
     class, other orders are tried, and sessions moved and exchanged; the same items give the same groups. Sessions that share a
-    speaker stay together.
-
-    Args:
-        items: Utterances of any kind.
-        num_folds: How many folds to make.
-        class_of: What every fold is to hold out.
-        kind_of: What is to be even: an utterance's class and gender, say.
-
-    Raises:
-        InputError: There are fewer sessions than folds.
+    speaker stay together. ``num_folds``: how many folds to make; ``class_of``: what every fold is to hold out; ``kind_of``:
+    what is to be even: an utterance's class and gender, say. Raises InputError: there are fewer sessions than folds.
 
     >>> from collections import namedtuple
     >>> Item = namedtuple("Item", "session speaker gender")
@@ -60,9 +52,8 @@ def even_groups(
 
 
 def most_folds(items: Sequence[Item], num_folds: int, class_of: Callable[[Item], Hashable]) -> int | None:
-    """The largest number of folds, up to ``num_folds``, for which a split that lacks no class is found; None for none.
-
-    Two folds of such a split are one fold of a smaller such split, so that the number is found by halving.
+    """The largest number of folds, up to ``num_folds``, for which a split that lacks no class is found; None for none. Two
+    folds of such a split are one fold of a smaller such split, so that the number is found by halving.
     """
     units = _units(items)
     has = _counted(units, class_of) > 0

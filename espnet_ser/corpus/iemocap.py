@@ -36,47 +36,26 @@ _HOW_TO_GET = (
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One labelled utterance of the corpus.
+    """One labelled utterance of the corpus."""
 
-    Attributes:
-        utt_id: The corpus's own id: ``Ses01F_impro01_M003``.
-        session: 1 to 5.
-        dialog: ``Ses01F_impro01``; the letter in it says who wore the motion-capture markers, not who speaks.
-        speaker: ``Ses01_M``: the session and the letter of the id's last field.
-        gender: ``'f'`` or ``'m'``.
-        style: ``'improvised'`` or ``'scripted'``.
-        label: The raw label, one of :data:`LABELS`.
-        start_s: Where it begins in the dialog, in seconds.
-        end_s: Where it ends.
-        valence: Mean rating, nominally 1 (negative) to 5.
-        activation: Mean rating, nominally 1 (calm) to 5.
-        dominance: Mean rating, nominally 1 (weak) to 5.
-        transcript: The words as the corpus has them, tags included.
-        wav: Its audio file.
-        num_samples: Its length at 16 kHz, whatever the file's own rate.
-        sample_rate: The file's own rate, in Hz.
-        sha256: Of the audio file's bytes, in hex.
-        samples_sha256: Of its samples; from :func:`espnet_ser.data.audio.hash_samples`.
-    """
-
-    utt_id: str
-    session: int
-    dialog: str
-    speaker: str
-    gender: str
-    style: str
-    label: str
-    start_s: float
-    end_s: float
-    valence: float
-    activation: float
-    dominance: float
-    transcript: str
-    wav: Path
-    num_samples: int
-    sample_rate: int
-    sha256: str
-    samples_sha256: str = ""
+    utt_id: str  # the corpus's own id: ``Ses01F_impro01_M003``
+    session: int  # 1 to 5
+    dialog: str  # ``Ses01F_impro01``; the letter in it says who wore the motion-capture markers, not who speaks
+    speaker: str  # ``Ses01_M``: the session and the letter of the id's last field
+    gender: str  # ``'f'`` or ``'m'``
+    style: str  # ``'improvised'`` or ``'scripted'``
+    label: str  # the raw label, one of :data:`LABELS`
+    start_s: float  # where it begins in the dialog, in seconds
+    end_s: float  # where it ends
+    valence: float  # mean rating, nominally 1 (negative) to 5
+    activation: float  # mean rating, nominally 1 (calm) to 5
+    dominance: float  # mean rating, nominally 1 (weak) to 5
+    transcript: str  # the words as the corpus has them, tags included
+    wav: Path  # its audio file
+    num_samples: int  # its length at 16 kHz, whatever the file's own rate
+    sample_rate: int  # the file's own rate, in Hz
+    sha256: str  # of the audio file's bytes, in hex
+    samples_sha256: str = ""  # of its samples; from :func:`espnet_ser.data.audio.hash_samples`
 
     @property
     def kaldi_id(self) -> str:
@@ -95,17 +74,9 @@ class Utterance:
 
 
 def read_release(folder: Path | str, nj: int = 2) -> list[Utterance]:
-    """Reads and checks a whole release: labels, transcripts, and every labelled utterance's audio.
-
-    Args:
-        folder: The release, or the folder that holds ``IEMOCAP_full_release``.
-        nj: Processes that scan the audio; 1 scans in this one.
-
-    Returns:
-        All labelled utterances, sorted by id.
-
-    Raises:
-        CorpusError: Lists every problem found, each with its file and line.
+    """Reads and checks a whole release: labels, transcripts, and every labelled utterance's audio. ``folder``: the release, or
+    the folder that holds ``IEMOCAP_full_release``; ``nj``: processes that scan the audio; 1 scans in this one. Returns all
+    labelled utterances, sorted by id. Raises CorpusError: lists every problem found, each with its file and line.
     """
     release = find_release(folder)
     problems: list[str] = []
@@ -134,10 +105,8 @@ def read_release(folder: Path | str, nj: int = 2) -> list[Utterance]:
 
 
 def find_release(folder: Path | str) -> Path:
-    """The release in ``folder``: itself, or the one up to two levels below it; of several, ``IEMOCAP_full_release``.
-
-    Raises:
-        CorpusError: There is none, or there are several; says where to get one and what it looks like.
+    """The release in ``folder``: itself, or the one up to two levels below it; of several, ``IEMOCAP_full_release``. Raises
+    CorpusError: there is none, or there are several; says where to get one and what it looks like.
     """
     folder = Path(folder).absolute()
     candidates = [folder]

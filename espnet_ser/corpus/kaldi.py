@@ -35,19 +35,11 @@ _OPTIONAL = {"text": "text", "gender": "utt2gender", "label": "utt2label", "styl
 def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
     """Reads and checks a corpus, and measures its audio.
 
-    A path in ``wav.scp`` that is relative is so to the current folder, as Kaldi has it.
-
-    Args:
-        folder: The data directory.
-        nj: Processes that scan the audio; 1 scans in this one.
-
-    Returns:
-        Its utterances, sorted by id, each with its path absolute; a field whose file is absent is ``''``, but for the session
-        (the speaker) and the raw label (the emotion).
-
-    Raises:
-        InputError: A file is missing or malformed, asks for a command to be run, or the files do not list the same utterances.
-        CorpusError: Lists all that is wrong with the audio.
+    A path in ``wav.scp`` that is relative is so to the current folder, as Kaldi has it. ``folder``: the data directory; ``nj``:
+    processes that scan the audio; 1 scans in this one. Returns its utterances, sorted by id, each with its path absolute; a
+    field whose file is absent is ``''``, but for the session (the speaker) and the raw label (the emotion). Raises InputError:
+    a file is missing or malformed, asks for a command to be run, or the files do not list the same utterances; CorpusError:
+    lists all that is wrong with the audio.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -141,12 +133,8 @@ def fold_corpus(
 
 
 def lacking_classes(examples: Sequence[Example], folds: Sequence[Fold[Example]], classes: Sequence[str]) -> str:
-    """Says which folds hold out no utterance of a class, and what to do; '' where none does.
-
-    Args:
-        examples: All utterances.
-        folds: From :func:`fold_corpus`.
-        classes: The emotions that are predicted.
+    """Says which folds hold out no utterance of a class, and what to do; '' where none does. ``folds``: from
+    :func:`fold_corpus`; ``classes``: the emotions that are predicted.
     """
     lacking = [
         f"{fold.name} {verb} no utterance that is {' or '.join(missing)}"
@@ -182,10 +170,8 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def read_utt2fold(path: Path, examples: Sequence[Example]) -> dict[str, int]:
-    """Utterance -> the number of the fold that holds it out.
-
-    Raises:
-        InputError: The file is missing or malformed, or does not list these utterances.
+    """Utterance -> the number of the fold that holds it out. Raises InputError: the file is missing or malformed, or does not
+    list these utterances.
     """
     return {
         utt: int(fold) for utt, fold in _read_listed(path, examples, "[1-9][0-9]{0,5}", "fold", "a whole number from 1").items()
@@ -193,10 +179,8 @@ def read_utt2fold(path: Path, examples: Sequence[Example]) -> dict[str, int]:
 
 
 def read_utt2split(path: Path, examples: Sequence[Example]) -> dict[str, str]:
-    """Utterance -> the official part that it is in, of :data:`espnet_ser.corpus.folds.PARTS`.
-
-    Raises:
-        InputError: As :func:`read_utt2fold`.
+    """Utterance -> the official part that it is in, of :data:`espnet_ser.corpus.folds.PARTS`. Raises InputError as
+    :func:`read_utt2fold`.
     """
     return _read_listed(path, examples, "|".join(PARTS), "part", "train, dev or test")
 
@@ -211,13 +195,10 @@ def _read_listed(path: Path, examples: Sequence[Example], pattern: str, kind: st
 
 
 def ids_that_sort_by_speaker(examples: Sequence[Example]) -> dict[str, str]:
-    """Utterance id -> the id in our data directories, where Kaldi wants utterances to sort as their speakers do.
-
-    The corpus's own where they do so; else each has its speaker's id and a hyphen in front: ``spk10_0`` sorts before ``spk1_0``
-    (``_`` comes after digits), ``spk10-spk10_0`` after ``spk1-spk1_0``.
-
-    Raises:
-        InputError: Some ids begin with their speaker's and others do not: a speaker is wrong, or an id.
+    """Utterance id -> the id in our data directories, where Kaldi wants utterances to sort as their speakers do. The corpus's
+    own where they do so; else each has its speaker's id and a hyphen in front: ``spk10_0`` sorts before ``spk1_0`` (``_`` comes
+    after digits), ``spk10-spk10_0`` after ``spk1-spk1_0``. Raises InputError: some ids begin with their speaker's and others do
+    not: a speaker is wrong, or an id.
     """
     speakers = [example.speaker for example in sorted(examples, key=lambda example: example.utt)]
     if speakers == sorted(speakers):

@@ -22,22 +22,12 @@ _MAX_LENGTH = 200
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus, as far as is known; what is not is empty.
+    """A corpus, as far as is known; what is not is empty. Raises ValueError when one of them cannot be such a thing."""
 
-    Attributes:
-        name: What it is called.
-        lang: Its languages, as tags of BCP 47 (``en``, ``pt-BR``), separated by spaces.
-        license: Its licence: an identifier (``cc-by-4.0``) or a name.
-        url: Where it is described.
-
-    Raises:
-        ValueError: When one of them cannot be such a thing.
-    """
-
-    name: str = ""
-    lang: str = ""
-    license: str = ""
-    url: str = ""
+    name: str = ""  # what it is called
+    lang: str = ""  # its languages, as tags of BCP 47 (``en``, ``pt-BR``), separated by spaces
+    license: str = ""  # its licence: an identifier (``cc-by-4.0``) or a name
+    url: str = ""  # where it is described
 
     def __post_init__(self):
         for key, text in asdict(self).items():
@@ -70,11 +60,7 @@ def is_synthetic(wavs: Iterable[Path]) -> bool:
 
 
 def write_corpus(datadir: Path, corpus: Corpus) -> None:
-    """Records it beside the data directories of stage 1.
-
-    Raises:
-        InputError: When the disk is full.
-    """
+    """Records it beside the data directories of stage 1. Raises InputError when the disk is full."""
     content = (json.dumps(asdict(corpus), ensure_ascii=False, indent=1) + "\n").encode()
     path = datadir / RECORD_FILE
     with disk_errors_as_input_errors(datadir):
@@ -83,11 +69,7 @@ def write_corpus(datadir: Path, corpus: Corpus) -> None:
 
 
 def read_corpus(datadir: Path) -> Corpus:
-    """What stage 1 recorded; nothing known where it recorded nothing.
-
-    Raises:
-        InputError: When the record is damaged.
-    """
+    """What stage 1 recorded; nothing known where it recorded nothing. Raises InputError when the record is damaged."""
     path = datadir / RECORD_FILE
     if not path.is_file():
         return Corpus()

@@ -10,11 +10,10 @@ _ELISIONS = frozenset({"BOUT", "CAUSE", "COURSE", "EM", "KAY", "N", "ROUND", "S"
 
 
 def normalise(raw: str) -> str:
-    """Spells a raw transcript in upper-case words with single spaces between them; idempotent.
-
-    Tags in brackets are removed. Punctuation, hyphens, digits and letters without a Latin base become spaces, accents are
-    dropped, so glued sentences come apart. Apostrophes stay within words, before known elisions ('CAUSE) and after a
-    final S or N (PARENTS', GOIN'); those that quote are dropped.
+    """Spells a raw transcript in upper-case words with single spaces between them; idempotent. Tags in brackets are removed.
+    Punctuation, hyphens, digits and letters without a Latin base become spaces, accents are dropped, so glued sentences come
+    apart. Apostrophes stay within words, before known elisions ('CAUSE) and after a final S or N (PARENTS', GOIN'); those that
+    quote are dropped.
 
     >>> normalise("It's about jobs.It's good-bye, [LAUGHTER]  my fianc\u00e9e.")
     "IT'S ABOUT JOBS IT'S GOOD BYE MY FIANCEE"

@@ -48,23 +48,14 @@ _MAX_AMPLITUDE = 1e10  # above 32-bit integers held in floats, and far from wher
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What is known of an audio file.
+    """What is known of an audio file."""
 
-    Attributes:
-        num_frames: Samples per channel, at the file's own rate.
-        sample_rate: The file's own rate, in Hz.
-        num_channels: 1 for mono.
-        num_samples: The length that :func:`load_audio` returns, at 16 kHz.
-        sha256: From :func:`audio_sha256`.
-        samples_sha256: From :func:`hash_samples`, of its samples at its own rate.
-    """
-
-    num_frames: int
-    sample_rate: int
-    num_channels: int
-    num_samples: int
-    sha256: str
-    samples_sha256: str
+    num_frames: int  # samples per channel, at the file's own rate
+    sample_rate: int  # the file's own rate, in Hz
+    num_channels: int  # 1 for mono
+    num_samples: int  # the length that :func:`load_audio` returns, at 16 kHz
+    sha256: str  # from :func:`audio_sha256`
+    samples_sha256: str  # from :func:`hash_samples`, of its samples at its own rate
 
 
 def num_samples_at_16k(frames: int, rate: int) -> int:
@@ -81,19 +72,10 @@ Decode = Callable[[FileIO, Path | str], np.ndarray]
 
 
 def load_audio(path: Path | str, segment: Segment | None = None, decode: Decode | None = None) -> np.ndarray:
-    """Reads one audio file, or a part of one, as 16 kHz mono.
-
-    Args:
-        path: The file.
-        segment: The part; None for all.
-        decode: For files that libsndfile does not know.
-
-    Returns:
-        float32 array of shape [num_samples], nominally within -1 to 1.
-
-    Raises:
-        InputError: It is missing, no regular file, no audio, truncated, empty, of an odd sample rate, longer than
-            :data:`MAX_DURATION_S`, or holds NaN or infinity; or there is no such part.
+    """Reads one audio file, or a part of one, as 16 kHz mono. ``segment``: the part; None for all; ``decode``: for files that
+    libsndfile does not know. Returns float32 array of shape [num_samples], nominally within -1 to 1. Raises InputError: it is
+    missing, no regular file, no audio, truncated, empty, of an odd sample rate, longer than :data:`MAX_DURATION_S`, or holds
+    NaN or infinity; or there is no such part.
     """
     with opened(path) as file:
         return _load(file, path, segment, decode)
@@ -101,14 +83,8 @@ def load_audio(path: Path | str, segment: Segment | None = None, decode: Decode 
 
 def load_stream(stream: BinaryIO, name: str, decode: Decode | None = None) -> np.ndarray:
     """Reads audio from what cannot be searched, such as standard input, to its end; as :func:`load_audio` otherwise.
-
-    Args:
-        stream: The bytes of an audio file. They go through a temporary file.
-        name: Of the stream, for errors.
-        decode: For streams that libsndfile does not know.
-
-    Raises:
-        InputError: As :func:`load_audio`, or there is more than fits a WAV.
+    ``stream``: the bytes of an audio file. They go through a temporary file; ``decode``: for streams that libsndfile does not
+    know. Raises InputError as :func:`load_audio`, or there is more than fits a WAV.
     """
     with tempfile.TemporaryFile() as file:
         while block := stream.read(_BLOCK_BYTES):
@@ -122,18 +98,10 @@ def load_stream(stream: BinaryIO, name: str, decode: Decode | None = None) -> np
 def as_waveform(samples: np.ndarray, rate: float, name: str) -> np.ndarray:
     """An array of samples as :func:`load_audio` would have read them from a file.
 
-    Args:
-        samples: [num_frames]; or [num_frames, channels] or [channels, num_frames], of which the longer axis is time. Real
-            numbers nominally within -1 to 1; or int16, int32 or uint8 as in a WAV.
-        rate: Their sample rate in Hz.
-        name: Of the array, for errors.
-
-    Returns:
-        float32 array of shape [num_samples], at 16 kHz.
-
-    Raises:
-        InputError: It is of another shape or type, empty, of an odd sample rate, longer than :data:`MAX_DURATION_S`, or holds
-            NaN or infinity.
+    ``samples``: [num_frames]; or [num_frames, channels] or [channels, num_frames], of which the longer axis is time. Real
+    numbers nominally within -1 to 1; or int16, int32 or uint8 as in a WAV; ``rate``: their sample rate in Hz. Returns float32
+    array of shape [num_samples], at 16 kHz. Raises InputError: it is of another shape or type, empty, of an odd sample rate,
+    longer than :data:`MAX_DURATION_S`, or holds NaN or infinity.
     """
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and min(samples.shape) > MAX_CHANNELS):
         raise InputError(
@@ -159,15 +127,8 @@ def as_waveform(samples: np.ndarray, rate: float, name: str) -> np.ndarray:
 
 
 def at_16k(blocks: Iterable[np.ndarray], rate: int, name: Path | str) -> np.ndarray:
-    """Puts a recording together: channels averaged, at 16 kHz.
-
-    Args:
-        blocks: Samples [frames, channels], floating point.
-        rate: Their sample rate in Hz.
-        name: Of the recording, for errors.
-
-    Returns:
-        float32 array of shape [num_samples].
+    """Puts a recording together: channels averaged, at 16 kHz. ``blocks``: samples [frames, channels], floating point;
+    ``rate``: their sample rate in Hz. Returns float32 array of shape [num_samples].
     """
     resampler = None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
     parts: list[np.ndarray] = []
@@ -201,11 +162,7 @@ def _mono(blocks: Iterable[np.ndarray], name: Path | str) -> Iterator[np.ndarray
 
 
 def probe_audio(path: Path | str, segment: Segment | None = None) -> AudioInfo:
-    """Checks a file or a part of one, all of its samples included, and measures it.
-
-    Raises:
-        InputError: As :func:`load_audio`.
-    """
+    """Checks a file or a part of one, all of its samples included, and measures it. Raises InputError as :func:`load_audio`."""
     digest, num_frames = hashlib.sha256(), 0
     with opened(path) as file, checked_sound(file, path) as sound:
         rate, num_channels = sound.samplerate, sound.channels
@@ -225,10 +182,7 @@ def probe_audio(path: Path | str, segment: Segment | None = None) -> AudioInfo:
 
 def audio_sha256(path: Path | str, segment: Segment | None = None) -> str:
     """What audio is known by: the SHA-256 (hex) of a file's bytes; of a part of one, or of an archive, that of its samples.
-
-    Raises:
-        InputError: A part cannot be read.
-        OSError: A file cannot be read.
+    Raises InputError: a part cannot be read; OSError: a file cannot be read.
     """
     return file_sha256(path) if _is_whole_file(path, segment) else probe_audio(path, segment).sha256
 
@@ -238,13 +192,10 @@ def _is_whole_file(path: Path | str, segment: Segment | None) -> bool:
 
 
 def hash_samples(samples: np.ndarray) -> str:
-    """What a recording sounds like, by content: the SHA-256 (hex) of its samples, whatever file they lie in.
-
-    The same for a WAV, a FLAC made of it, one of more bits, of other metadata, of two equal channels, or that claims another
-    rate; another one where the samples are others by however little: another gain, a codec that loses something.
-
-    Args:
-        samples: Mono, float32 [num_frames], at the recording's own rate.
+    """What a recording sounds like, by content: the SHA-256 (hex) of its samples, whatever file they lie in. The same for a
+    WAV, a FLAC made of it, one of more bits, of other metadata, of two equal channels, or that claims another rate; another one
+    where the samples are others by however little: another gain, a codec that loses something. ``samples``: mono, float32
+    [num_frames], at the recording's own rate.
 
     >>> hash_samples(np.zeros(2, np.float32)) == hash_samples(-np.zeros(2, np.float32))
     True

@@ -26,17 +26,11 @@ STANDARD_INPUT = "-"
 
 
 class NamedAudio(NamedTuple):
-    """Audio, and what it is called in what is written of it.
+    """Audio, and what it is called in what is written of it."""
 
-    Attributes:
-        utt: Its key in ``wav.scp`` or ``segments``; elsewhere its path, as it was given or found.
-        path: The file, or an entry of an archive; None for standard input.
-        segment: Which part of the file is meant; None for all.
-    """
-
-    utt: str
-    path: Path | None
-    segment: Segment | None = None
+    utt: str  # its key in ``wav.scp`` or ``segments``; elsewhere its path, as it was given or found
+    path: Path | None  # the file, or an entry of an archive; None for standard input
+    segment: Segment | None = None  # which part of the file is meant; None for all
 
 
 def find_audio(names: Iterable[str]) -> list[NamedAudio]:

@@ -77,13 +77,10 @@ _LONGEST_S = 1e6
 
 
 def write_datadir(folder: Path | str, examples: Iterable[Example]) -> None:
-    """Writes a data directory; the folder is made if need be, and files of ours already there are replaced.
-
-    An optional field that is empty in all examples leaves no file (``text`` is always written).
-
-    Raises:
-        InputError: There is no example, an id is not unique, not a single word or not led by its speaker, a field is missing
-            in some examples, or an audio path cannot be written down.
+    """Writes a data directory; the folder is made if need be, and files of ours already there are replaced. An optional field
+    that is empty in all examples leaves no file (``text`` is always written). Raises InputError: there is no example, an id is
+    not unique, not a single word or not led by its speaker, a field is missing in some examples, or an audio path cannot be
+    written down.
     """
     folder = Path(folder)
     examples = sorted(examples, key=lambda example: example.utt)
@@ -150,17 +147,11 @@ def read_datadir(folder: Path | str) -> list[Example]:
 
 
 class Place(NamedTuple):
-    """Where an utterance's audio lies.
+    """Where an utterance's audio lies."""
 
-    Attributes:
-        line: Of the list that names it.
-        wav: As of :class:`Example`.
-        segment: As of :class:`Example`.
-    """
-
-    line: int
-    wav: Path
-    segment: Segment | None
+    line: int  # of the list that names it
+    wav: Path  # as of :class:`Example`
+    segment: Segment | None  # as of :class:`Example`
 
     def fields(self) -> dict[str, object]:
         """As fields of an :class:`Example`."""
@@ -168,14 +159,9 @@ class Place(NamedTuple):
 
 
 def read_wav_scp(path: Path | str) -> dict[str, Place]:
-    """Reads a ``wav.scp``, whatever it is called, and the ``segments`` beside one that is called so.
-
-    Returns:
-        Utterance id -> where its audio lies, in the order of the list.
-
-    Raises:
-        InputError: It lists nothing, a line is malformed (the message names file and line), an id is there twice, or a command
-            stands where a path should.
+    """Reads a ``wav.scp``, whatever it is called, and the ``segments`` beside one that is called so. Returns utterance id ->
+    where its audio lies, in the order of the list. Raises InputError: it lists nothing, a line is malformed (the message names
+    file and line), an id is there twice, or a command stands where a path should.
     """
     path = Path(path)
     table = read_table(path, "wav.scp")
@@ -233,10 +219,8 @@ def on_disk(path: Path) -> Path:
 
 
 def validate_datadir(folder: Path | str) -> None:
-    """Checks a data directory for all that :func:`read_datadir` and Kaldi ask of one, order included.
-
-    Raises:
-        InputError: The first fault, with file and line.
+    """Checks a data directory for all that :func:`read_datadir` and Kaldi ask of one, order included. Raises InputError: the
+    first fault, with file and line.
     """
     folder = Path(folder)
     if not read_datadir(folder):
@@ -313,11 +297,7 @@ def _write_table(path: Path, values: dict[str, str]) -> None:
 
 
 def check_genders(path: Path, table: Table) -> None:
-    """Refuses a gender that is neither ``f`` nor ``m``.
-
-    Raises:
-        InputError: Names file and line.
-    """
+    """Refuses a gender that is neither ``f`` nor ``m``. Raises InputError: names file and line."""
     for number, gender in table.values():
         if gender not in ("f", "m"):
             raise InputError(f"{path}:{number}: gender {gender!r}, expected f or m")

@@ -56,10 +56,8 @@ _MAX_SAID, _SHOWN = 10_000, 200
 
 
 def decode(file: FileIO, name: Path | str) -> np.ndarray:
-    """Reads the first audio of an open file, whatever ffmpeg knows: float32 [num_samples] at 16 kHz, channels averaged.
-
-    Raises:
-        InputError: There is no ffmpeg, it cannot decode all of the file, or it decodes more than an utterance.
+    """Reads the first audio of an open file, whatever ffmpeg knows: float32 [num_samples] at 16 kHz, channels averaged. Raises
+    InputError: there is no ffmpeg, it cannot decode all of the file, or it decodes more than an utterance.
     """
     if shutil.which("ffmpeg") is None:
         raise NotAudio(

@@ -20,9 +20,8 @@ def corpus_sha256(examples: Iterable[Example]) -> str:
 
 
 def _content(example: Example) -> dict[str, object]:
-    """An utterance but for the place of its audio, which a data directory of another maker may not know the content of.
-
-    Its samples follow from the file's bytes, up to the last bits that another decoder may give.
+    """An utterance but for the place of its audio, which a data directory of another maker may not know the content of. Its
+    samples follow from the file's bytes, up to the last bits that another decoder may give.
     """
     sha256 = example.sha256 or (audio_sha256(example.wav, example.segment) if file_of(example.wav).is_file() else "")
     return {**asdict(example), "wav": None, "segment": None, "samples_sha256": None, "sha256": sha256}

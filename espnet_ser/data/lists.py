@@ -23,14 +23,9 @@ _OF_SEVERAL_WORDS = ("text", "wav.scp", "spk2utt", "segments")
 
 
 def read_table(path: Path, name: str | None = None) -> Table:
-    """Key -> (line number, rest of the line with single blanks between its words), in the file's order.
-
-    Args:
-        path: The file.
-        name: What it is called in a data directory (``wav.scp``, ``utt2spk``, ...), where its own name does not say so.
-
-    Raises:
-        InputError: The file cannot be read, or a line is malformed; names file and line.
+    """Key -> (line number, rest of the line with single blanks between its words), in the file's order. ``name``: what it is
+    called in a data directory (``wav.scp``, ``utt2spk``, ...), where its own name does not say so. Raises InputError: the file
+    cannot be read, or a line is malformed; names file and line.
     """
     name = path.name if name is None else name
     try:

@@ -29,10 +29,8 @@ Batch = tuple[list[str], dict[str, torch.Tensor]]
 
 
 def read_speech(example: Example) -> dict[str, torch.Tensor]:
-    """An utterance's waveform: ``{"speech": [samples]}``.
-
-    Raises:
-        InputError: When the audio cannot be read, or is not as long as the data directory says.
+    """An utterance's waveform: ``{"speech": [samples]}``. Raises InputError when the audio cannot be read, or is not as long as
+    the data directory says.
     """
     speech = load_audio(example.wav, example.segment)
     if len(speech) != example.num_samples:
@@ -43,13 +41,9 @@ def read_speech(example: Example) -> dict[str, torch.Tensor]:
 
 
 class CachedFrames:
-    """Reads what a cache holds of an utterance, as :data:`Read`: ``{cut: [frames, size]}``, float32.
-
-    Args:
-        cache: Where the frames of all these utterances lie.
-        cut: What they are, of :data:`espnet_ser.models.wav2vec2.CUTS`.
-        examples: The utterances.
-        device: ``cuda`` keeps them in the GPU's memory where half of what is free there holds them.
+    """Reads what a cache holds of an utterance, as :data:`Read`: ``{cut: [frames, size]}``, float32. ``cache``: where the
+    frames of all these utterances lie; ``cut``: what they are, of :data:`espnet_ser.models.wav2vec2.CUTS`; ``device``: ``cuda``
+    keeps them in the GPU's memory where half of what is free there holds them.
     """
 
     def __init__(self, cache: FrameCache, cut: str, examples: Sequence[Example], device: str = "cpu"):
@@ -116,9 +110,8 @@ class UtteranceDataset(Dataset):
 
 
 def collate(items: Iterable[tuple[str, dict[str, torch.Tensor]]]) -> Batch:
-    """Pads what varies in length (speech or frames, and text, each with its ``_lengths``) with zeros and stacks the rest.
-
-    Of no utterances there are no tensors.
+    """Pads what varies in length (speech or frames, and text, each with its ``_lengths``) with zeros and stacks the rest. Of no
+    utterances there are no tensors.
     """
     items = list(items)
     utts, examples = [utt for utt, _ in items], [example for _, example in items]
@@ -185,19 +178,12 @@ class BatchFactory(AbsIterFactory):
 
 @dataclass(frozen=True)
 class EpochBatches:
-    """The batches of an epoch, in order: iterating gives each as ``(utterance ids, tensors)``.
+    """The batches of an epoch, in order: iterating gives each as ``(utterance ids, tensors)``."""
 
-    Args:
-        dataset: The utterances.
-        batches: Their places in the data set, batch by batch.
-        num_workers: Processes that read audio; 0 reads in this one.
-        pin_memory: For copies to a GPU.
-    """
-
-    dataset: UtteranceDataset
-    batches: Sequence[Sequence[int]]
-    num_workers: int = 0
-    pin_memory: bool = False
+    dataset: UtteranceDataset  # the utterances
+    batches: Sequence[Sequence[int]]  # their places in the data set, batch by batch
+    num_workers: int = 0  # processes that read audio; 0 reads in this one
+    pin_memory: bool = False  # for copies to a GPU
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -28,10 +28,8 @@ def file_of(path: Path | str) -> Path:
 
 
 def open_entry(archive: FileIO, start: int, name: Path | str) -> FileSection:
-    """An entry of an open archive, as a sound file of its own.
-
-    Raises:
-        InputError: No sound lies there, or one of no known length.
+    """An entry of an open archive, as a sound file of its own. Raises InputError: no sound lies there, or one of no known
+    length.
     """
     archive.seek(start)
     kind = archive.read(5)

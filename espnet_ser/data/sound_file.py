@@ -32,17 +32,11 @@ _BLOCK_VALUES = 1 << 20
 
 
 class Segment(NamedTuple):
-    """A part of a recording, as a line of Kaldi's ``segments`` names it.
-
-    Attributes:
-        recording: The recording's id.
-        start_s: Where it begins, in seconds.
-        end_s: Where it ends; below 0 for the recording's end.
-    """
+    """A part of a recording, as a line of Kaldi's ``segments`` names it."""
 
     recording: str
-    start_s: float
-    end_s: float
+    start_s: float  # where it begins, in seconds
+    end_s: float  # where it ends; below 0 for the recording's end
 
 
 class NotAudio(InputError):

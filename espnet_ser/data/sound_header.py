@@ -26,13 +26,8 @@ _GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of all chunks of a Wav
 
 
 class FileSection(io.RawIOBase):
-    """A part of an open file as a file of its own, a header of ours before it; for reading.
-
-    Args:
-        file: The file.
-        start: Where the part begins, in bytes.
-        header: What is read before it.
-        length: Of the part, in bytes; None for all that follows.
+    """A part of an open file as a file of its own, a header of ours before it; for reading. ``start``: where the part begins,
+    in bytes; ``header``: what is read before it; ``length``: of the part, in bytes; None for all that follows.
     """
 
     def __init__(self, file: "FileIO | FileSection", start: int, header: bytes = b"", length: int | None = None):
@@ -75,10 +70,8 @@ class _Audio(NamedTuple):
 
 
 def with_true_length(file: FileIO | FileSection, name: object) -> FileIO | FileSection:
-    """A file of audio with a header that libsndfile takes at its word: the file itself, where its own is right.
-
-    Raises:
-        InputError: The header promises more than is there, as of a file that was cut.
+    """A file of audio with a header that libsndfile takes at its word: the file itself, where its own is right. Raises
+    InputError: the header promises more than is there, as of a file that was cut.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)

@@ -12,15 +12,8 @@ TARGETS |= {"gender": ("gender", "utt2gender or spk2gender"), "style": ("style",
 
 
 def refuse_missing_targets(tasks: Iterable[str], examples: Sequence[Example], folder: Path) -> None:
-    """Stops a system with a task of which the corpus says nothing.
-
-    Args:
-        tasks: What is to be trained.
-        examples: The utterances to train on.
-        folder: Where they come from, named in errors.
-
-    Raises:
-        InputError: Names the task, the file, and what else can be done.
+    """Stops a system with a task of which the corpus says nothing. ``tasks``: what is to be trained; ``examples``: the
+    utterances to train on. Raises InputError: names the task, the file, and what else can be done.
     """
     for task in tasks:
         field, files = TARGETS[task]

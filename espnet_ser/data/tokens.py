@@ -65,11 +65,7 @@ class CharTokenizer:
 
 
 class BPETokenizer:
-    """SentencePiece byte-pair encoding.
-
-    Args:
-        tokens: The token list; ids are places in it.
-    """
+    """SentencePiece byte-pair encoding. ``tokens``: the token list; ids are places in it."""
 
     def __init__(self, tokens: Sequence[str]):
         self.tokens = list(tokens)
@@ -77,10 +73,8 @@ class BPETokenizer:
 
     @staticmethod
     def train(texts: Sequence[str], num_tokens: int) -> tuple[list[str], bytes]:
-        """Trains on these texts: the token list (blank first) and its :func:`sentencepiece_model`.
-
-        Raises:
-            InputError: When the texts are too few for so many tokens.
+        """Trains on these texts: the token list (blank first) and its :func:`sentencepiece_model`. Raises InputError when the
+        texts are too few for so many tokens.
         """
         import sentencepiece
 
@@ -127,13 +121,10 @@ Tokenizer = CharTokenizer | BPETokenizer
 
 
 def sentencepiece_model(tokens: Sequence[str]) -> bytes:
-    """The SentencePiece model of a list of BPE tokens, blank and unknown first: ``bpe.model``.
-
-    A piece's place in the list is its rank among merges, and no text is changed before it is cut, so the list says all.
-    SentencePiece's loader trusts what it reads (CVE-2026-1260); it is given no other model than one made here.
-
-    Returns:
-        A ``ModelProto`` of ``sentencepiece_model.proto``, serialised.
+    """The SentencePiece model of a list of BPE tokens, blank and unknown first: ``bpe.model``. A piece's place in the list is
+    its rank among merges, and no text is changed before it is cut, so the list says all. SentencePiece's loader trusts what it
+    reads (CVE-2026-1260); it is given no other model than one made here. Returns a ``ModelProto`` of
+    ``sentencepiece_model.proto``, serialised.
     """
     normal, unknown, bpe, none = 1, 2, 2, -1
     model = b""
@@ -160,10 +151,8 @@ def _varint(value: int) -> bytes:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer in a folder: ``tokens.txt``, and ``bpe.model`` where it is BPE.
-
-    Raises:
-        InputError: When the folder has no token list, or a damaged one.
+    """The tokenizer in a folder: ``tokens.txt``, and ``bpe.model`` where it is BPE. Raises InputError when the folder has no
+    token list, or a damaged one.
     """
     path = folder / "tokens.txt"
     if not path.is_file():
@@ -185,10 +174,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None = None) -> None:
-    """Writes what :func:`load_tokenizer` reads, each file whole.
-
-    Raises:
-        InputError: When the list is one that would not be read.
+    """Writes what :func:`load_tokenizer` reads, each file whole. Raises InputError when the list is one that would not be
+    read.
     """
     _refuse_odd_tokens(folder / "tokens.txt", tokens)
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,10 +11,8 @@ from espnet_ser.utils.stamp import Stamp
 
 
 def verify_audio(examples: Iterable[Example]) -> None:
-    """Makes sure that the audio is what stage 1 found, so that what is known of it holds.
-
-    Raises:
-        InputError: When a file is missing or has changed since.
+    """Makes sure that the audio is what stage 1 found, so that what is known of it holds. Raises InputError when a file is
+    missing or has changed since.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -30,10 +28,8 @@ def verify_audio(examples: Iterable[Example]) -> None:
 
 
 def refuse_changed_data(datadir: Path, fold: str) -> None:
-    """Makes sure that a fold's data directories are as stage 1 left them; without its stamp they are the user's own.
-
-    Raises:
-        InputError: When a file of them is missing or was changed since.
+    """Makes sure that a fold's data directories are as stage 1 left them; without its stamp they are the user's own. Raises
+    InputError when a file of them is missing or was changed since.
     """
     if not (datadir / DATA_STAMP).exists():
         return
@@ -46,10 +42,8 @@ def refuse_changed_data(datadir: Path, fold: str) -> None:
 
 
 def token_identity(folder: Path, train: Iterable[Example]) -> dict[str, str]:
-    """A fold's token list by content, shown to be made from that fold's training text and no other.
-
-    Raises:
-        InputError: When it is missing, has changed, or was made from a text that is not among the training transcripts.
+    """A fold's token list by content, shown to be made from that fold's training text and no other. Raises InputError when it
+    is missing, has changed, or was made from a text that is not among the training transcripts.
     """
     if not (folder / "tokens.txt").is_file():
         raise InputError(f"{folder}/tokens.txt is missing: run stage 2, which makes it")

@@ -20,9 +20,7 @@ def what_is_told(speech_emotion: SpeechEmotion) -> str:
 
 def what_was_heard(trained_on: Sequence[Mapping[str, object] | None]) -> str:
     """What the models were trained on, in words, as HTML; of each its own, as speakers of two corpora may have the same names.
-
-    Args:
-        trained_on: As :attr:`espnet_ser.inference.speech_emotion.SpeechEmotion.trained_on` has it.
+    ``trained_on``: as :attr:`espnet_ser.inference.speech_emotion.SpeechEmotion.trained_on` has it.
     """
     models = "One model" if len(trained_on) == 1 else f"{len(trained_on)} models"
     each = [_training(data) for data in trained_on]

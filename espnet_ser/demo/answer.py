@@ -35,12 +35,7 @@ class Answer(NamedTuple):
 
 
 class Answering:
-    """Answers for recordings.
-
-    Args:
-        speech_emotion: The models.
-        max_seconds: Longer recordings are refused.
-    """
+    """Answers for recordings. ``max_seconds``: longer recordings are refused."""
 
     def __init__(self, speech_emotion: SpeechEmotion, max_seconds: float):
         self._speech_emotion = speech_emotion
@@ -74,9 +69,8 @@ class Answering:
 
 
 def told_html(prediction: Prediction) -> str:
-    """What is predicted of the whole: emotion with its bars, voice and kind of speech, words; only what the models predict.
-
-    Of a recording without speech, that there is none.
+    """What is predicted of the whole: emotion with its bars, voice and kind of speech, words; only what the models predict. Of
+    a recording without speech, that there is none.
     """
     length = f"{prediction.duration_s:.1f} s"
     if not prediction.speech:

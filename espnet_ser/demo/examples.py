@@ -22,10 +22,8 @@ _PAUSE_S = 0.35
 
 
 def speak_examples(folder: Path) -> dict[str, Path]:
-    """Speaks the examples into a folder: how each is spoken -> its WAV. The last is long enough for a timeline.
-
-    Raises:
-        InputError: When there is no espeak-ng.
+    """Speaks the examples into a folder: how each is spoken -> its WAV. The last is long enough for a timeline. Raises
+    InputError when there is no espeak-ng.
     """
     texts = (_TEXT, _MORE)
     requests = [SpeechRequest(text, voice, how, seed=1) for voice, how in _WAYS.values() for text in texts]

@@ -33,13 +33,8 @@ def build_page(
     examples: Mapping[str, Path],
     max_seconds: float,
 ) -> gr.Blocks:
-    """The page, ready to be served.
-
-    Args:
-        speech_emotion: The models.
-        sources: What they are called.
-        examples: How each is spoken -> its file.
-        max_seconds: Longer recordings are refused.
+    """The page, ready to be served. ``sources``: what they are called; ``examples``: how each is spoken -> its file;
+    ``max_seconds``: longer recordings are refused.
     """
     answering = Answering(speech_emotion, max_seconds)
 

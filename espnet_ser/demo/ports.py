@@ -10,14 +10,8 @@ FIRST, LAST = 7860, 7959
 
 
 def find_port(host: str, port: int | None) -> int:
-    """The port, or the first free one.
-
-    Args:
-        host: The address to serve on.
-        port: What was asked for; None for any.
-
-    Raises:
-        InputError: When it is taken or forbidden, or the host is none of this machine's addresses.
+    """The port, or the first free one. ``host``: the address to serve on; ``port``: what was asked for; None for any. Raises
+    InputError when it is taken or forbidden, or the host is none of this machine's addresses.
     """
     candidates = range(FIRST, LAST + 1) if port is None else [port]
     for candidate in candidates:

@@ -37,9 +37,8 @@ def page_folder() -> Iterator[Path]:
 
 @contextmanager
 def forgetting(folder: Path, after_s: float = KEPT_S, every_s: float = _EVERY_S) -> Iterator[None]:
-    """While the body runs, what has lain in a folder for ``after_s`` seconds is removed, whoever put it there.
-
-    Gradio's ``delete_cache`` would do the same for the files that it knows of, until the first that it cannot remove.
+    """While the body runs, what has lain in a folder for ``after_s`` seconds is removed, whoever put it there. Gradio's
+    ``delete_cache`` would do the same for the files that it knows of, until the first that it cannot remove.
     """
     over = threading.Event()
 
@@ -69,10 +68,8 @@ def num_bytes(folder: Path) -> int:
 
 
 def _lock(folder: Path) -> int:
-    """A handle that keeps a folder locked while it is open.
-
-    Raises:
-        OSError: When another process holds it, it is no folder, or nothing can be locked there.
+    """A handle that keeps a folder locked while it is open. Raises OSError when another process holds it, it is no folder, or
+    nothing can be locked there.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

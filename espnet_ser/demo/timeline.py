@@ -25,10 +25,8 @@ _MAX_COLUMNS = 1200
 
 def class_colours(scores: Mapping[str, float], timeline: Sequence[Moment] = ()) -> dict[str, str]:
     """The colour of each class on the whole page; where there are more classes than colours, the likeliest have theirs.
-
-    Args:
-        scores: Class -> posterior, of the whole.
-        timeline: Its windows: a class counts by the highest posterior that it has anywhere.
+    ``scores``: class -> posterior, of the whole; ``timeline``: its windows: a class counts by the highest posterior that it has
+    anywhere.
     """
     highest = {name: max([score, *(moment.scores[name] for moment in timeline)]) for name, score in scores.items()}
     if len(scores) > len(COLOURS):
@@ -63,15 +61,9 @@ def runs(timeline: Sequence[Moment]) -> list[tuple[float, float, str]]:
 @styled
 @plt.style.context({"figure.dpi": 150, "font.size": 9, "legend.fontsize": 8})  # for a screen
 def timeline_png(waveform: np.ndarray, timeline: Sequence[Moment], inches: tuple[float, float] = WIDE_INCHES) -> bytes:
-    """Draws the timeline of a recording.
-
-    Args:
-        waveform: float32 [num_samples], at 16 kHz.
-        timeline: Its windows, at least two; all have the same classes.
-        inches: Width and height; it is higher where its legend takes more than a line.
-
-    Returns:
-        A PNG.
+    """Draws the timeline of a recording. ``waveform``: float32 [num_samples], at 16 kHz; ``timeline``: its windows, at least
+    two; all have the same classes; ``inches``: width and height; it is higher where its legend takes more than a line. Returns
+    a PNG.
     """
     width, height = inches
     colours = class_colours(timeline[0].scores, timeline)

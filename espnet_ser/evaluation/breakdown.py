@@ -18,16 +18,10 @@ def classes_of(lines: Iterable[Mapping]) -> list[str]:
 
 
 def break_down(lines_by_fold: Mapping[str, Lines], classes: Sequence[str]) -> dict:
-    """Scores of classes and speakers, of all folds together.
-
-    Args:
-        lines_by_fold: Fold -> its predictions.
-        classes: Those to show.
-
-    Returns:
-        ``{"macro_f1", "per_class": {class: {"recall", "precision", "f1", "support"}}, "confusion": {"labels", "counts"},
-        "speakers": {speaker: {"fold", "n", "classes", "ua", "wa"}}}``. ``counts`` has a row for each reference; a speaker's UA
-        is over the ``classes`` (how many) that the speaker has, of a single one its recall.
+    """Scores of classes and speakers, of all folds together. ``lines_by_fold``: fold -> its predictions; ``classes``: those to
+    show. Returns ``{"macro_f1", "per_class": {class: {"recall", "precision", "f1", "support"}}, "confusion": {"labels",
+    "counts"}, "speakers": {speaker: {"fold", "n", "classes", "ua", "wa"}}}``. ``counts`` has a row for each reference; a
+    speaker's UA is over the ``classes`` (how many) that the speaker has, of a single one its recall.
     """
     lines = [line for of_fold in lines_by_fold.values() for line in of_fold]
     counts = confusion_matrix([line["ref"] for line in lines], [line["hyp"] for line in lines], classes)
@@ -47,15 +41,9 @@ def break_down(lines_by_fold: Mapping[str, Lines], classes: Sequence[str]) -> di
 
 
 def absent_classes(lines_by_fold: Mapping[str, Lines], classes: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-    """What folds do not hold, and their UA is not over.
-
-    Args:
-        lines_by_fold: Fold -> its predictions.
-        classes: Emotions that there are.
-
-    Returns:
-        Fold -> task (``emotion``, ``gender``, ``style``) -> classes that no utterance of the fold has, of those that other
-        folds have or, of emotions, that models know. Tasks that lack none, or have no output, are left out.
+    """What folds do not hold, and their UA is not over. ``lines_by_fold``: fold -> its predictions; ``classes``: emotions that
+    there are. Returns fold -> task (``emotion``, ``gender``, ``style``) -> classes that no utterance of the fold has, of those
+    that other folds have or, of emotions, that models know. Tasks that lack none, or have no output, are left out.
     """
     held: dict[str, dict[str, set[str]]] = {"emotion": {}, "gender": {}, "style": {}}
     for fold, lines in lines_by_fold.items():

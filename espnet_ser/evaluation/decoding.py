@@ -11,15 +11,9 @@ from espnet_ser.models.ser_model import UTTERANCE_TASKS
 
 
 def decode(outputs: Mapping[str, Tensor], labels: Labels, tokenizer: Tokenizer | None) -> list[dict]:
-    """What the model says of each utterance of a batch.
-
-    Args:
-        outputs: From :meth:`SERModel.logits`.
-        labels: Class names of each utterance task.
-        tokenizer: For the transcript; None where there is no ``asr`` head.
-
-    Returns:
-        One dict per utterance: for each utterance task ``{"hyp": name, "scores": {name: posterior}}``, and ``text_hyp``.
+    """What the model says of each utterance of a batch. ``outputs``: from :meth:`SERModel.logits`; ``labels``: class names of
+    each utterance task; ``tokenizer``: for the transcript; None where there is no ``asr`` head. Returns one dict per utterance:
+    for each utterance task ``{"hyp": name, "scores": {name: posterior}}``, and ``text_hyp``.
     """
     decoded: list[dict] = [{} for _ in range(len(outputs["num_frames"]))]
     for task in UTTERANCE_TASKS:

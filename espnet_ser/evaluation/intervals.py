@@ -24,13 +24,8 @@ def mean_and_std(values: Sequence[float]) -> dict[str, float | None]:
 
 def accuracies_of_counts(correct: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
     """UA and WA of many sets of utterances at once, as the functions of :mod:`espnet_ser.evaluation.metrics` give of each.
-
-    Args:
-        correct: Right utterances of each class: [..., labels].
-        total: All utterances of each class, at least one in each set: [..., labels].
-
-    Returns:
-        ``{"ua", "wa"}``: float [...]. UA is over the classes that a set has.
+    ``correct``: right utterances of each class: [..., labels]; ``total``: all utterances of each class, at least one in each
+    set: [..., labels]. Returns ``{"ua", "wa"}``: float [...]. UA is over the classes that a set has.
     """
     recalls = np.divide(correct, total, out=np.zeros(np.shape(correct)), where=total > 0)
     return {"ua": 100.0 * recalls.sum(-1) / (total > 0).sum(-1), "wa": 100.0 * correct.sum(-1) / total.sum(-1)}
@@ -116,13 +111,10 @@ def jackknife_interval(score: float, without_one: np.ndarray) -> list[float]:
     """The 95 % interval of a score over groups (speakers), of which one at a time was left out.
 
     Utterances of a speaker are not independent, so it is speakers that would have to be drawn. But a bootstrap of few is too
-    narrow: of ten speakers drawn within five folds of two, it holds the true value in 77 of 100 cases and not in 95, drawn
-    from all ten in 90; of one speaker to a fold, drawn within folds, it has no width at all. The jackknife with Student's t of
-    groups - 1 degrees of freedom holds it in 94 to 97 (``tests/unit/evaluation/test_intervals.py``).
-
-    Args:
-        score: Of all groups together.
-        without_one: The score without each group in turn: [groups], at least two.
+    narrow: of ten speakers drawn within five folds of two, it holds the true value in 77 of 100 cases and not in 95, drawn from
+    all ten in 90; of one speaker to a fold, drawn within folds, it has no width at all. The jackknife with Student's t of
+    groups - 1 degrees of freedom holds it in 94 to 97 (``tests/unit/evaluation/test_intervals.py``). ``score``: of all groups
+    together; ``without_one``: the score without each group in turn: [groups], at least two.
     """
     from scipy.stats import t
 

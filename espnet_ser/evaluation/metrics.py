@@ -75,15 +75,10 @@ def _error_rate(rate: Callable[[list[str], list[str]], float], refs: Sequence[st
 
 
 def class_scores(counts: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
-    """What becomes of each class; None where there is nothing to divide by.
-
-    Args:
-        counts: From :func:`confusion_matrix`.
-        labels: The classes of its rows and columns.
-
-    Returns:
-        Class -> ``{"recall", "precision", "f1", "support"}``: recall is None of a class that does not occur, precision of one
-        that is never predicted, F1 of one that does neither; support is the number of its utterances.
+    """What becomes of each class; None where there is nothing to divide by. ``counts``: from :func:`confusion_matrix`;
+    ``labels``: the classes of its rows and columns. Returns class -> ``{"recall", "precision", "f1", "support"}``: recall is
+    None of a class that does not occur, precision of one that is never predicted, F1 of one that does neither; support is the
+    number of its utterances.
 
     >>> class_scores(np.array([[1, 1], [0, 0]]), ["a", "b"])["a"]
     {'recall': 50.0, 'precision': 100.0, 'f1': 66.66666666666667, 'support': 2}
@@ -120,20 +115,16 @@ def accuracies(predictions: Sequence[Mapping]) -> dict[str, float | None]:
 
 
 def part_scores(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
-    """Size and accuracies of a part of the predictions, such as a speaker's.
-
-    Returns:
-        ``{"n", "classes", "ua", "wa"}``: UA is over those ``classes`` (how many) that occur in the part.
+    """Size and accuracies of a part of the predictions, such as a speaker's. Returns ``{"n", "classes", "ua", "wa"}``: UA is
+    over those ``classes`` (how many) that occur in the part.
     """
     classes = {line["ref"] for line in predictions}
     return {"n": len(predictions), "classes": len(classes), **accuracies(predictions)}
 
 
 def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
-    """Every score of one set of predictions (lines of ``predictions_*.jsonl``); None where a task has no output.
-
-    Returns:
-        ``ua``, ``wa``, ``gender_ua``, ``style_ua``, ``wer``, ``cer``, ``n``.
+    """Every score of one set of predictions (lines of ``predictions_*.jsonl``); None where a task has no output. Returns
+    ``ua``, ``wa``, ``gender_ua``, ``style_ua``, ``wer``, ``cer``, ``n``.
     """
     scores: dict[str, float | int | None] = accuracies(predictions)
     for task in ("gender", "style"):

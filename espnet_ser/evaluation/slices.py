@@ -20,19 +20,11 @@ def slices_of(
     """Scores of each slice, pooled over folds.
 
     A transcript is seen when the training part of the same fold has it word for word. An utterance without a word is neither
-    seen nor unseen.
-
-    Args:
-        lines_by_fold: Fold -> lines of predictions.
-        test_by_fold: Fold -> its held-out utterances.
-        train_texts_by_fold: Fold -> transcripts of its training part.
-
-    Returns:
-        ``{"style", "transcript", "gender", "duration"}``, each ``{slice: {"n", "classes", "ua", "wa"}}``: UA is over those
-        ``classes`` that occur in the slice. Without empty slices, and without slicings by what the corpus does not say.
-
-    Raises:
-        InputError: When a prediction is of no held-out utterance.
+    seen nor unseen. ``lines_by_fold``: fold -> lines of predictions; ``test_by_fold``: fold -> its held-out utterances;
+    ``train_texts_by_fold``: fold -> transcripts of its training part. Returns ``{"style", "transcript", "gender",
+    "duration"}``, each ``{slice: {"n", "classes", "ua", "wa"}}``: UA is over those ``classes`` that occur in the slice. Without
+    empty slices, and without slicings by what the corpus does not say. Raises InputError when a prediction is of no held-out
+    utterance.
     """
     lines: dict[str, dict[str, list[Mapping]]] = {name: defaultdict(list) for name in _SLICINGS}
     for fold, fold_lines in lines_by_fold.items():

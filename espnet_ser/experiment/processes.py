@@ -37,30 +37,20 @@ START_METHOD = "spawn"
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which processes train together.
+    """Which processes train together."""
 
-    Attributes:
-        per_node: Ranks on each machine.
-        on_gpus: Whether each has a GPU, or all share the machine's CPUs.
-        node: This machine, from 0; the first one keeps the training's folder.
-        num_nodes: Machines.
-        backend: How ranks talk: ``nccl`` or ``gloo``.
-        options: Of :data:`LAUNCH_OPTIONS`, those that say where ranks meet, and ``local_rank``.
-    """
-
-    per_node: int = 1
-    on_gpus: bool = False
-    node: int = 0
-    num_nodes: int = 1
-    backend: str = "gloo"
+    per_node: int = 1  # ranks on each machine
+    on_gpus: bool = False  # whether each has a GPU, or all share the machine's CPUs
+    node: int = 0  # this machine, from 0; the first one keeps the training's folder
+    num_nodes: int = 1  # machines
+    backend: str = "gloo"  # how ranks talk: ``nccl`` or ``gloo``
+    # of :data:`LAUNCH_OPTIONS`, those that say where ranks meet, and ``local_rank``
     options: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, args: Namespace) -> "Ranks":
-        """As options say: ``ngpu``, ``dist_backend``, and :data:`LAUNCH_OPTIONS` where a launcher has given them.
-
-        Raises:
-            InputError: When it is not told where the machines' processes meet, or which of them this one is.
+        """As options say: ``ngpu``, ``dist_backend``, and :data:`LAUNCH_OPTIONS` where a launcher has given them. Raises
+        InputError when it is not told where the machines' processes meet, or which of them this one is.
         """
         on_gpus = args.ngpu > 0 and not (args.dist_backend == "gloo" and _num_gpus() == 0)
         options = {name: getattr(args, name, None) for name in LAUNCH_OPTIONS}
@@ -83,12 +73,9 @@ class Ranks:
         return self.per_node if self.on_gpus else 0
 
     def train(self, args: Namespace) -> None:
-        """Trains what ESPnet's options say: here where it is one rank, else in as many processes as are this machine's.
-
-        Raises:
-            InputError: What the first rank that failed, here or on another machine, had to say.
-            SystemExit: With :data:`espnet_ser.utils.signals.REQUEUE_CODE`, when the ranks were asked to end and have been
-                saved.
+        """Trains what ESPnet's options say: here where it is one rank, else in as many processes as are this machine's. Raises
+        InputError: what the first rank that failed, here or on another machine, had to say; SystemExit with
+        :data:`espnet_ser.utils.signals.REQUEUE_CODE`, when the ranks were asked to end and have been saved.
         """
         if self.total == 1:
             from espnet_ser.tasks.ser import SERTask
@@ -174,13 +161,9 @@ ALONE = Ranks()
 
 @dataclass(frozen=True)
 class Ending:
-    """A file that says why ranks end, written by whoever is first to know, where all that wait can see it.
+    """A file that says why ranks end, written by whoever is first to know, where all that wait can see it."""
 
-    Attributes:
-        path: The file; None where nobody waits.
-    """
-
-    path: Path | None
+    path: Path | None  # the file; None where nobody waits
 
     def is_told(self) -> bool:
         """Whether anybody has said so."""

@@ -20,20 +20,13 @@ from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
 
 
 class LoadedModel(NamedTuple):
-    """A trained model in memory.
+    """A trained model in memory."""
 
-    Attributes:
-        source: Where it came from, for errors.
-        network: In eval mode.
-        labels: Class names of each utterance task that it has a head for.
-        tokenizer: Spells what it transcribes; None without that head.
-        trained_on: From :func:`espnet_ser.data.leakage.describe_training_data`; None where it does not say.
-    """
-
-    source: object
-    network: SERModel
-    labels: Mapping[str, Sequence[str]]
-    tokenizer: Tokenizer | None
+    source: object  # where it came from, for errors
+    network: SERModel  # in eval mode
+    labels: Mapping[str, Sequence[str]]  # class names of each utterance task that it has a head for
+    tokenizer: Tokenizer | None  # spells what it transcribes; None without that head
+    # from :func:`espnet_ser.data.leakage.describe_training_data`; None where it does not say
     trained_on: Mapping[str, object] | None = None
 
     @classmethod
@@ -46,17 +39,11 @@ class LoadedModel(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What all models make of a waveform.
+    """What all models make of a waveform."""
 
-    Attributes:
-        posteriors: Of each utterance task, [classes]: the mean over the models that have its head.
-        paths: Of each model that transcribes: the likeliest token of each frame, [num_frames].
-        embedding: The last layer's mean over frames, of one model after the other: [models * dim], float32.
-    """
-
-    posteriors: dict[str, np.ndarray]
-    paths: list[np.ndarray]
-    embedding: np.ndarray
+    posteriors: dict[str, np.ndarray]  # of each utterance task, [classes]: the mean over the models that have its head
+    paths: list[np.ndarray]  # of each model that transcribes: the likeliest token of each frame, [num_frames]
+    embedding: np.ndarray  # the last layer's mean over frames, of one model after the other: [models * dim], float32
 
 
 class OutOfMemory(InputError):
@@ -100,13 +87,8 @@ class Ensemble:
 
     @torch.no_grad()
     def hear(self, speech: Sequence[Tensor]) -> list[Heard]:
-        """What the models make of a batch.
-
-        Args:
-            speech: Waveforms at 16 kHz, each [num_samples] with at least ``least_samples``.
-
-        Raises:
-            OutOfMemory: When there is too little memory for it.
+        """What the models make of a batch. ``speech``: waveforms at 16 kHz, each [num_samples] with at least ``least_samples``.
+        Raises OutOfMemory when there is too little memory for it.
         """
         lengths = torch.tensor([len(waveform) for waveform in speech], device=self._device)
         padded = pad_sequence(speech, batch_first=True).to(self._device)  # [batch, samples]
@@ -133,16 +115,10 @@ class Ensemble:
         ]
 
     def transcript(self, paths: Sequence[np.ndarray]) -> str | None:
-        """The text that the models agree on best: the one that is nearest to those of all, by edits of characters.
-
-        Frames of different models do not line up, so their posteriors have no mean; and the most confident model may be one
-        that hears nothing.
-
-        Args:
-            paths: As in :class:`Heard`, one for each model that transcribes.
-
-        Returns:
-            The text, the first of several; None where no model transcribes.
+        """The text that the models agree on best: the one that is nearest to those of all, by edits of characters. Frames of
+        different models do not line up, so their posteriors have no mean; and the most confident model may be one that hears
+        nothing. ``paths``: as in :class:`Heard`, one for each model that transcribes. Returns the text, the first of several;
+        None where no model transcribes.
         """
         texts = [t.ids_to_text(collapse(path.tolist())) for t, path in zip(self._tokenizers, paths, strict=True)]
         return consensus(texts) if texts else None

@@ -15,12 +15,9 @@ _FRAME = SAMPLE_RATE // 10
 
 
 def is_loud_enough(waveform: np.ndarray) -> bool:
-    """Whether some tenth of a second of a waveform has a level of :data:`SPEECH_DBFS` or more.
-
-    The level is the root mean square about the mean of that time, so that a constant offset is silence.
-
-    Args:
-        waveform: float32 [num_samples], at 16 kHz; of less than a tenth of a second, all of it counts.
+    """Whether some tenth of a second of a waveform has a level of :data:`SPEECH_DBFS` or more. The level is the root mean
+    square about the mean of that time, so that a constant offset is silence. ``waveform``: float32 [num_samples], at 16 kHz; of
+    less than a tenth of a second, all of it counts.
 
     >>> is_loud_enough(np.zeros(16000, np.float32)), is_loud_enough(np.tile([0.01, -0.01], 8000))
     (False, True)

@@ -29,9 +29,8 @@ class Told(NamedTuple):
 
 
 def table_text(all_told: Sequence[Told]) -> str:
-    """Aligned columns: a line for each recording and, below one that was cut, one for each window.
-
-    Columns that no recording fills are left out.
+    """Aligned columns: a line for each recording and, below one that was cut, one for each window. Columns that no recording
+    fills are left out.
     """
     emotions = list(all_told[0].prediction.scores or {})
     rows = [["utt", "label", *emotions, "gender", "style", "text", "speech"]]
@@ -64,11 +63,10 @@ def jsonl_text(all_told: Sequence[Told]) -> str:
 
 
 def csv_text(all_told: Sequence[Told]) -> str:
-    """A row for each recording, ``window`` empty; after one that was cut, a row for each window, counted from 1.
-
-    Columns: ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, ``gender, style, text``, and
-    ``speech``, ``true`` or ``false``. Characters that are not shown are spelt out (line ends are quoted), and text that a
-    spreadsheet would compute (it begins with ``= + - @``) has a ``'`` before it; JSON lines hold all as it is.
+    """A row for each recording, ``window`` empty; after one that was cut, a row for each window, counted from 1. Columns:
+    ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, ``gender, style, text``, and ``speech``,
+    ``true`` or ``false``. Characters that are not shown are spelt out (line ends are quoted), and text that a spreadsheet would
+    compute (it begins with ``= + - @``) has a ``'`` before it; JSON lines hold all as it is.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -135,13 +133,8 @@ def write_embeddings(path: Path, all_told: Sequence[Told]) -> None:
 
 def refuse_places(output: Path | None, embedding: Path | None) -> None:
     """Stops before the work where what comes of it could not be written, or would take the place of what is no text.
-
-    Args:
-        output: File for the text, if any.
-        embedding: File for the embeddings, if any.
-
-    Raises:
-        InputError: Names the option and what to give it.
+    ``output``: file for the text, if any; ``embedding``: file for the embeddings, if any. Raises InputError: names the option
+    and what to give it.
     """
     if embedding is not None and embedding.suffix not in EMBEDDING_SUFFIXES:
         raise InputError(f"--embedding {embedding}: the name must end in {' or '.join(EMBEDDING_SUFFIXES)}")
@@ -157,11 +150,7 @@ def refuse_places(output: Path | None, embedding: Path | None) -> None:
 
 
 def refuse_kaldi_ids(utts: Iterable[str]) -> None:
-    """Stops at ids that no file of Kaldi's can hold.
-
-    Raises:
-        InputError: For an id that is there twice, or is no single word.
-    """
+    """Stops at ids that no file of Kaldi's can hold. Raises InputError for an id that is there twice, or is no single word."""
     seen = set()
     for utt in utts:
         if name_fault(utt):

@@ -75,13 +75,7 @@ def encoder_settings(config_class: type) -> set[str]:
 
 def refuse_endless_work(config: object, where: str) -> None:
     """Stops at settings that fit few weights, each of them permitted, and together make speech cost hours or gigabytes.
-
-    Args:
-        config: Of transformers, for an encoder at 16 kHz.
-        where: Where it stands, named in errors.
-
-    Raises:
-        InputError: Says what is out of proportion.
+    ``config``: of transformers, for an encoder at 16 kHz. Raises InputError: says what is out of proportion.
     """
     samples_per_frame = prod(config.conv_stride)
     if not MIN_SAMPLES_PER_FRAME <= samples_per_frame <= MAX_SAMPLES_PER_FRAME:
@@ -125,15 +119,9 @@ def settings_of_encoder(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def checked_encoder_config(config: Mapping[str, object], config_class: type, where: str) -> dict[str, object]:
-    """The settings of a configuration that make the encoder; what else stands in it is left out.
-
-    Args:
-        config: As transformers saved it.
-        config_class: The class of transformers that it is of.
-        where: Where it stands, named in errors.
-
-    Raises:
-        InputError: When it asks for code, or for what no encoder of this kind is.
+    """The settings of a configuration that make the encoder; what else stands in it is left out. ``config``: as transformers
+    saved it; ``config_class``: the class of transformers that it is of. Raises InputError when it asks for code, or for what no
+    encoder of this kind is.
     """
     for key, what in _ASKS_FOR_MORE.items():
         if config.get(key):

@@ -10,12 +10,8 @@ from espnet_ser.errors import InputError
 @contextmanager
 def hub_errors_as_input_errors(asked: str) -> Iterator[None]:
     """Turns whatever the hub's client raises while the body runs into one line; its warnings of what it tries are not shown.
-
-    Args:
-        asked: What was asked for, at the beginning of the line.
-
-    Raises:
-        InputError: Says what is wrong: the name, the revision, the right to read it, the network, the disk.
+    ``asked``: what was asked for, at the beginning of the line. Raises InputError: says what is wrong: the name, the revision,
+    the right to read it, the network, the disk.
     """
     from huggingface_hub.utils import logging
 

@@ -14,15 +14,9 @@ OURS = "espnet_ser"
 
 
 def encoder_trained_on(folder: Path) -> dict[str, list[str]] | None:
-    """What an encoder that stage 7 exported says it was trained on, wherever its folder lies; None for a public one.
-
-    Its ``config.json`` says so, and the models that were packed beside it.
-
-    Returns:
-        ``{"sessions": [...], "speakers": [...]}``.
-
-    Raises:
-        InputError: When what it says cannot be read.
+    """What an encoder that stage 7 exported says it was trained on, wherever its folder lies; None for a public one. Its
+    ``config.json`` says so, and the models that were packed beside it. Returns ``{"sessions": [...], "speakers": [...]}``.
+    Raises InputError when what it says cannot be read.
     """
     ours = read_encoder_config(folder).get(OURS)
     records = [(folder / "config.json", ours.get("trained_on") if isinstance(ours, dict) else ours)]
@@ -42,19 +36,9 @@ def encoder_trained_on(folder: Path) -> dict[str, list[str]] | None:
 
 
 def refuse_trained_encoder(folder: Path, test: Iterable[Example]) -> dict[str, list[str]] | None:
-    """Stops an encoder that stage 7 exported from a model trained on what is to be tested on.
-
-    Speakers count. A session is but a number, and that of another corpus is another session.
-
-    Args:
-        folder: As transformers saved it.
-        test: The held-out utterances.
-
-    Returns:
-        From :func:`encoder_trained_on`.
-
-    Raises:
-        InputError: When a held-out speaker was trained on.
+    """Stops an encoder that stage 7 exported from a model trained on what is to be tested on. Speakers count. A session is but
+    a number, and that of another corpus is another session. ``folder``: as transformers saved it. Returns from
+    :func:`encoder_trained_on`. Raises InputError when a held-out speaker was trained on.
     """
     if known := encoder_trained_on(folder):
         refuse_leak(known, test, "speaker", f"the encoder {folder}", "take an encoder, or the model of a fold, that was not")

@@ -52,23 +52,15 @@ _SAFETENSORS = {
 
 
 class StoredTensor(NamedTuple):
-    """A tensor in a file.
-
-    Attributes:
-        shape: Its shape.
-        dtype: Its type.
-    """
+    """A tensor in a file."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
 
 
 def tensors_in_torch_file(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of a file that ``torch.save`` wrote from a state dict, by name.
-
-    Raises:
-        InputError: When it is missing, damaged, in PyTorch's former format, or holds anything but plain tensors that each have
-            their own values in it.
+    """The tensors of a file that ``torch.save`` wrote from a state dict, by name. Raises InputError when it is missing,
+    damaged, in PyTorch's former format, or holds anything but plain tensors that each have their own values in it.
     """
     try:
         with open(path, "rb") as file:
@@ -90,11 +82,8 @@ def tensors_in_torch_file(path: Path) -> dict[str, StoredTensor]:
 
 
 def refuse_flipped_bits(path: Path) -> None:
-    """Holds a file that ``torch.save`` wrote against the checksums in it, which ``torch.load`` does not look at.
-
-    Raises:
-        ValueError: When a part is not as it was written.
-        BadZipFile: When the file is no archive.
+    """Holds a file that ``torch.save`` wrote against the checksums in it, which ``torch.load`` does not look at. Raises
+    ValueError when a part is not as it was written; BadZipFile when the file is no archive.
     """
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
@@ -108,10 +97,8 @@ def is_in_former_format(path: Path) -> bool:
 
 
 def tensors_in_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of a file in the safetensors format, by name.
-
-    Raises:
-        InputError: When it is missing, damaged, or holds types that no encoder has.
+    """The tensors of a file in the safetensors format, by name. Raises InputError when it is missing, damaged, or holds types
+    that no encoder has.
     """
     from safetensors import safe_open
 
@@ -169,9 +156,8 @@ class _View(NamedTuple):
 
 
 class _TensorMaker:
-    """Stands where a file names the function that makes a tensor of a storage, and notes what it would make.
-
-    Like :class:`_ParameterMaker` it has nothing that a pickle could change, as the function would.
+    """Stands where a file names the function that makes a tensor of a storage, and notes what it would make. Like
+    :class:`_ParameterMaker` it has nothing that a pickle could change, as the function would.
     """
 
     __slots__ = ()
@@ -199,9 +185,8 @@ class _ParameterMaker:
 
 
 class _ShapeReader(pickle._Unpickler):
-    """Reads a pickle of tensors as their shapes: it knows no class or function but those below, and builds no tensor.
-
-    The one in C sets aside memory for as many objects as a file claims to have.
+    """Reads a pickle of tensors as their shapes: it knows no class or function but those below, and builds no tensor. The one
+    in C sets aside memory for as many objects as a file claims to have.
     """
 
     KNOWN = {

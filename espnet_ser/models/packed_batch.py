@@ -27,9 +27,6 @@ PACKED_ATTENTION = "espnet_ser_packed"
 class Packing:
     """Where the utterances of a batch lie on the time axis that they share.
 
-    Args:
-        lengths: Frames of each utterance, in the order of the batch.
-
     >>> packing = Packing((1, 3))
     >>> packed = packing.pack(torch.tensor([[[5], [0], [0]], [[1], [2], [3]]]))
     >>> packed.tolist()
@@ -38,7 +35,7 @@ class Packing:
     [[[5], [0], [0]], [[1], [2], [3]]]
     """
 
-    lengths: tuple[int, ...]
+    lengths: tuple[int, ...]  # frames of each utterance, in the order of the batch
 
     def pack(self, padded: Tensor) -> Tensor:
         """[batch, frames, dim] -> [1, all frames, dim]."""
@@ -135,9 +132,8 @@ def _places(lengths: tuple[int, ...], starts: tuple[int, ...], device: torch.dev
 
 
 class PackedWavLMAttention(WavLMAttention):
-    """WavLM's attention, whose bias is of the distance between frames, with a batch's lengths in the place of the mask.
-
-    WavLM's does not go by the name of an attention function; a layer's own is made one of these by its class alone.
+    """WavLM's attention, whose bias is of the distance between frames, with a batch's lengths in the place of the mask. WavLM's
+    does not go by the name of an attention function; a layer's own is made one of these by its class alone.
     """
 
     @torch.compiler.disable

@@ -17,15 +17,10 @@ ALL = "all"
 
 
 def task_gradients(losses: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter]) -> dict[str, dict[str, Tensor]]:
-    """The gradient of each task's loss; ``.grad`` is left alone, and the losses can still be differentiated.
-
-    Args:
-        losses: Task -> scalar. Where several processes train together, what each adds to the loss of the whole batch: the
-            gradient is that of the sum.
-        parameters: Trainable parameters by name.
-
-    Returns:
-        Task -> name -> gradient, shaped like the parameter; zero where the loss does not depend on it.
+    """The gradient of each task's loss; ``.grad`` is left alone, and the losses can still be differentiated. ``losses``: task
+    -> scalar. Where several processes train together, what each adds to the loss of the whole batch: the gradient is that of
+    the sum; ``parameters``: trainable parameters by name. Returns task -> name -> gradient, shaped like the parameter; zero
+    where the loss does not depend on it.
 
     >>> w = nn.Parameter(torch.tensor(3.0))
     >>> task_gradients({"emotion": w**2, "asr": -w}, {"w": w})
@@ -40,15 +35,10 @@ def task_gradients(losses: Mapping[str, Tensor], parameters: Mapping[str, nn.Par
 def cosine_by_group(
     gradients: Mapping[str, Mapping[str, Tensor]], group_of: Callable[[str], str | None]
 ) -> dict[str, dict[str, float | None]]:
-    """Cosine similarity of each two tasks' gradients, by group of parameters: negative where the tasks conflict.
-
-    Args:
-        gradients: From :func:`task_gradients`.
-        group_of: The group of a parameter, by its name, such as its layer; None for one that counts under ``all`` alone.
-
-    Returns:
-        ``"emotion, asr"`` -> group -> cosine; None where one of the two has no gradient there. Pairs come in the tasks' order,
-        groups in that of their first parameters, and last ``all``: every parameter together.
+    """Cosine similarity of each two tasks' gradients, by group of parameters: negative where the tasks conflict. ``gradients``:
+    from :func:`task_gradients`; ``group_of``: the group of a parameter, by its name, such as its layer; None for one that
+    counts under ``all`` alone. Returns ``"emotion, asr"`` -> group -> cosine; None where one of the two has no gradient there.
+    Pairs come in the tasks' order, groups in that of their first parameters, and last ``all``: every parameter together.
 
     >>> gradients = {"emotion": {"a": torch.tensor([1.0, 0.0])}, "asr": {"a": torch.tensor([-3.0, 0.0])}}
     >>> cosine_by_group(gradients, lambda name: None)
@@ -76,14 +66,9 @@ def project_conflicts(
     """PCGrad: the sum of the tasks' gradients, each freed of what conflicts with the others.
 
     Each task's gradient g_i meets the other tasks' in random order. Where its product with g_j, as it was before any
-    projection, is negative, it loses its component along g_j. Products run over all parameters together.
-
-    Args:
-        gradients: From :func:`task_gradients`, over the shared parameters.
-        generator: Of the random order; PyTorch's global one where None.
-
-    Returns:
-        Name -> combined gradient; the plain sum where no tasks conflict.
+    projection, is negative, it loses its component along g_j. Products run over all parameters together. ``gradients``: from
+    :func:`task_gradients`, over the shared parameters; ``generator``: of the random order; PyTorch's global one where None.
+    Returns name -> combined gradient; the plain sum where no tasks conflict.
 
     >>> gradients = {"emotion": {"w": torch.tensor([1.0, 0.0])}, "asr": {"w": torch.tensor([-1.0, 1.0])}}
     >>> project_conflicts(gradients)  # [0.5, 0.5] + [0, 1]
@@ -110,15 +95,11 @@ def surgery_loss(losses: Mapping[str, Tensor], shared: Mapping[str, nn.Parameter
 
     The gradients are taken here, one backward pass per task. What is returned is linear in the parameters, with those gradients
     for slopes: its backward pass costs next to nothing, and scaling it (gradient accumulation, a ``GradScaler``) scales them.
-    Being taken before any such scaling, they would underflow in float16: train in float32 or bfloat16.
-
-    Args:
-        losses: Task -> scalar, weighted as it counts in the sum; see :func:`task_gradients`.
-        shared: The trainable parameters that the tasks share, by name: their gradient is :func:`project_conflicts`.
-        own: All other trainable parameters (the heads): their gradient is the plain sum's.
-
-    Returns:
-        A scalar; its graph ends at ``shared`` and ``own``, and any other tensor gets no gradient.
+    Being taken before any such scaling, they would underflow in float16: train in float32 or bfloat16. ``losses``: task ->
+    scalar, weighted as it counts in the sum; see :func:`task_gradients`; ``shared``: the trainable parameters that the tasks
+    share, by name: their gradient is :func:`project_conflicts`; ``own``: all other trainable parameters (the heads): their
+    gradient is the plain sum's. Returns a scalar; its graph ends at ``shared`` and ``own``, and any other tensor gets no
+    gradient.
     """
     total = torch.stack(list(losses.values())).sum().detach()
     parameters = {**shared, **own}

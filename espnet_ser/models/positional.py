@@ -14,14 +14,8 @@ SHORT = 4
 
 
 def convolve_positions(embed: nn.Module, hidden: Tensor) -> Tensor:
-    """What transformers' positional convolution gives, with its weights and its activation.
-
-    Args:
-        embed: The ``pos_conv_embed`` of a ``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``.
-        hidden: [batch, frames, dim].
-
-    Returns:
-        [batch, frames, dim].
+    """What transformers' positional convolution gives, with its weights and its activation. ``embed``: the ``pos_conv_embed``
+    of a ``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``; ``hidden``: [batch, frames, dim]. Returns [batch, frames, dim].
     """
     convolution = embed.conv
     if hidden.device.type == "cpu" and hidden.shape[1] < SHORT * convolution.kernel_size[0]:

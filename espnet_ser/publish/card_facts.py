@@ -22,45 +22,26 @@ HUB_NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 
 @dataclass(frozen=True)
 class CardFacts:
-    """All that a card tells.
+    """All that a card tells."""
 
-    Attributes:
-        system: Name of the system.
-        fold: Name of the fold whose model it is.
-        encoder: The pretrained encoder's name, with its revision where it has one: ``facebook/wav2vec2-base@0b5b8e8``.
-        norm: ``group`` or ``layer``, the encoder's; None for another kind of encoder.
-        labels: Class names of each utterance task of the SER model.
-        trained_on: Training, in words -> what :func:`espnet_ser.data.leakage.describe_training_data` says of it.
-        test: The utterances that the fold holds out.
-        corpus: What stage 1 recorded of it.
-        origin: From :func:`origin_of`.
-        lines: The model's predictions of the held-out utterances (``predictions_last.jsonl``).
-        results: The system's ``results.json``.
-        settings: The settings of ``run.json``.
-        command: The command that trained and scored, as ``run.json`` has it.
-        exported: Task -> its folder in plain transformers' format.
-        left_out: Task -> why there is none.
-        measured: From :func:`espnet_ser.publish.onnx.measure`; None where it was not.
-        onnx: Whether there is an ONNX export.
-    """
-
-    system: str
-    fold: str
-    encoder: str
-    norm: str | None
-    labels: Mapping[str, Sequence[str]]
+    system: str  # name of the system
+    fold: str  # name of the fold whose model it is
+    encoder: str  # the pretrained encoder's name, with its revision where it has one: ``facebook/wav2vec2-base@0b5b8e8``
+    norm: str | None  # ``group`` or ``layer``, the encoder's; None for another kind of encoder
+    labels: Mapping[str, Sequence[str]]  # class names of each utterance task of the SER model
+    # training, in words -> what :func:`espnet_ser.data.leakage.describe_training_data` says of it
     trained_on: Mapping[str, Mapping]
-    test: Sequence[Example]
-    corpus: Corpus
-    origin: str
-    lines: Sequence[Mapping]
-    results: Mapping
-    settings: Mapping[str, object] = field(default_factory=dict)
-    command: str = ""
-    exported: Mapping[str, str] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    measured: Mapping | None = None
-    onnx: bool = False
+    test: Sequence[Example]  # the utterances that the fold holds out
+    corpus: Corpus  # what stage 1 recorded of it
+    origin: str  # from :func:`origin_of`
+    lines: Sequence[Mapping]  # the model's predictions of the held-out utterances (``predictions_last.jsonl``)
+    results: Mapping  # the system's ``results.json``
+    settings: Mapping[str, object] = field(default_factory=dict)  # the settings of ``run.json``
+    command: str = ""  # the command that trained and scored, as ``run.json`` has it
+    exported: Mapping[str, str] = field(default_factory=dict)  # task -> its folder in plain transformers' format
+    left_out: Mapping[str, str] = field(default_factory=dict)  # task -> why there is none
+    measured: Mapping | None = None  # from :func:`espnet_ser.publish.onnx.measure`; None where it was not
+    onnx: bool = False  # whether there is an ONNX export
 
     @property
     def encoder_on_hub(self) -> tuple[str, str]:
@@ -80,10 +61,8 @@ class CardFacts:
 
 
 def origin_of(four_class: Sequence[Example]) -> str:
-    """Whether utterances are IEMOCAP's: by their counts, and those of a spoken release by its mark.
-
-    Args:
-        four_class: All utterances of the four classes.
+    """Whether utterances are IEMOCAP's: by their counts, and those of a spoken release by its mark. ``four_class``: all
+    utterances of the four classes.
     """
     if is_synthetic(example.wav for example in four_class):
         return SYNTHETIC

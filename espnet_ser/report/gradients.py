@@ -17,10 +17,8 @@ Cosines = Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]]
 
 
 def cosines_over_training(records_by_fold: Mapping[str, Sequence[Mapping]]) -> Cosines:
-    """Measurements of all folds, by what was measured.
-
-    Args:
-        records_by_fold: Fold -> its lines of ``gradients.jsonl``, in order, at least one.
+    """Measurements of all folds, by what was measured. ``records_by_fold``: fold -> its lines of ``gradients.jsonl``, in order,
+    at least one.
     """
     first = next(iter(records_by_fold.values()))[0]["cosines"]
     return {
@@ -33,16 +31,9 @@ def cosines_over_training(records_by_fold: Mapping[str, Sequence[Mapping]]) -> C
 
 
 def over_periods(by_fold: Mapping[str, Sequence[float | None]], num_periods: int) -> np.ndarray:
-    """Means over equal periods of the training, first within each fold, then over folds.
-
-    A fold's measurements are placed by its own share of the training, as folds need not be equally long.
-
-    Args:
-        by_fold: Fold -> cosine at each measurement.
-        num_periods: Into how many periods to cut the training.
-
-    Returns:
-        float [num_periods]; NaN where nothing was measured.
+    """Means over equal periods of the training, first within each fold, then over folds. A fold's measurements are placed by
+    its own share of the training, as folds need not be equally long. ``by_fold``: fold -> cosine at each measurement;
+    ``num_periods``: into how many periods to cut the training. Returns float [num_periods]; NaN where nothing was measured.
 
     >>> over_periods({"1": [0.25, 0.75], "2": [0.0, 0.0, 0.0, 1.0]}, 2).tolist()
     [0.125, 0.625]
@@ -57,11 +48,7 @@ def over_periods(by_fold: Mapping[str, Sequence[float | None]], num_periods: int
 
 def gradients_markdown(title: str, cosines: Cosines, run: Mapping) -> str:
     """A table for each pair of tasks: mean cosine, in the first and last third of the training, and how often below zero.
-
-    Args:
-        title: What was trained.
-        cosines: From :func:`cosines_over_training`.
-        run: ``command``, ``settings`` and ``environment``.
+    ``cosines``: from :func:`cosines_over_training`; ``run``: ``command``, ``settings`` and ``environment``.
     """
     sections = []
     for pair, parts in cosines.items():
@@ -89,11 +76,8 @@ def gradients_markdown(title: str, cosines: Cosines, run: Mapping) -> str:
 
 @styled
 def plot_gradients(cosines: Cosines, path: Path) -> None:
-    """Draws, for each pair of tasks, the cosine in each layer over the training.
-
-    Args:
-        cosines: From :func:`cosines_over_training`.
-        path: The PNG; the PDF lies beside it.
+    """Draws, for each pair of tasks, the cosine in each layer over the training. ``cosines``: from
+    :func:`cosines_over_training`; ``path``: the PNG; the PDF lies beside it.
     """
     parts = list(next(iter(cosines.values())))
     figure, rows = plt.subplots(len(cosines), 1, figsize=(COLUMN, (0.7 + 0.14 * len(parts)) * len(cosines)), squeeze=False)

@@ -20,21 +20,13 @@ class Strong(str):
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of texts; a :class:`Strong` one stands out.
-
-    Attributes:
-        caption: What it shows.
-        header: Names of the columns; the first column names the rows, the others hold numbers.
-        rows: As many texts in each as in the header.
-        groups: Names that span columns, with the number of columns; empty, or over all columns.
-        best: The row to mark, if any.
-    """
+    """A table of texts; a :class:`Strong` one stands out."""
 
     caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    groups: tuple[tuple[str, int], ...] = ()
-    best: int | None = None
+    header: tuple[str, ...]  # names of the columns; the first column names the rows, the others hold numbers
+    rows: tuple[tuple[str, ...], ...]  # as many texts in each as in the header
+    groups: tuple[tuple[str, int], ...] = ()  # names that span columns, with the number of columns; empty, or over all columns
+    best: int | None = None  # the row to mark, if any
 
     def __post_init__(self):
         assert all(len(row) == len(self.header) for row in self.rows), self.rows
@@ -69,9 +61,8 @@ def interval(ends: Sequence[float] | None) -> str:
 
 
 def score_text(name: str, score: Mapping, strong: str = "") -> str:
-    """A score of a system in words: its mean over folds, and apart from that the pooled one, which the intervals are of.
-
-    Of a single fold both are the same, and there is one.
+    """A score of a system in words: its mean over folds, and apart from that the pooled one, which the intervals are of. Of a
+    single fold both are the same, and there is one.
 
     >>> score_text("UA", {"mean": 50.0, "std": 2.5, "pooled": 51.0, "ci95": [48.0, 54.0], "ci95_speakers": [40.0, 62.0]})
     'UA mean over folds 50.00 ± 2.50; pooled 51.00, 95 % interval 48.00 to 54.00 (utterances), 40.00 to 62.00 (speakers)'

@@ -8,16 +8,9 @@ _PCA_DIM = 50
 
 
 def project(embeddings: np.ndarray, seed: int = 0) -> np.ndarray:
-    """t-SNE started from the principal components; these alone where there are few points.
-
-    The same input gives the same picture: seeded, and on one thread, since sums in another order drift apart over the steps.
-
-    Args:
-        embeddings: float [num_utterances, dim].
-        seed: Of t-SNE.
-
-    Returns:
-        float [num_utterances, 2].
+    """t-SNE started from the principal components; these alone where there are few points. The same input gives the same
+    picture: seeded, and on one thread, since sums in another order drift apart over the steps. ``embeddings``: float
+    [num_utterances, dim]; ``seed``: of t-SNE. Returns float [num_utterances, 2].
     """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits

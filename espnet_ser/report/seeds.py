@@ -13,14 +13,9 @@ from espnet_ser.report.wording import SCORE_NAMES, absence_notes
 
 
 def common_settings(folders: Mapping[str, Path], folds: Iterable[str]) -> dict[str, object]:
-    """What every fold of every run was trained with, the seed left out.
-
-    Args:
-        folders: Seed -> where its run lies.
-        folds: Names of the folds.
-
-    Raises:
-        InputError: When a fold was trained with another seed than its run's, or differs in more than the seed.
+    """What every fold of every run was trained with, the seed left out. ``folders``: seed -> where its run lies; ``folds``:
+    names of the folds. Raises InputError when a fold was trained with another seed than its run's, or differs in more than the
+    seed.
     """
     paths = {folder / f"fold{fold}": seed for seed, folder in folders.items() for fold in folds}
     settings = {path: describe_run(path) for path in paths}
@@ -35,12 +30,8 @@ def common_settings(folders: Mapping[str, Path], folds: Iterable[str]) -> dict[s
 
 
 def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -> str:
-    """RESULTS.md over seeds.
-
-    Args:
-        results: From :func:`espnet_ser.evaluation.results.summarise_seeds`.
-        paper: The paper's figures for this system, on IEMOCAP.
-        run: ``command``, ``settings`` and ``environment``.
+    """RESULTS.md over seeds. ``results``: from :func:`espnet_ser.evaluation.results.summarise_seeds`; ``paper``: the paper's
+    figures for this system, on IEMOCAP; ``run``: ``command``, ``settings`` and ``environment``.
     """
     summary = results["summary"]
     others = [name for name in OTHER_SCORES if summary.get(name) is not None]

@@ -15,10 +15,8 @@ TAIL_LINES = 20
 
 
 def runner_words(train_cmd: str) -> list[str]:
-    """A job runner and its options, as words: ``run.pl --mem 4G``.
-
-    Raises:
-        InputError: When there is no such command, or quotes do not match.
+    """A job runner and its options, as words: ``run.pl --mem 4G``. Raises InputError when there is no such command, or quotes
+    do not match.
     """
     try:
         words = shlex.split(train_cmd)
@@ -30,14 +28,8 @@ def runner_words(train_cmd: str) -> list[str]:
 
 
 class RunnerProcess(subprocess.Popen):
-    """``RUNNER --gpu N LOG COMMAND ARGUMENTS...``, as Kaldi's recipes call it.
-
-    Args:
-        runner: The runner and its options.
-        job: What to run.
-
-    Raises:
-        OSError: When the runner cannot be started, or the log's folder cannot be made.
+    """``RUNNER --gpu N LOG COMMAND ARGUMENTS...``, as Kaldi's recipes call it. ``runner``: the runner and its options; ``job``:
+    what to run. Raises OSError when the runner cannot be started, or the log's folder cannot be made.
     """
 
     def __init__(self, runner: Sequence[str], job: Job):
@@ -67,9 +59,8 @@ class RunnerProcess(subprocess.Popen):
 
 
 def log_tail(log: Path) -> str:
-    """The last lines of a log, without reading a long one whole; of a progress bar, its last state.
-
-    Of the lines that the runner adds only the exit status is kept, so that jobs that failed alike have the same tail.
+    """The last lines of a log, without reading a long one whole; of a progress bar, its last state. Of the lines that the
+    runner adds only the exit status is kept, so that jobs that failed alike have the same tail.
     """
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - 65536))

@@ -27,13 +27,7 @@ def view_on(stream: TextIO, jobs: Sequence[Job], max_jobs_run: int) -> View:
 
 
 class _Follower(View):
-    """Keeps the time and the epochs of trainings.
-
-    Args:
-        stream: Where to write.
-        jobs: The jobs to follow.
-        max_jobs_run: How many run at a time.
-    """
+    """Keeps the time and the epochs of trainings. ``stream``: where to write; ``max_jobs_run``: how many run at a time."""
 
     def __init__(self, stream: TextIO, jobs: Sequence[Job], max_jobs_run: int):
         self._stream = stream

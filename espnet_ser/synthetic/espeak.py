@@ -40,82 +40,46 @@ _REFERENCE_DB = -30.0
 
 @dataclass(frozen=True)
 class Prosody:
-    """How a text is spoken.
+    """How a text is spoken. Values beyond a limit are set to the limit."""
 
-    Args:
-        rate_wpm: Words per minute, 80 to 450.
-        pitch: espeak-ng's pitch, 0 to 99 (50: the voice's own).
-        pitch_range: espeak-ng's pitch range, 0 (monotone) to 99 (50: the voice's own).
-        word_gap: Pause between words, in espeak-ng's units of about 10 ms.
-        gain_db: Level of the speech in dB relative to -30 dBFS (RMS).
-        tilt_db: Slope of the spectrum, in dB per octave around 1 kHz; positive is brighter.
-        snr_db: Speech-to-noise ratio of the white noise added, in dB; None adds none.
-
-    Values beyond a limit are set to the limit.
-    """
-
-    rate_wpm: float = 170.0
-    pitch: float = 50.0
-    pitch_range: float = 50.0
-    word_gap: float = 0.0
-    gain_db: float = 0.0
-    tilt_db: float = 0.0
-    snr_db: float | None = None
+    rate_wpm: float = 170.0  # words per minute, 80 to 450
+    pitch: float = 50.0  # espeak-ng's pitch, 0 to 99 (50: the voice's own)
+    pitch_range: float = 50.0  # espeak-ng's pitch range, 0 (monotone) to 99 (50: the voice's own)
+    word_gap: float = 0.0  # pause between words, in espeak-ng's units of about 10 ms
+    gain_db: float = 0.0  # level of the speech in dB relative to -30 dBFS (RMS)
+    tilt_db: float = 0.0  # slope of the spectrum, in dB per octave around 1 kHz; positive is brighter
+    snr_db: float | None = None  # speech-to-noise ratio of the white noise added, in dB; None adds none
 
 
 @dataclass(frozen=True)
 class SpeechRequest:
-    """One text to speak.
-
-    Args:
-        text: The words.
-        voice: An espeak-ng language and variant, as ``en-us+f1``.
-        prosody: How to speak it.
-        seed: Seeds the synthesiser and the noise.
-        max_duration_s: Speech that lasts longer is made faster, up to 450 words/min, until it fits; None sets no limit.
-    """
+    """One text to speak."""
 
     text: str
-    voice: str
-    prosody: Prosody = Prosody()
-    seed: int = 0
+    voice: str  # an espeak-ng language and variant, as ``en-us+f1``
+    prosody: Prosody = Prosody()  # how to speak it
+    seed: int = 0  # seeds the synthesiser and the noise
+    # speech that lasts longer is made faster, up to 450 words/min, until it fits; None sets no limit
     max_duration_s: float | None = None
 
 
 def speak(text: str, voice: str = "en-us", prosody: Prosody | None = None, seed: int = 0) -> np.ndarray:
-    """Speak one text; for many, :func:`speak_many` is faster.
+    """Speak one text; for many, :func:`speak_many` is faster. ``voice``: an espeak-ng language and variant, as ``en-us+f1``;
+    ``prosody``: how to speak it; None for the voice's own way; ``seed``: seeds the synthesiser and the noise. Returns float32
+    samples in [-1, 1] at 16 kHz, shape (num_samples,). Raises InputError if there is no such voice, nothing to speak, or no
+    espeak-ng.
 
-    Args:
-        text: The words.
-        voice: An espeak-ng language and variant, as ``en-us+f1``.
-        prosody: How to speak it; None for the voice's own way.
-        seed: Seeds the synthesiser and the noise.
-
-    Returns:
-        Float32 samples in [-1, 1] at 16 kHz, shape (num_samples,).
-
-    Raises:
-        InputError: If there is no such voice, nothing to speak, or no espeak-ng.
-
-    Example:
-        >>> speak("Good morning.", "en-us+f2").dtype
-        dtype('float32')
+    >>> speak("Good morning.", "en-us+f2").dtype
+    dtype('float32')
     """
     return next(speak_many([SpeechRequest(text, voice, prosody or Prosody(), seed)], nj=1))
 
 
 def speak_many(requests: Iterable[SpeechRequest], nj: int = 1) -> Iterator[np.ndarray]:
-    """Speak texts in ``nj`` processes; the result does not depend on ``nj``, nor on the other requests.
-
-    Args:
-        requests: What to speak. All are checked before the first is spoken.
-        nj: Number of processes that speak at a time.
-
-    Returns:
-        An iterator over float32 samples in [-1, 1] at 16 kHz, shape (num_samples,), in the order of the requests.
-
-    Raises:
-        InputError: If there is no such voice, nothing to speak, or no espeak-ng; at once, not on the first item.
+    """Speak texts in ``nj`` processes; the result does not depend on ``nj``, nor on the other requests. ``requests``: what to
+    speak. All are checked before the first is spoken; ``nj``: number of processes that speak at a time. Returns an iterator
+    over float32 samples in [-1, 1] at 16 kHz, shape (num_samples,), in the order of the requests. Raises InputError if there is
+    no such voice, nothing to speak, or no espeak-ng; at once, not on the first item.
     """
     requests = list(requests)
     if nj < 1:
@@ -177,12 +141,8 @@ class _Speaking:
 
 def check_voice(voice: str) -> None:
     """Check that espeak-ng has a voice's variant, because it falls back silently to the plain voice where it has not.
-
-    Args:
-        voice: An espeak-ng language and variant, as ``en-us+f1``, or a language alone.
-
-    Raises:
-        InputError: If there is no such language or variant, naming the nearest one.
+    ``voice``: an espeak-ng language and variant, as ``en-us+f1``, or a language alone. Raises InputError if there is no such
+    language or variant, naming the nearest one.
     """
     language, _, variant = voice.partition("+")
     languages, variants = _data_dir() / "lang", _data_dir() / "voices" / "!v"

@@ -40,11 +40,8 @@ APPLE_DOUBLE = bytes.fromhex("00051607 00020000") + b"Mac OS X        " + bytes.
 
 
 def evaluation_text(dialog: Dialog, spans: Mapping[str, Span]) -> str:
-    """The EmoEvaluation file of a dialog: a block per labelled turn, first all of F, then all of M.
-
-    Args:
-        dialog: The dialog.
-        spans: Start and end, in s, of every turn.
+    """The EmoEvaluation file of a dialog: a block per labelled turn, first all of F, then all of M. ``spans``: start and end,
+    in s, of every turn.
     """
     rng = random.Random(dialog.seed)
     labelled = sorted((turn for turn in dialog.turns if turn.label is not None), key=lambda turn: turn.utt)
@@ -68,12 +65,7 @@ def evaluation_text(dialog: Dialog, spans: Mapping[str, Span]) -> str:
 
 
 def transcription_text(dialog: Dialog, spans: Mapping[str, Span]) -> str:
-    """The transcription file of a dialog.
-
-    Args:
-        dialog: The dialog.
-        spans: Start and end, in s, of every turn.
-    """
+    """The transcription file of a dialog. ``spans``: start and end, in s, of every turn."""
     rng = random.Random(dialog.seed + 1)
     lines = [
         f"{turn.utt} [{spans[turn.utt][0]:08.4f}-{spans[turn.utt][1]:08.4f}]: {turn.transcript}"

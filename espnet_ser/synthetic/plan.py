@@ -30,68 +30,38 @@ _IMPROVISED = {
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a dialog.
+    """One turn of a dialog."""
 
-    Args:
-        utt: Utterance id, as ``Ses01F_impro01_M003``.
-        session: 1 to 5.
-        gender: ``F`` or ``M``, of the speaker.
-        label: As EmoEvaluation has it; None if it has no such turn.
-        words: What is spoken, with plain punctuation; empty if only noise is heard.
-        transcript: The line in the transcription file; None if it has none.
-        num_samples: Length at 16 kHz; None if it lasts as long as the words.
-        has_audio: Whether there is a WAV.
-        seed: Seeds everything that is random about its sound.
-    """
-
-    utt: str
-    session: int
-    gender: str
-    label: str | None
-    words: str
-    transcript: str | None
-    num_samples: int | None
-    has_audio: bool
-    seed: int
+    utt: str  # utterance id, as ``Ses01F_impro01_M003``
+    session: int  # 1 to 5
+    gender: str  # ``F`` or ``M``, of the speaker
+    label: str | None  # as EmoEvaluation has it; None if it has no such turn
+    words: str  # what is spoken, with plain punctuation; empty if only noise is heard
+    transcript: str | None  # the line in the transcription file; None if it has none
+    num_samples: int | None  # length at 16 kHz; None if it lasts as long as the words
+    has_audio: bool  # whether there is a WAV
+    seed: int  # seeds everything that is random about its sound
 
 
 @dataclass(frozen=True)
 class Dialog:
-    """One dialog.
+    """One dialog."""
 
-    Args:
-        name: As ``Ses01F_impro01``.
-        session: 1 to 5.
-        turns: In order of time.
-        out_of_order: Whether the transcription file leaves that order.
-        stray_line: A line of the transcription file without an id; None if it has none.
-        seed: Seeds what is random about its files.
-    """
-
-    name: str
-    session: int
-    turns: tuple[Turn, ...]
-    out_of_order: bool
-    stray_line: str | None
-    seed: int
+    name: str  # as ``Ses01F_impro01``
+    session: int  # 1 to 5
+    turns: tuple[Turn, ...]  # in order of time
+    out_of_order: bool  # whether the transcription file leaves that order
+    stray_line: str | None  # a line of the transcription file without an id; None if it has none
+    seed: int  # seeds what is random about its files
 
 
 def plan_release(num_utts: int, seed: int = 0) -> tuple[Dialog, ...]:
-    """Plan a release.
+    """Plan a release. ``num_utts``: number of labelled utterances, 20 to 10,039; a few turns without a label come on top;
+    ``seed``: another seed gives other texts, orders and lengths. Returns the dialogs, sorted by name. Raises InputError if
+    ``num_utts`` is out of range.
 
-    Args:
-        num_utts: Number of labelled utterances, 20 to 10,039; a few turns without a label come on top.
-        seed: Another seed gives other texts, orders and lengths.
-
-    Returns:
-        The dialogs, sorted by name.
-
-    Raises:
-        InputError: If ``num_utts`` is out of range.
-
-    Example:
-        >>> len(plan_release(10_039))
-        151
+    >>> len(plan_release(10_039))
+    151
     """
     rng = random.Random(f"plan {num_utts} {seed}")
     slots = plan_slots(num_utts, rng)

@@ -127,11 +127,8 @@ def _already_made(output: Path, stamp: dict) -> bool:
 
 
 def prosody_of(turn: Turn, seed: int) -> Prosody:
-    """How a turn is spoken: the speaker's own way, plus the emotion's, plus what varies from turn to turn.
-
-    Args:
-        turn: The planned turn.
-        seed: The release's, which makes the speakers.
+    """How a turn is spoken: the speaker's own way, plus the emotion's, plus what varies from turn to turn. ``seed``: the
+    release's, which makes the speakers.
     """
     speaker_rng = np.random.default_rng([seed % 2**32, turn.session, ord(turn.gender)])
     rng = np.random.default_rng(turn.seed)

@@ -35,37 +35,19 @@ _DURATION_SIGMA = 0.7  # of the logarithm of the usual durations
 
 @dataclass
 class Slot:
-    """One labelled utterance, before it has a dialog and a text.
+    """One labelled utterance, before it has a dialog and a text."""
 
-    Args:
-        session: 1 to 5.
-        gender: ``F`` or ``M``, of the speaker.
-        label: As EmoEvaluation has it (``hap`` and ``exc`` apart).
-        scripted: Said in a scripted dialog rather than an improvised one.
-        num_words: 0 (tags only), 1, or None for any number from two.
-        num_samples: Length at 16 kHz, or None for as long as the speech lasts.
-    """
-
-    session: int
-    gender: str
-    label: str
-    scripted: bool = False
-    num_words: int | None = None
-    num_samples: int | None = None
+    session: int  # 1 to 5
+    gender: str  # ``F`` or ``M``, of the speaker
+    label: str  # as EmoEvaluation has it (``hap`` and ``exc`` apart)
+    scripted: bool = False  # said in a scripted dialog rather than an improvised one
+    num_words: int | None = None  # 0 (tags only), 1, or None for any number from two
+    num_samples: int | None = None  # length at 16 kHz, or None for as long as the speech lasts
 
 
 def plan_slots(num_utts: int, rng: random.Random) -> list[Slot]:
-    """Lay out the labelled utterances of a release.
-
-    Args:
-        num_utts: Number of labelled utterances, 20 to 10,039.
-        rng: Source of the choices that the counts leave open.
-
-    Returns:
-        ``num_utts`` slots.
-
-    Raises:
-        InputError: If ``num_utts`` is out of range.
+    """Lay out the labelled utterances of a release. ``num_utts``: number of labelled utterances, 20 to 10,039; ``rng``: source
+    of the choices that the counts leave open. Returns ``num_utts`` slots. Raises InputError if ``num_utts`` is out of range.
     """
     if not MIN_UTTERANCES <= num_utts <= MAX_UTTERANCES:
         raise InputError(f"num_utts {num_utts}: a release has {MIN_UTTERANCES} to {MAX_UTTERANCES} utterances")

@@ -38,20 +38,15 @@ _SCRIPT_LINE_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Wording:
-    """What sentences are made of: an opener that may be left out, who, do, what, and when, which may be left out.
-
-    Args:
-        one_word: What is said where one word is asked for.
-        brief: Short sentences, for short durations.
-    """
+    """What sentences are made of: an opener that may be left out, who, do, what, and when, which may be left out."""
 
     openers: tuple[str, ...]
     who: tuple[str, ...]
     do: tuple[str, ...]
     what: tuple[str, ...]
     when: tuple[str, ...]
-    one_word: tuple[str, ...]
-    brief: tuple[str, ...]
+    one_word: tuple[str, ...]  # what is said where one word is asked for
+    brief: tuple[str, ...]  # short sentences, for short durations
 
 
 PLAIN = Wording(
@@ -152,15 +147,10 @@ _QUIRKS = (
 
 
 def spelled_as_in_corpus(texts: list[str], rng: random.Random) -> list[str]:
-    """Spell texts as the corpus's transcription files do.
-
-    Args:
-        texts: Words with plain punctuation, or tags only.
-        rng: Chooses the lines.
-
-    Returns:
-        The same words, in the same order, with double spaces in a third of the lines; in a few, sentences glued together,
-        lower-case starts, an embedded tab, or a tag. Each kind occurs at least once where a line allows it.
+    """Spell texts as the corpus's transcription files do. ``texts``: words with plain punctuation, or tags only; ``rng``:
+    chooses the lines. Returns the same words, in the same order, with double spaces in a third of the lines; in a few,
+    sentences glued together, lower-case starts, an embedded tab, or a tag. Each kind occurs at least once where a line allows
+    it.
     """
     spelled = list(texts)
     for change, share, allows in _QUIRKS:

@@ -19,14 +19,9 @@ NUM_EPOCHS = {"cosineannealinglr": "T_max"}
 
 
 def batch_limits(args: Namespace, mode: str) -> dict[str, int]:
-    """How large batches are, as ESPnet's options say it: ``batch_size`` utterances, or ``batch_bins`` samples.
-
-    Args:
-        args: ``batch_type`` is ``folded``, for a number of utterances, or ``numel``, for one of samples.
-        mode: ``valid`` may have limits of its own.
-
-    Raises:
-        InputError: For another type of batches, or an empty batch.
+    """How large batches are, as ESPnet's options say it: ``batch_size`` utterances, or ``batch_bins`` samples. ``args``:
+    ``batch_type`` is ``folded``, for a number of utterances, or ``numel``, for one of samples; ``mode``: ``valid`` may have
+    limits of its own. Raises InputError for another type of batches, or an empty batch.
     """
     types = {"folded": "batch_size", "numel": "batch_bins"}
 
@@ -46,10 +41,7 @@ def batch_limits(args: Namespace, mode: str) -> dict[str, int]:
 
 def num_steps(args: Namespace, num_samples: Sequence[int]) -> int:
     """How often a training changes its weights: in each epoch once for every ``accum_grad`` batches, and for those left.
-
-    Args:
-        args: ESPnet's options.
-        num_samples: Length of each training utterance.
+    ``num_samples``: length of each training utterance.
     """
     limits = {"batch_size": None, **batch_limits(args, "train")}
 
@@ -62,14 +54,9 @@ def num_steps(args: Namespace, num_samples: Sequence[int]) -> int:
 
 
 def with_length(args: Namespace, num_samples: Sequence[int]) -> dict[str, object]:
-    """A scheduler's settings, with the training's length where it wants to know it and is not told otherwise.
-
-    So a share of a training, such as the tenth in which the learning rate rises, stays that share when ``--max_epoch``, the
-    batches or the corpus are others.
-
-    Args:
-        args: ESPnet's options.
-        num_samples: Length of each training utterance.
+    """A scheduler's settings, with the training's length where it wants to know it and is not told otherwise. So a share of a
+    training, such as the tenth in which the learning rate rises, stays that share when ``--max_epoch``, the batches or the
+    corpus are others. ``num_samples``: length of each training utterance.
     """
     conf = args.scheduler_conf
     if args.scheduler in NUM_EPOCHS:

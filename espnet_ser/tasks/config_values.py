@@ -41,15 +41,9 @@ def read_mappings_as_data(parser: argparse.ArgumentParser) -> None:
 
 
 def check_values(parser: argparse.ArgumentParser, path: Path, config: Mapping[str, object]) -> None:
-    """Stops at a value that the option of that name would not take.
-
-    Args:
-        parser: ESPnet's, with the defaults it has before it reads the configuration.
-        path: The configuration, named in errors.
-        config: Its content; every key is an option's.
-
-    Raises:
-        InputError: Names the key and what it takes.
+    """Stops at a value that the option of that name would not take. ``parser``: ESPnet's, with the defaults it has before it
+    reads the configuration; ``config``: its content; every key is an option's. Raises InputError: names the key and what it
+    takes.
     """
     for action in parser._actions:
         if action.dest in config:

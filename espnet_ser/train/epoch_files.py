@@ -27,13 +27,9 @@ class TrainingOptions(TrainerOptions):
 
 class EpochFiles:
     """Writes a training's files, each whole: a model where its epoch is among the best or the last, a checkpoint now and then.
-
     A model is written before the checkpoint that counts its epoch among the best. What a training goes on from is three times
-    as large as what it trains, so that to write it after every short epoch takes longer than some epochs.
-
-    Args:
-        folder: Of the training.
-        options: Its options: how many epochs, which are the best, and how often to save.
+    as large as what it trains, so that to write it after every short epoch takes longer than some epochs. ``folder``: of the
+    training; ``options``: its options: how many epochs, which are the best, and how often to save.
     """
 
     def __init__(self, folder: Path, options: TrainingOptions):
@@ -54,11 +50,8 @@ class EpochFiles:
             self._save(states)
 
     def save_within(self, states: Mapping, within: Mapping) -> None:
-        """Writes a checkpoint in the middle of an epoch.
-
-        Args:
-            states: Those of model, optimisers, schedulers and scaler, as ESPnet names them.
-            within: Where the training is within the epoch.
+        """Writes a checkpoint in the middle of an epoch. ``states``: those of model, optimisers, schedulers and scaler, as
+        ESPnet names them; ``within``: where the training is within the epoch.
         """
         finished = {epoch: stats for epoch, stats in self._report["stats"].items() if epoch <= self._report["epoch"]}
         self._save({**states, "reporter": {**self._report, "stats": finished}, "within": within})
@@ -104,10 +97,8 @@ _torch_save = torch.save
 
 
 def save_whole(obj: object, path: Path | str) -> None:
-    """As ``torch.save``, but beside and renamed. The same content gives the same bytes: no name of a file is among them.
-
-    Raises:
-        OSError: ``torch.save`` reports a full disk as a RuntimeError; here it is the error it is.
+    """As ``torch.save``, but beside and renamed. The same content gives the same bytes: no name of a file is among them. Raises
+    OSError: ``torch.save`` reports a full disk as a RuntimeError; here it is the error it is.
     """
     try:
         with atomic_path(path) as beside, open(beside, "wb") as file:

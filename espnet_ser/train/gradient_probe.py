@@ -16,11 +16,8 @@ OUTPUT_NORM = "output norm"
 
 class GradientProbe:
     """Called at every training step; measures at the first one and every so many after it. It changes no training.
-
-    Args:
-        parameters: The trained parameters that all tasks share, by name.
-        every: Steps between two measurements.
-        norm_last: Whether the encoder's own layer norm follows its last layer (``do_stable_layer_norm``), as in XLS-R.
+    ``parameters``: the trained parameters that all tasks share, by name; ``every``: steps between two measurements;
+    ``norm_last``: whether the encoder's own layer norm follows its last layer (``do_stable_layer_norm``), as in XLS-R.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], every: int, norm_last: bool = False):
@@ -53,15 +50,10 @@ class GradientProbe:
 
 
 def encoder_part(parameter: str, norm_last: bool = False) -> str:
-    """Which part of the encoder a parameter belongs to.
-
-    Args:
-        parameter: Its name in the model.
-        norm_last: Whether the encoder's own layer norm follows the last layer; else it comes before the first one.
-
-    Returns:
-        The number of a Transformer layer, counted from 1; ``input`` for what lies below, ``output norm`` for the norm above;
-        of the CNN-LSTM encoder ``convolutions`` or ``lstm``.
+    """Which part of the encoder a parameter belongs to. ``parameter``: its name in the model; ``norm_last``: whether the
+    encoder's own layer norm follows the last layer; else it comes before the first one. Returns the number of a Transformer
+    layer, counted from 1; ``input`` for what lies below, ``output norm`` for the norm above; of the CNN-LSTM encoder
+    ``convolutions`` or ``lstm``.
 
     >>> encoder_part("encoder.wav2vec2.encoder.layers.0.attention.k_proj.weight")
     '1'

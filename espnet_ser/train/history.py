@@ -19,9 +19,8 @@ def read_history(folder: Path) -> list[dict]:
 
 
 def read_records(path: Path, keys: Sequence[str]) -> list[dict]:
-    """A file of records, in the order of their keys; of those with the same keys, the last. Nothing where there is no file.
-
-    A line that is no record with these keys, all of them whole numbers, is passed by: a run was killed while it wrote it.
+    """A file of records, in the order of their keys; of those with the same keys, the last. Nothing where there is no file. A
+    line that is no record with these keys, all of them whole numbers, is passed by: a run was killed while it wrote it.
     """
     if not path.is_file():
         return []

@@ -58,9 +58,7 @@ class PausableEpoch:
 
     def restore(self) -> bool:
         """Takes up what the checkpoint says of this very epoch, beside the states that ESPnet loads; whether it says anything.
-
-        Raises:
-            InputError: When it is damaged.
+        Raises InputError when it is damaged.
         """
         saved, self.files.within = self.files.within, None
         if saved is None:
@@ -83,9 +81,8 @@ class PausableEpoch:
         yield batches, rest or self.accum_grad
 
     def batches(self, loader: EpochBatches) -> Iterator[Batch]:
-        """The batches that are still to be trained on; ends the process before one when it is asked to.
-
-        A batch is fetched while the GPU still works on the one before: asking the other processes waits for it.
+        """The batches that are still to be trained on; ends the process before one when it is asked to. A batch is fetched
+        while the GPU still works on the one before: asking the other processes waits for it.
         """
         rest = iter(loader.without_first(self.num_done))
         if self._random is not None:
@@ -101,10 +98,8 @@ class PausableEpoch:
             self.num_done += 1
 
     def save_if_asked(self) -> None:
-        """Saves and ends the process if it, or one that trains with it, was asked to end; all of them come here in step.
-
-        Raises:
-            SystemExit: Then.
+        """Saves and ends the process if it, or one that trains with it, was asked to end; all of them come here in step. Raises
+        SystemExit then.
         """
         if not any_rank(STOP.asked):
             return
@@ -136,11 +131,7 @@ class PausableEpoch:
 
 @contextmanager
 def damage_as_input_error(path: Path) -> Iterator[None]:
-    """One line for whatever goes wrong with the state of a training in the body.
-
-    Raises:
-        InputError: Names the file.
-    """
+    """One line for whatever goes wrong with the state of a training in the body. Raises InputError: names the file."""
     try:
         yield
     except (RuntimeError, OSError, EOFError, KeyError, ValueError, TypeError, UnpicklingError, BadZipFile) as error:
@@ -149,10 +140,8 @@ def damage_as_input_error(path: Path) -> Iterator[None]:
 
 
 def read_state(path: Path) -> dict:
-    """The state of a training from disk: tensors, numbers and text, and ESPnet's record of what epochs took; never code.
-
-    Raises:
-        InputError: When it is damaged, or holds anything else.
+    """The state of a training from disk: tensors, numbers and text, and ESPnet's record of what epochs took; never code. Raises
+    InputError when it is damaged, or holds anything else.
     """
     with damage_as_input_error(path), torch.serialization.safe_globals(_IN_REPORTS):
         refuse_flipped_bits(path)

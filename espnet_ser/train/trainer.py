@@ -48,10 +48,8 @@ class SERTrainer(Trainer):
 
     @classmethod
     def run(cls, model, trainer_options, distributed_option, **kwargs) -> None:
-        """Trains to the end; see :meth:`espnet2.train.trainer.Trainer.run`, and :class:`EpochFiles` for what it leaves.
-
-        Raises:
-            InputError: When the checkpoint to go on from is damaged, or the gradients stopped being finite.
+        """Trains to the end; see :meth:`espnet2.train.trainer.Trainer.run`, and :class:`EpochFiles` for what it leaves. Raises
+        InputError when the checkpoint to go on from is damaged, or the gradients stopped being finite.
         """
         output_dir = Path(trainer_options.output_dir)
         cls.open(trainer_options)
@@ -82,10 +80,8 @@ class SERTrainer(Trainer):
 
     @classmethod
     def resume(cls, checkpoint, model, optimizers, schedulers, reporter, scaler, ngpu=0, strict=True) -> None:
-        """Goes on from a checkpoint. ESPnet's own unpickles whatever the file holds.
-
-        Raises:
-            InputError: When it cannot be read.
+        """Goes on from a checkpoint. ESPnet's own unpickles whatever the file holds. Raises InputError when it cannot be
+        read.
         """
         states = read_state(checkpoint)
         with damage_as_input_error(checkpoint):
@@ -99,10 +95,9 @@ class SERTrainer(Trainer):
 
     @classmethod
     def train_one_epoch(cls, model, iterator, reporter, options, distributed_option, **kwargs) -> bool:
-        """One epoch of training; see :meth:`espnet2.train.trainer.Trainer.train_one_epoch`.
-
-        The last step is on the batches that are left, also where they are fewer than ``accum_grad``: ESPnet would carry their
-        gradient into the next epoch, and no checkpoint holds gradients.
+        """One epoch of training; see :meth:`espnet2.train.trainer.Trainer.train_one_epoch`. The last step is on the batches
+        that are left, also where they are fewer than ``accum_grad``: ESPnet would carry their gradient into the next epoch, and
+        no checkpoint holds gradients.
         """
         net = getattr(model, "module", model)
         cls._epoch = epoch = PausableEpoch(cls._files, reporter.get_epoch(), net, kwargs, reporter, options.accum_grad)
@@ -130,9 +125,8 @@ class SERTrainer(Trainer):
     @classmethod
     @torch.no_grad()
     def validate_one_epoch(cls, model, iterator, reporter, options, distributed_option) -> None:
-        """Scores the held-out utterances of all ranks together, registers UA, WA and WER, and keeps the predictions.
-
-        Those of the dev part, if there is one, are scored apart, for ``dev_ua`` alone; losses are of all.
+        """Scores the held-out utterances of all ranks together, registers UA, WA and WER, and keeps the predictions. Those of
+        the dev part, if there is one, are scored apart, for ``dev_ua`` alone; losses are of all.
         """
         net = getattr(model, "module", model)
         net.eval()

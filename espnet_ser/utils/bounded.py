@@ -7,14 +7,8 @@ from espnet_ser.errors import InputError
 
 
 def read_small_file(path: Path, most_bytes: int) -> bytes:
-    """The content of a file that has no reason to be large.
-
-    Args:
-        path: The file.
-        most_bytes: No more than this is ever read.
-
-    Raises:
-        InputError: When it is larger, or cannot be read.
+    """The content of a file that has no reason to be large. ``most_bytes``: no more than this is ever read. Raises InputError
+    when it is larger, or cannot be read.
     """
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: not a file; check the path")
@@ -29,13 +23,9 @@ def read_small_file(path: Path, most_bytes: int) -> bytes:
 
 
 class BoundedReads:
-    """A binary file that gives no more than so many bytes at a time.
-
-    The readers of archives believe the sizes in headers, and take as much memory as those ask for.
-
-    Args:
-        file: What is read; it can be searched.
-        most_bytes: The most that one read may ask for.
+    """A binary file that gives no more than so many bytes at a time. The readers of archives believe the sizes in headers, and
+    take as much memory as those ask for. ``file``: what is read; it can be searched; ``most_bytes``: the most that one read may
+    ask for.
     """
 
     def __init__(self, file: BinaryIO, most_bytes: int):
@@ -44,11 +34,7 @@ class BoundedReads:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
-        """As a file's; all that is left where no size is given.
-
-        Raises:
-            ValueError: For more than is allowed.
-        """
+        """As a file's; all that is left where no size is given. Raises ValueError for more than is allowed."""
         if size > self._most_bytes:
             raise ValueError(f"a header that asks for {size:,} bytes")
         content = self._file.read(size if size >= 0 else self._most_bytes + 1)

@@ -8,10 +8,8 @@ from pathlib import Path
 
 
 def open_regular(path: Path | str) -> FileIO:
-    """Opens a regular file for reading, unbuffered.
-
-    Raises:
-        OSError: It cannot be opened, or is no regular file; ``filename`` and ``strerror`` say which and why.
+    """Opens a regular file for reading, unbuffered. Raises OSError: it cannot be opened, or is no regular file; ``filename``
+    and ``strerror`` say which and why.
     """
     name = os.fspath(path)
     if "\0" in name:
@@ -25,10 +23,6 @@ def open_regular(path: Path | str) -> FileIO:
 
 
 def read_regular(path: Path | str) -> bytes:
-    """The content of a regular file.
-
-    Raises:
-        OSError: As :func:`open_regular`.
-    """
+    """The content of a regular file. Raises OSError as :func:`open_regular`."""
     with open_regular(path) as file:
         return file.read()

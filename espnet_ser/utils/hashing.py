@@ -24,9 +24,7 @@ def _plain(obj: object) -> object:
 
 def fingerprint(obj: object) -> str:
     """The SHA-256 (hex) of an object's canonical JSON: the order of a mapping's keys does not count, nor tuple against list.
-
-    Raises:
-        TypeError: Something in it is neither JSON nor a path.
+    Raises TypeError: something in it is neither JSON nor a path.
 
     >>> fingerprint({"seed": 1, "lr": 0.1}) == fingerprint({"lr": 0.1, "seed": 1})
     True

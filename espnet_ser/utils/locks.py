@@ -16,16 +16,9 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.
 
 
 def lock_file(file: IO, wait: bool = False) -> bool:
-    """Locks an open file for this process, until the file is closed.
-
-    Where the file system has no locks nothing keeps processes apart: this is said, and the work goes on.
-
-    Args:
-        file: Open for writing.
-        wait: Whether to wait for a process that has it.
-
-    Returns:
-        False where another process has it.
+    """Locks an open file for this process, until the file is closed. Where the file system has no locks nothing keeps processes
+    apart: this is said, and the work goes on. ``file``: open for writing; ``wait``: whether to wait for a process that has it.
+    Returns False where another process has it.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -41,10 +34,8 @@ def lock_file(file: IO, wait: bool = False) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: Path | str) -> Iterator[None]:
-    """Lets one process at a time into the body, for all that lock the same folder; the others wait.
-
-    The lock leaves no file behind. Where the file system has no such locks (some network ones), or there is no such folder,
-    the body runs all the same.
+    """Lets one process at a time into the body, for all that lock the same folder; the others wait. The lock leaves no file
+    behind. Where the file system has no such locks (some network ones), or there is no such folder, the body runs all the same.
     """
     if not os.path.isdir(folder):
         yield

@@ -32,9 +32,8 @@ def ignore_ending_signals() -> None:
 
 @contextmanager
 def unwound_by_signals() -> Iterator[None]:
-    """While the body runs, a signal raises SystemExit, so that neither processes nor half-written files stay behind.
-
-    A process that was forked meanwhile ends at once: what it leaves is its parent's to clean up.
+    """While the body runs, a signal raises SystemExit, so that neither processes nor half-written files stay behind. A process
+    that was forked meanwhile ends at once: what it leaves is its parent's to clean up.
     """
     pid, asked_s = os.getpid(), -math.inf
 
@@ -69,10 +68,8 @@ def unwound_by_signals() -> Iterator[None]:
 
 @contextmanager
 def ended_while_computing(after_s: float = 3.0) -> Iterator[None]:
-    """While the body runs, a signal that Python does not get round to in so many seconds ends the process at once.
-
-    Python looks at signals between operations, and one of torch's may last for minutes. The body leaves nothing behind when it
-    is ended so.
+    """While the body runs, a signal that Python does not get round to in so many seconds ends the process at once. Python looks
+    at signals between operations, and one of torch's may last for minutes. The body leaves nothing behind when it is ended so.
     """
     if threading.current_thread() is not threading.main_thread():  # no other hears of signals
         yield
@@ -134,13 +131,8 @@ class StopRequest:
         return self._signum is not None
 
     def end(self, saved: str) -> None:
-        """Ends the process.
-
-        Args:
-            saved: What was saved, for the log; '' where another process says it.
-
-        Raises:
-            SystemExit: With :data:`REQUEUE_CODE`.
+        """Ends the process. ``saved``: what was saved, for the log; '' where another process says it. Raises SystemExit with
+        :data:`REQUEUE_CODE`.
         """
         ignore_ending_signals()
         why = signal.Signals(self._signum).name if self.asked else "asked to end"

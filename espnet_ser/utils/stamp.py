@@ -12,26 +12,19 @@ _SHOWN_CHARACTERS = 60
 
 
 class Stamp:
-    """A small JSON file saying which inputs a stage last finished with, and what it left.
-
-    Outputs are kept relative to the stamp, so that a folder moved together with its stamp is still up to date. The file holds
-    a checksum of itself: a stamp that was edited, or damaged in whatever byte, counts as none.
-
-    Args:
-        path: Where the stamp lies, usually a hidden file in the stage's own output folder.
+    """A small JSON file saying which inputs a stage last finished with, and what it left. Outputs are kept relative to the
+    stamp, so that a folder moved together with its stamp is still up to date. The file holds a checksum of itself: a stamp that
+    was edited, or damaged in whatever byte, counts as none. ``path``: where the stamp lies, usually a hidden file in the
+    stage's own output folder.
     """
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
 
     def difference(self, inputs: Mapping[str, object]) -> None | list[str]:
-        """What has changed since the stage last finished.
-
-        Args:
-            inputs: Everything that the outputs depend on: JSON values and paths, nested as you like.
-
-        Returns:
-            None when up to date; else one readable line per change, such as ``'seed: 1 -> 2'``, or ``['not run yet']``.
+        """What has changed since the stage last finished. ``inputs``: everything that the outputs depend on: JSON values and
+        paths, nested as you like. Returns None when up to date; else one readable line per change, such as ``'seed: 1 -> 2'``,
+        or ``['not run yet']``.
         """
         stamp, fault = self._read()
         if fault:
@@ -45,12 +38,8 @@ class Stamp:
         return changes + self._changed_outputs(stamp["outputs"]) or None
 
     def write(self, inputs: Mapping[str, object], outputs: Iterable[Path | str]) -> None:
-        """Records that the stage has finished.
-
-        Args:
-            inputs: As given to :meth:`difference`.
-            outputs: The files it left; a folder stands for every file below it, but hidden ones: file managers and network
-                file systems leave theirs everywhere.
+        """Records that the stage has finished. ``inputs``: as given to :meth:`difference`; ``outputs``: the files it left; a
+        folder stands for every file below it, but hidden ones: file managers and network file systems leave theirs everywhere.
         """
         files: list[Path] = []
         for output in map(Path, outputs):
@@ -66,9 +55,8 @@ class Stamp:
         atomic_write(self.path, _stamp_text(json.loads(_canonical_json(inputs)), records))
 
     def changed_outputs(self, below: str = "") -> list[str]:
-        """What is no longer as the stage left it, whatever its inputs: one readable line per output, none if all is well.
-
-        A missing or damaged stamp is a line too. Of the outputs only those whose names begin with ``below`` are looked at.
+        """What is no longer as the stage left it, whatever its inputs: one readable line per output, none if all is well. A
+        missing or damaged stamp is a line too. Of the outputs only those whose names begin with ``below`` are looked at.
         """
         stamp, fault = self._read()
         return fault or self._changed_outputs({n: record for n, record in stamp["outputs"].items() if n.startswith(below)})

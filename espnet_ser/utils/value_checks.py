@@ -75,15 +75,8 @@ def optional(of: Check) -> Check:
 
 
 def refuse_wrong(content: Mapping[str, object], checks: Mapping[str, Check], where: object) -> None:
-    """Stops at the first setting that is not permitted.
-
-    Args:
-        content: The settings.
-        checks: What each may be; a setting that is not there is passed by.
-        where: Named in errors.
-
-    Raises:
-        InputError: Names the setting, what it is and what it may be.
+    """Stops at the first setting that is not permitted. ``checks``: what each may be; a setting that is not there is passed by.
+    Raises InputError: names the setting, what it is and what it may be.
     """
     for key, check in checks.items():
         if key in content and not check.holds(content[key]):

@@ -14,10 +14,9 @@ _MAX_NUMBER_LENGTH = 100
 
 
 class PlainLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, for files that spell out what they hold.
-
-    It takes no anchors and aliases, by which a few lines stand for more than any memory holds; no tags, which ask for other
-    types than those that YAML sees itself; no key twice in one mapping, of which one would be lost; no endless nesting.
+    """PyYAML's safe loader, for files that spell out what they hold. It takes no anchors and aliases, by which a few lines
+    stand for more than any memory holds; no tags, which ask for other types than those that YAML sees itself; no key twice in
+    one mapping, of which one would be lost; no endless nesting.
     """
 
     _depth = 0
@@ -53,14 +52,8 @@ class PlainLoader(yaml.SafeLoader):
 
 
 def read_yaml_mapping(path: Path, missing: str) -> dict:
-    """Reads a file that holds a mapping of names to numbers, text, lists and further mappings.
-
-    Args:
-        path: The file.
-        missing: What to do when there is no such file.
-
-    Raises:
-        InputError: When it is missing, no YAML, too large, or holds anything else.
+    """Reads a file that holds a mapping of names to numbers, text, lists and further mappings. ``missing``: what to do when
+    there is no such file. Raises InputError when it is missing, no YAML, too large, or holds anything else.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing: {missing}")

@@ -11,15 +11,10 @@ DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, O
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked.
+    """One thing that was checked."""
 
-    Attributes:
-        checked: What, in words.
-        faults: What is wrong with it; empty where it is as it should be.
-    """
-
-    checked: str
-    faults: tuple[str, ...] = ()
+    checked: str  # what, in words
+    faults: tuple[str, ...] = ()  # what is wrong with it; empty where it is as it should be
 
     @classmethod
     def of(cls, checked: str, check: Callable[[], Iterable[str]]) -> "Finding":
