@@ -12,6 +12,7 @@ import soundfile
 
 from espnet_ser.data.sound_archive import open_entry, split_entry
 from espnet_ser.data.sound_header import FileSection, with_true_length
+from espnet_ser.data.sound_stream import UNKNOWN_FRAMES, to_its_end
 from espnet_ser.errors import InputError
 from espnet_ser.utils.files import open_regular
 
@@ -27,7 +28,8 @@ MAX_CHANNELS = 64
 MAX_OVERSHOOT_S = 0.5
 """By so much a segment may end after its recording, as in Kaldi: times are rounded."""
 
-_UNKNOWN_FRAMES = 2**63 - 1  # libsndfile's word for it
+_EXACT = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+"""Kinds of samples in which libsndfile finds a place exactly: after a seek in MP3 or Vorbis some are wrong, in GSM all."""
 _BLOCK_VALUES = 1 << 20
 
 
@@ -67,7 +69,7 @@ def checked_sound(file: FileIO | FileSection, name: Path | str) -> Iterator[soun
     """The file as libsndfile sees it, what its header says found to be possible; errors of the body are InputErrors too."""
     if file.seek(0, os.SEEK_END) == 0:
         raise empty(name)
-    file = with_true_length(file, name)
+    file = with_true_length(to_its_end(file, name), name)
     file.seek(0)
     try:
         sound = _ForwardSoundFile(file.fileno() if isinstance(file, FileIO) else file, closefd=False)
@@ -91,12 +93,12 @@ def checked_sound(file: FileIO | FileSection, name: Path | str) -> Iterator[soun
 def blocks_of(sound: soundfile.SoundFile, name: Path | str, segment: Segment | None) -> Iterator[np.ndarray]:
     """The samples of a file, or of a part of it: float32 [frames, channels] of each block."""
     rate, frames = sound.samplerate, sound.frames
-    is_known = frames != _UNKNOWN_FRAMES
+    is_known = frames < UNKNOWN_FRAMES
     first, last = (0, frames) if segment is None else _frames_of(segment, rate, frames, name)
     if last - first > MAX_DURATION_S * rate and (is_known or last != frames):
         raise too_long(name, f"{(last - first) / rate:.0f} s" + " by its header" * (segment is None))
     at_a_time = max(1, _BLOCK_VALUES // sound.channels)
-    if first and is_known:
+    if first and sound.subtype.startswith(_EXACT):
         sound.seek(first)
     elif first:
         num_passed = 0
@@ -127,7 +129,7 @@ def _frames_of(segment: Segment, rate: int, frames: int, name: Path | str) -> tu
     if last > frames and last - frames <= MAX_OVERSHOOT_S * rate:
         last = frames
     if not 0 <= first < last <= frames:
-        raise _no_such_part(name, segment, "" if frames == _UNKNOWN_FRAMES else f", which lasts {frames / rate:.2f} s")
+        raise _no_such_part(name, segment, "" if frames >= UNKNOWN_FRAMES else f", which lasts {frames / rate:.2f} s")
     return first, last
 
 

@@ -14,6 +14,7 @@ from release_maker import tone, write_wav
 from espnet_ser.data import ffmpeg
 from espnet_ser.data.audio import load_audio, load_stream, probe_audio
 from espnet_ser.data.audio_list import AUDIO_SUFFIXES, find_audio
+from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import InputError
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="NO FFMPEG: what only it can read goes unread")
@@ -225,3 +226,88 @@ def test_a_header_that_promises_years_is_refused_at_once(tmp_path):
         (tmp_path / "a.flac").write_bytes(content)
         with pytest.raises(InputError, match=f"a.flac: {message}"):
             load_audio(tmp_path / "a.flac")
+
+
+def compressed(kind, subtype=None, **options) -> bytes:
+    """Five seconds, loud and then quiet, so that its first frames say little of the others."""
+    file, samples = io.BytesIO(), tone(80000)
+    samples[16000:] *= 0.001
+    soundfile.write(file, samples, 16000, format=kind, subtype=subtype, **options)
+    return file.getvalue()
+
+
+def mp3(has_xing=True, **options) -> bytes:
+    """Without its Xing header as what is written to a pipe, cut from a stream or put together of several files."""
+    content = compressed("MP3", "MPEG_LAYER_III", **options)
+    return content if has_xing else content.replace(b"Xing", bytes(4)).replace(b"Info", bytes(4))
+
+
+def id3(length: int) -> bytes:
+    return b"ID3\4\0\0" + bytes([length >> 21 & 127, length >> 14 & 127, length >> 7 & 127, length & 127]) + bytes(length)
+
+
+CONSTANT, VARIABLE = {"bitrate_mode": "CONSTANT"}, {"bitrate_mode": "VARIABLE", "compression_level": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("content", "duration_s"),
+    [
+        (mp3(**CONSTANT), 5),
+        (mp3(False, **CONSTANT), 5),
+        (mp3(False, **VARIABLE), 5),
+        (id3(70_000) + mp3(False, **CONSTANT), 5),
+        (mp3(False, **VARIABLE) + b"TAG" + bytes(125), 5),
+        (id3(10) + id3(20) + mp3(False, **CONSTANT) + mp3(False, **VARIABLE), 10),
+        (mp3(False, **VARIABLE) + mp3(**CONSTANT), 10),
+    ],
+)
+def test_mpeg_audio_is_read_to_its_end_whatever_its_first_frames_promise(tmp_path, content, duration_s):
+    (tmp_path / "a.mp3").write_bytes(content)
+    samples = load_audio(tmp_path / "a.mp3")
+    assert duration_s * 16000 <= len(samples) < duration_s * 16000 + 4500  # the encoder's delay and padding
+    assert probe_audio(tmp_path / "a.mp3").num_samples == len(samples)
+    np.testing.assert_array_equal(load_stream(io.BytesIO(content), "-"), samples)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", None), ("WAV", "GSM610"), ("AU", "G721_32")],
+)
+@pytest.mark.parametrize("start_s", [0.5, 2.5])
+def test_a_part_is_what_stands_there_whatever_the_kind(tmp_path, kind, subtype, start_s):
+    (tmp_path / "a").write_bytes(compressed(kind, subtype, **CONSTANT if kind == "MP3" else {}))
+    first = int(16000 * start_s)
+    part = load_audio(tmp_path / "a", Segment("a", start_s, start_s + 0.5))
+    np.testing.assert_allclose(part, load_audio(tmp_path / "a")[first : first + 8000], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        mp3() + mp3(False),
+        mp3() + id3(10) + mp3(),
+        compressed("OGG", "VORBIS") * 2,
+        compressed("OGG", "OPUS") * 2,
+        compressed("FLAC") * 2,
+        compressed("WAV") * 2,
+        compressed("AIFF") * 2,
+        bytes(sound(endian="BIG") * 2),
+    ],
+)
+def test_several_recordings_in_one_file_are_named(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    for read in (load_audio, probe_audio, lambda path: load_audio(path, decode=ffmpeg.decode)):
+        with pytest.raises(InputError, match="/a: several recordings in one file, .*; convert it to WAV or FLAC"):
+            read(tmp_path / "a")
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("part", [0.3, 0.7, 0.99, "all but a page"])
+def test_an_ogg_that_was_cut_is_named(tmp_path, subtype, part):
+    content = compressed("OGG", subtype)
+    end = content.rindex(b"OggS") if isinstance(part, str) else int(part * len(content))
+    (tmp_path / "a.ogg").write_bytes(content[:end])
+    with pytest.raises(InputError, match="a.ogg: truncated: its last page is missing; copy the file again"):
+        load_audio(tmp_path / "a.ogg", decode=ffmpeg.decode)
+    (tmp_path / "a.ogg").write_bytes(content + bytes(100))
+    assert abs(len(load_audio(tmp_path / "a.ogg")) - 80000) < 10
