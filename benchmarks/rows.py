@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 STAGES = {
-    "stage1": "stage 1: words and gender, all layers",
-    "stage2": "stage 2: emotion, upper 8 layers",
+    "intermediate": "intermediate: words and gender, all layers",
+    "ser": "SER: emotion, upper 8 layers",
     "full": "single stage: emotion, all layers",
     "n0": "n = 0: emotion, no layer",
     "inference": "inference: emotion",
@@ -12,8 +12,8 @@ STAGES = {
 """What is trained, on the paper's scale of 12 layers, or done with what was trained."""
 
 SYSTEMS = {
-    "stage1": "asr_gender_skip__ser",
-    "stage2": "asr_gender_skip__ser",
+    "intermediate": "asr_gender_skip__ser",
+    "ser": "asr_gender_skip__ser",
     "full": "stl",
     "n0": "stl_n0",
     "inference": "stl",
@@ -40,15 +40,15 @@ class Row:
 
 
 ROWS = {
-    "plain_stage1": Row("plain", "stage1", "plain transformers loop"),
-    "ours_stage1_live": Row("ours", "stage1", "ours, live"),
-    "fill_cnn": Row("filling", "stage1", "ours, filling the cache of the CNN's output", "cnn"),
-    "ours_stage1": Row("ours", "stage1", "ours, CNN cached", "cnn"),
-    "plain_stage2": Row("plain", "stage2", "plain transformers loop"),
-    "ours_stage2_live": Row("ours", "stage2", "ours, live"),
-    "fill_prefix": Row("filling", "stage2", "ours, filling the cache of layer m's output", "prefix"),
-    "ours_stage2": Row("ours", "stage2", "ours, CNN cached", "cnn"),
-    "ours_stage2_constant": Row("ours", "stage2", "ours, frozen: constant, layer m cached", "prefix"),
+    "plain_intermediate": Row("plain", "intermediate", "plain transformers loop"),
+    "ours_intermediate_live": Row("ours", "intermediate", "ours, live"),
+    "fill_cnn": Row("filling", "intermediate", "ours, filling the cache of the CNN's output", "cnn"),
+    "ours_intermediate": Row("ours", "intermediate", "ours, CNN cached", "cnn"),
+    "plain_ser": Row("plain", "ser", "plain transformers loop"),
+    "ours_ser_live": Row("ours", "ser", "ours, live"),
+    "fill_prefix": Row("filling", "ser", "ours, filling the cache of layer m's output", "prefix"),
+    "ours_ser": Row("ours", "ser", "ours, CNN cached", "cnn"),
+    "ours_ser_constant": Row("ours", "ser", "ours, frozen: constant, layer m cached", "prefix"),
     "speechbrain": Row("speechbrain_recipe", "full", "SpeechBrain's IEMOCAP recipe"),
     "espnet_cls": Row("espnet_cls", "full", "ESPnet's classification task, S3PRL front end"),
     "ours_full": Row("ours", "full", "ours, CNN cached", "cnn"),
@@ -65,8 +65,8 @@ PEERS = ("speechbrain_recipe", "espnet_cls")
 """Kinds that run with ``--peers_python``."""
 
 GOALS = {
-    "stage1": ("ours_stage1", "plain_stage1", 2.5),
-    "stage2": ("ours_stage2_constant", "plain_stage2", 4.0),
+    "intermediate": ("ours_intermediate", "plain_intermediate", 2.5),
+    "ser": ("ours_ser_constant", "plain_ser", 4.0),
     "n0": ("ours_n0_constant", "plain_n0", 50.0),
 }
 """Stage -> ours, theirs, and how many times their utterances per second ours is meant to reach."""

@@ -22,7 +22,9 @@ from espnet_ser.report.grid import Grid, grid_markdown
 def get_parser() -> CommandParser:
     """The options."""
     parser = CommandParser(prog="sharing.py", description=__doc__)
-    parser.add_argument("--rows", nargs="+", default=["ours_stage1", "ours_stage2"], choices=list(ROWS), help="what is trained")
+    parser.add_argument(
+        "--rows", nargs="+", default=["ours_intermediate", "ours_ser"], choices=list(ROWS), help="what is trained"
+    )
     parser.add_argument("--at_a_time", type=int, nargs="+", default=[1, 2, 4], help="how many of it")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--dtype", default="float32", choices=("float32", "bf16"))

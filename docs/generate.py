@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from espnet_ser.bin.main import COMMANDS
-from espnet_ser.experiment.systems import Stage, list_systems, load_system, systems_of_table
+from espnet_ser.experiment.systems import Finetuning, list_systems, load_system, systems_of_table
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -126,24 +126,24 @@ def option_row(action: argparse.Action) -> tuple[str, str, str]:
 def configs_page() -> Iterator[str]:
     """Systems, and how they are trained."""
     yield from ("# Configurations", "", "For whoever changes what is trained, or how.", "", "## Systems", "")
-    yield "A system is a file `conf/systems/NAME.yaml`; `--system NAME` runs it. Beside `ser`, the stage that trains emotion,"
-    yield "it may have a `stage1`, a row in a table of the paper (`rows`) and the paper's figures for it (`paper`)."
-    yield "The keys of a stage:"
+    yield "A system is a file `conf/systems/NAME.yaml`; `--system NAME` runs it. Beside `ser`, the finetuning on emotion,"
+    yield "it may have a `intermediate`, a row in a table of the paper (`rows`) and the paper's figures for it (`paper`)."
+    yield "The keys of a finetuning:"
     yield ""
-    said = entries(section(inspect.getdoc(Stage), "Attributes"))
-    rows = [(f"`{f.name}`", "needed" if f.name == "tasks" else code(f.default), said[f.name]) for f in fields(Stage)]
+    said = entries(section(inspect.getdoc(Finetuning), "Attributes"))
+    rows = [(f"`{f.name}`", "needed" if f.name == "tasks" else code(f.default), said[f.name]) for f in fields(Finetuning)]
     yield from table(("key", "default", "what it says"), rows)
     yield from ("", "Those that are there, with the paper's UA and WA:", "")
     names = systems_of_table(ROOT / "conf", "all")
     names += sorted(set(list_systems(ROOT / "conf")) - set(names))
     systems = [load_system(ROOT / "conf", name) for name in names]
     yield from table(
-        ("system", "tables", "stage 1", "emotion's stage", "UA", "WA"),
+        ("system", "tables", "intermediate", "SER", "UA", "WA"),
         [
             (
                 f"`{system.name}`",
                 ", ".join(map(str, system.rows)),
-                stage_text(system.stage1) if system.stage1 else "",
+                stage_text(system.intermediate) if system.intermediate else "",
                 stage_text(system.ser),
                 *(f"{system.paper[score]:.2f}" if score in system.paper else "" for score in ("ua", "wa")),
             )
@@ -151,10 +151,10 @@ def configs_page() -> Iterator[str]:
         ],
     )
     yield from ("", "## How they are trained", "")
-    yield "A YAML file of options for each stage: `--stage1_config FILE` and `--stage2_config FILE` of run.sh name another,"
-    yield '`--stage1_args "--max_epoch 50"` and `--stage2_args` outrank it. What the recipe brings:'
+    yield "A YAML file of options for each finetuning; `--intermediate_config FILE` and `--ser_config FILE` name another,"
+    yield '`--intermediate_args "--max_epoch 50"` and `--ser_args` outrank it. What the recipe brings:'
     yield ""
-    names = ("train_stage1.yaml", "train_ser.yaml", "mini/train_stage1.yaml", "mini/train_ser.yaml")
+    names = ("train_intermediate.yaml", "train_ser.yaml", "mini/train_intermediate.yaml", "mini/train_ser.yaml")
     files = {name: yaml.safe_load((ROOT / "conf" / name).read_text()) for name in names}
     keys = dict.fromkeys(key for content in files.values() for key in content)
     rows = [(f"`{key}`", *(code(content.get(key)) for content in files.values())) for key in keys]
@@ -170,7 +170,7 @@ def task_options() -> Iterator[str]:
 
     parser = SERTask.get_parser()
     actions = {action.dest: action for action in parser._actions}
-    by_recipe = {"tasks", "reversed_tasks", "encoder", "ssl", "gradient_surgery", "stage1_dir", "stage1_from"}
+    by_recipe = {"tasks", "reversed_tasks", "encoder", "ssl", "gradient_surgery", "intermediate_dir", "intermediate_from"}
     by_recipe |= {"cache", "cache_dir", "cache_dtype", "trainable_layers", "skip_layer"}
     groups = {group.title: group._group_actions for group in parser._action_groups}
     own = [action for title in ("Model", "Speed") for action in groups[title] if action.dest not in by_recipe - MAY_CHANGE]
@@ -195,9 +195,9 @@ def task_options() -> Iterator[str]:
     yield f"Schedulers: {', '.join(code(name) for name in sorted(scheduler_classes))}."
 
 
-def stage_text(stage: Stage) -> str:
+def stage_text(stage: Finetuning) -> str:
     """A stage as its file says it, without what is default."""
-    changed = [f.name for f in fields(Stage) if f.name != "tasks" and getattr(stage, f.name) != f.default]
+    changed = [f.name for f in fields(Finetuning) if f.name != "tasks" and getattr(stage, f.name) != f.default]
     values = {name: getattr(stage, name) for name in changed}
     return ", ".join([" + ".join(stage.tasks), *(f"`{name}: {yaml_text(value)}`" for name, value in values.items())])
 

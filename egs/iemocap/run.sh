@@ -22,7 +22,7 @@ folds=         # folds to run, e.g. "1 2 3"; all if empty
 seed=0         # random seed
 seeds=         # several random seeds, e.g. "1 2 3": stages 3 to 6 for each, and a table of them all
 tag=           # suffix of the system's folder in exp
-stage1_tag=    # suffix of the stage-1 models' folder in exp
+intermediate_tag=    # suffix of the intermediate models' folder in exp
 
 # On what
 iemocap=       # the corpus; or IEMOCAP= in the environment or in db.sh
@@ -34,18 +34,18 @@ corpus_lang=   # its languages, e.g. en, or "en pt-BR"
 corpus_license= # its licence, e.g. cc-by-4.0
 corpus_url=    # where it is described
 check_counts=auto  # compare with the published counts: auto (if the release looks full), full, partial
-stage1_data=four   # what stage 1 is trained on: four (the four classes) or all (every utterance of the training sessions)
+intermediate_data=four   # what the intermediate finetuning is trained on: four (the four classes) or all (every utterance of the training sessions)
 token_type=char    # CTC targets: char or bpe
 nbpe=100           # number of BPE tokens
 
 # How
 ssl=facebook/wav2vec2-base # pretrained encoder: a folder or a hub name
-stage1_from=   # a public ASR model in the place of stage 1, e.g. facebook/wav2vec2-base-960h: stage 3 trains nothing
+intermediate_from=   # a public ASR model in place of the intermediate one, e.g. facebook/wav2vec2-base-960h: stage 3 trains nothing
 conf=conf                  # folder with systems/
-stage1_config=conf/train_stage1.yaml
-stage2_config=conf/train_ser.yaml
-stage1_args=   # further ESPnet options of stage 3, e.g. "--max_epoch 50"
-stage2_args=   # further ESPnet options of stage 4
+intermediate_config=conf/train_intermediate.yaml
+ser_config=conf/train_ser.yaml
+intermediate_args=   # further ESPnet options of stage 3, e.g. "--max_epoch 50"
+ser_args=   # further ESPnet options of stage 4
 cache=auto     # outputs of frozen layers to compute once, in dump/cache: auto (all that is constant), cnn, none
 cache_dtype=float16 # their precision: float16 or float32
 ngpu=auto      # GPUs per training, on each of its machines; auto: one if there is one
@@ -72,7 +72,7 @@ e.g. $0 --iemocap /corpora/IEMOCAP_full_release --stage 1 --stop_stage 6
 
 $(sed -n '/^# What runs/,/^expdir=/p' "${BASH_SOURCE[0]##*/}" | sed -E 's/^([a-z0-9_]+)=([^ #]*) *#? ?(.*)$/  --\1 [\2]  \3/; s/^# (.*)$/\1:/')
 
-Stages: 1 data directories, 2 token lists, 3 stage-1 finetuning (ASR, gender), 4 SER finetuning, 5 predictions, 6 scores,
+Stages: 1 data directories, 2 token lists, 3 intermediate finetuning (ASR, gender), 4 SER finetuning, 5 predictions, 6 scores,
 7 packing, 8 upload."
 
 log "${COMMAND_LINE}"
@@ -107,18 +107,18 @@ for name in folds seeds; do
 done
 [[ ${table} =~ ^([123]|all)?$ ]] || fail "--table takes 1, 2, 3 or all, not ${table@Q}"
 if [[ -n ${table}${systems} ]]; then
-    [[ -z ${stage1_from} ]] || fail "--stage1_from is for one system with a first stage of ASR, not for a table"
-    [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --stage1_tag"
+    [[ -z ${intermediate_from} ]] || fail "--intermediate_from is for one system with an intermediate finetuning of ASR, not for a table"
+    [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --intermediate_tag"
     [[ ${stage} -le 3 && (${stop_stage} -le 2 || ${stop_stage} -eq 6) ]] ||
         fail "--stage ${stage} --stop_stage ${stop_stage}: a table's stages 3 to 6 run together"
 fi
 if [[ -n ${seeds} ]]; then
-    [[ ${stop_stage} -le 6 ]] || fail "--seeds: stages 7 and 8 are of one run; give them its --tag and --stage1_tag, such as seed1"
+    [[ ${stop_stage} -le 6 ]] || fail "--seeds: stages 7 and 8 are of one run; give them its --tag and --intermediate_tag, such as seed1"
     read -ra seed_list <<<"${seeds}"
     [[ ${#seed_list[@]} -ge 2 && $(printf '%s\n' "${seed_list[@]}" | sort -u | wc -l) -eq ${#seed_list[@]} ]] ||
         fail "--seeds takes two numbers or more, each once, not ${seeds@Q}"
 fi
-for name in tag stage1_tag; do
+for name in tag intermediate_tag; do
     [[ ${!name} =~ ^[A-Za-z0-9._-]*$ && ${!name} != *..* ]] || fail "--${name} takes letters, digits, '.', '_' and '-', not ${!name@Q}"
 done
 
@@ -132,8 +132,8 @@ iemocap_option=${iemocap}
 . ./db.sh
 iemocap=$(from_caller "${iemocap_option:-${IEMOCAP}}")
 data=$(from_caller "${data}")
-stage1_from=$(from_caller "${stage1_from}")
-ssl=${stage1_from:-$(from_caller "${ssl}")}
+intermediate_from=$(from_caller "${intermediate_from}")
+ssl=${intermediate_from:-$(from_caller "${ssl}")}
 if stage_on 1 && [[ -z ${iemocap}${data} ]]; then
     fail "where is the corpus? Give --iemocap DIR, or set IEMOCAP in the environment or in db.sh. IEMOCAP is free for" \
         "research on request: https://sail.usc.edu/iemocap/. Without it, ../mini_iemocap/run.sh runs the same recipe on" \
@@ -157,9 +157,9 @@ at_a_time=${cluster_jobs:-$((fitting > 1 ? fitting : 1))}
 
 ser=(python3 -m espnet_ser)
 where=(--conf "${conf}" --folds "${folds}" --datadir "${datadir}" --expdir "${expdir}")
-with=(--dumpdir "${dumpdir}" --ssl "${ssl}" --stage1_config "${stage1_config}" --stage2_config "${stage2_config}"
-    --stage1_args="${stage1_args}" --stage2_args="${stage2_args}" --token_type "${token_type}" --nbpe "${nbpe}"
-    --stage1_data "${stage1_data}" --ngpu "${ngpu}" --dist_backend "${dist_backend}" --cache "${cache}" --cache_dtype "${cache_dtype}"
+with=(--dumpdir "${dumpdir}" --ssl "${ssl}" --intermediate_config "${intermediate_config}" --ser_config "${ser_config}"
+    --intermediate_args="${intermediate_args}" --ser_args="${ser_args}" --token_type "${token_type}" --nbpe "${nbpe}"
+    --intermediate_data "${intermediate_data}" --ngpu "${ngpu}" --dist_backend "${dist_backend}" --cache "${cache}" --cache_dtype "${cache_dtype}"
     --save_every_min "${save_every_min}")
 recorded=${RECIPE_COMMAND:-${COMMAND_LINE}} # stands beside the figures
 
@@ -204,7 +204,7 @@ run() {
 }
 
 # Every fold of one training, as an array of jobs, while the epochs that finish are shown.
-#   train_folds stage1|ser FOLDER
+#   train_folds intermediate|ser FOLDER
 train_folds() {
     local name=$1 folder=$2 fold_list fold job status=0 followed=() words
     read -ra fold_list <<<"${folds}"
@@ -213,7 +213,7 @@ train_folds() {
     fi
     for fold in "${fold_list[@]}"; do followed+=("${folder}/fold${fold}"); done
     start "${ser[@]}" progress "${followed[@]}"
-    words=(--stage "${name}" "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}" --stage1_from "${stage1_from}")
+    words=(--finetuning "${name}" "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}" --intermediate_from "${intermediate_from}")
     if [[ ${num_nodes} -gt 1 ]]; then
         for ((job = 1; job <= ${#fold_list[@]} && status == 0; job++)); do
             start "${ser[@]}" launch --cmd "${cuda_cmd[*]}" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
@@ -234,17 +234,17 @@ train_folds() {
 
 # Stages 3 to 8 of one system, with one seed.
 train_and_score() {
-    local which=(--system "${system}" --tag="${tag}" --stage1_tag="${stage1_tag}") stage1_name folder
+    local which=(--system "${system}" --tag="${tag}" --intermediate_tag="${intermediate_tag}") intermediate_name folder
     if stage_on 3; then
-        stage1_name=$("${ser[@]}" systems --system "${system}" --conf "${conf}" --print stage1)
-        if [[ -n ${stage1_from} ]]; then
-            log "stage 3: stage 1 is taken from ${stage1_from}: nothing to do"
-        elif [[ -z ${stage1_name} ]]; then
-            log "stage 3: ${system} is trained in a single stage: nothing to do"
+        intermediate_name=$("${ser[@]}" systems --system "${system}" --conf "${conf}" --print intermediate)
+        if [[ -n ${intermediate_from} ]]; then
+            log "stage 3: the intermediate model is taken from ${intermediate_from}: nothing to do"
+        elif [[ -z ${intermediate_name} ]]; then
+            log "stage 3: ${system} has no intermediate finetuning: nothing to do"
         else
-            folder=${expdir}/stage1/${stage1_name}${stage1_tag:+_${stage1_tag}}
-            log "stage 3: finetuning for ${stage1_name//_/, }: logs in ${folder}/log"
-            train_folds stage1 "${folder}"
+            folder=${expdir}/intermediate/${intermediate_name}${intermediate_tag:+_${intermediate_tag}}
+            log "stage 3: finetuning for ${intermediate_name//_/, }: logs in ${folder}/log"
+            train_folds intermediate "${folder}"
         fi
     fi
 
@@ -279,11 +279,11 @@ train_and_score() {
 corpus=(--corpus_name="${corpus_name}" --corpus_lang="${corpus_lang}" --corpus_license="${corpus_license}"
     --corpus_url="${corpus_url}")
 if stage_on 1 && [[ -n ${data} ]]; then
-    log "stage 1: data directories and folds from ${data}"
+    log "intermediate: data directories and folds from ${data}"
     run "${ser[@]}" folds --data "${data}" --datadir "${datadir}" --folds_by "${folds_by}" --classes "${classes}" --nj "${nj}" \
         "${corpus[@]}"
 elif stage_on 1; then
-    log "stage 1: data directories and folds from ${iemocap}"
+    log "intermediate: data directories and folds from ${iemocap}"
     run "${ser[@]}" prepare --iemocap "${iemocap}" --datadir "${datadir}" --folds_by "${folds_by}" \
         --check_counts "${check_counts}" --nj "${nj}" "${corpus[@]}"
 fi
@@ -297,16 +297,16 @@ fi
 if [[ -n ${table}${systems} ]]; then
     if stage_on 3; then
         log "stages 3 to 6 of ${systems:-every system of table ${table}}: logs in ${expdir}/*/log"
-        run "${ser[@]}" table --table="${table}" --systems="${systems}" --tag="${tag}" --stage1_tag="${stage1_tag}" \
+        run "${ser[@]}" table --table="${table}" --systems="${systems}" --tag="${tag}" --intermediate_tag="${intermediate_tag}" \
             "${where[@]}" "${with[@]}" --seed "${seed}" --nj "${at_a_time}" \
             --train_cmd "${cuda_cmd[*]}" --command "${recorded}"
     fi
 elif [[ -n ${seeds} ]]; then
-    base_tag=${tag} base_stage1_tag=${stage1_tag}
+    base_tag=${tag} base_intermediate_tag=${intermediate_tag}
     for seed in ${seeds}; do
         log "seed ${seed}"
         tag=${base_tag:+${base_tag}_}seed${seed}
-        stage1_tag=${base_stage1_tag:+${base_stage1_tag}_}seed${seed}
+        intermediate_tag=${base_intermediate_tag:+${base_intermediate_tag}_}seed${seed}
         train_and_score
     done
     if stage_on 6; then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A whole table of the paper: every system, stage-1 models trained once and shared, independent trainings in parallel.
+# A whole table of the paper: every system, intermediate models trained once and shared, independent trainings in parallel.
 #   ./run_table.sh --table 3 --iemocap DIR    (1, 2, 3 or all; every option of run.sh)
 # Run again, it goes on where it stopped.
 set -euo pipefail

@@ -45,4 +45,4 @@ trap - HUP INT TERM
 exec "${recipe}" \
     --iemocap "${release}" --datadir "${here}/data" --dumpdir "${here}/dump" --expdir "${here}/exp" \
     --ssl "${here}/conf/mini/encoder" --nj "${nj}" \
-    --stage1-config conf/mini/train_stage1.yaml --stage2-config conf/mini/train_ser.yaml "$@"
+    --intermediate-config conf/mini/train_intermediate.yaml --ser-config conf/mini/train_ser.yaml "$@"

@@ -14,7 +14,7 @@ from espnet_ser.version import __version__
 
 COMMANDS = {
     "synthesize": "speak a small release with espeak-ng, laid out as IEMOCAP",
-    "prepare": "stage 1: data directories and folds from a release",
+    "prepare": "intermediate: data directories and folds from a release",
     "folds": "stage 1 for a corpus of your own: folds of a Kaldi data directory",
     "tokens": "stage 2: token lists from each fold's training text; fetches the encoder",
     "train": "stages 3 and 4: finetune one fold",

@@ -20,10 +20,10 @@ class CommandParser(argparse.ArgumentParser):
     """An ``ArgumentParser`` without abbreviations that raises instead of printing its usage.
 
     >>> parser = CommandParser(prog="espnet-ser train")
-    >>> _ = parser.add_argument("--stage", choices=("stage1", "ser"))
-    >>> parser.parse_args(["--stage", "stage2"])
+    >>> _ = parser.add_argument("--finetuning", choices=("intermediate", "ser"))
+    >>> parser.parse_args(["--finetuning", "serr"])
     Traceback (most recent call last):
-    espnet_ser.errors.InputError: --stage: unknown value 'stage2' (did you mean 'stage1'?); known: ser, stage1
+    espnet_ser.errors.InputError: --finetuning: unknown value 'serr' (did you mean 'ser'?); known: intermediate, ser
     """
 
     def __init__(self, **options):
@@ -140,20 +140,24 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
     parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where models and results lie")
     parser.add_argument("--tag", type=tag_name, default="", help="suffix of the system's experiment folder")
-    parser.add_argument("--stage1_tag", type=tag_name, default="", help="suffix of the stage-1 folder")
+    parser.add_argument("--intermediate_tag", type=tag_name, default="", help="suffix of the intermediate folder")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Adds what trainings have in common beside :func:`add_recipe_options`: with what, and how."""
     parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="what stage 2 left")
     parser.add_argument("--ssl", required=True, help="pretrained encoder: a folder or a hub name")
-    parser.add_argument("--stage1_config", type=Path, default=Path("conf/train_stage1.yaml"), help="ESPnet options of stage 3")
-    parser.add_argument("--stage2_config", type=Path, default=Path("conf/train_ser.yaml"), help="ESPnet options of stage 4")
-    parser.add_argument("--stage1_args", default="", help="further ESPnet options of stage 3, as one string")
-    parser.add_argument("--stage2_args", default="", help="further ESPnet options of stage 4, as one string")
+    parser.add_argument(
+        "--intermediate_config", type=Path, default=Path("conf/train_intermediate.yaml"), help="ESPnet options of stage 3"
+    )
+    parser.add_argument("--ser_config", type=Path, default=Path("conf/train_ser.yaml"), help="ESPnet options of stage 4")
+    parser.add_argument("--intermediate_args", default="", help="further ESPnet options of stage 3, as one string")
+    parser.add_argument("--ser_args", default="", help="further ESPnet options of stage 4, as one string")
     parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="as in stage 2")
     parser.add_argument("--nbpe", type=whole_number(1), default=100, help="as in stage 2")
-    parser.add_argument("--stage1_data", default="four", choices=("four", "all"), help="utterances of stage 1")
+    parser.add_argument(
+        "--intermediate_data", default="four", choices=("four", "all"), help="utterances of the intermediate finetuning"
+    )
     parser.add_argument("--seed", type=whole_number(0, 2**32 - 1), default=0, help="random seed")
     parser.add_argument("--ngpu", type=whole_number(0), default=0, help="GPUs of each training; 0 trains on the CPU")
     parser.add_argument(
@@ -193,7 +197,7 @@ def setup_of(args: argparse.Namespace) -> Setup:
         InputError: When quotes do not match in one of the strings of options.
     """
     extras = {}
-    for stage, option in (("stage1", "stage1_args"), ("ser", "stage2_args")):
+    for stage, option in (("intermediate", "intermediate_args"), ("ser", "ser_args")):
         try:
             extras[stage] = tuple(shlex.split(getattr(args, option)))
         except ValueError as error:
@@ -203,15 +207,15 @@ def setup_of(args: argparse.Namespace) -> Setup:
         dumpdir=args.dumpdir,
         expdir=args.expdir,
         ssl=args.ssl,
-        configs={"stage1": args.stage1_config, "ser": args.stage2_config},
+        configs={"intermediate": args.intermediate_config, "ser": args.ser_config},
         extras=extras,
         token=(args.token_type, args.nbpe),
-        stage1_data=args.stage1_data,
+        intermediate_data=args.intermediate_data,
         tag=args.tag,
-        stage1_tag=args.stage1_tag,
+        intermediate_tag=args.intermediate_tag,
         seed=args.seed,
         cache=args.cache,
         cache_dtype=args.cache_dtype,
         save_every_min=args.save_every_min,
-        stage1_from=getattr(args, "stage1_from", ""),
+        intermediate_from=getattr(args, "intermediate_from", ""),
     )

@@ -13,7 +13,9 @@ from espnet_ser.utils.say import say
 def get_parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = CommandParser(
-        prog="espnet-ser progress", description=__doc__, epilog="example: espnet-ser progress exp/stage1/asr_gender_skip/fold*"
+        prog="espnet-ser progress",
+        description=__doc__,
+        epilog="example: espnet-ser progress exp/intermediate/asr_gender_skip/fold*",
     )
     parser.add_argument("folders", nargs="+", type=Path, help="folders of trainings, running or still to start")
     parser.add_argument("--every", type=float, default=10.0, help="seconds between two lines on the same training")

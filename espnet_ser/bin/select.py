@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with locked(system_folder(args.expdir, system.name, args.tag)):
         folds, inputs = {}, {}
         for name in fold_names(args.datadir):  # all that are trained: they choose for one another, whatever is asked for
-            fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag)
+            fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.intermediate_tag)
             try:
                 inputs[name] = fold.identity()
             except InputError:
@@ -65,13 +65,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                     )
         for name, chosen in choose_epochs(epochs, dev).items():
             fold, outputs = folds[name], []
-            stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
+            intermediate = read_epochs(fold.intermediate)[-1] if fold.intermediate else None
             with disk_errors_as_input_errors(fold.folder):
                 remove_unfinished(fold.folder)
                 for selection in SELECTIONS:
                     path = predictions_path(fold.folder, selection)
                     if selection in chosen:
-                        write_predictions(path, selected_lines(epochs[name][chosen[selection] - 1], stage1))
+                        write_predictions(path, selected_lines(epochs[name][chosen[selection] - 1], intermediate))
                         outputs.append(path)
                     else:
                         path.unlink(missing_ok=True)

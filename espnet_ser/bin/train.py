@@ -1,4 +1,4 @@
-"""Stages 3 and 4: finetune one fold's stage-1 model, or its SER model."""
+"""Stages 3 and 4: finetune one fold's intermediate model, or its SER model."""
 
 import argparse
 import shlex
@@ -17,16 +17,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="espnet-ser train",
         description=__doc__,
-        epilog="example: espnet-ser train --stage stage1 --system asr_gender_skip__ser --conf conf --folds 1 "
-        "--ssl facebook/wav2vec2-base --stage1_args '--max_epoch 50'",
+        epilog="example: espnet-ser train --finetuning intermediate --system asr_gender_skip__ser --conf conf --folds 1 "
+        "--ssl facebook/wav2vec2-base --intermediate_args '--max_epoch 50'",
     )
     add_recipe_options(parser)
     add_training_options(parser)
-    parser.add_argument("--stage", required=True, choices=("stage1", "ser"), help="which training of the system")
+    parser.add_argument("--finetuning", required=True, choices=("intermediate", "ser"), help="which training of the system")
     parser.add_argument(
-        "--stage1_from",
+        "--intermediate_from",
         default="",
-        help="ASR model (a folder of transformers or a hub name) whose encoder stands in for stage 1, and for --ssl",
+        help="ASR model (a folder of transformers or a hub name) that stands in for the intermediate model, and for --ssl",
     )
     parser.add_argument("--job", type=int, default=1, help="which fold to train, counted from 1 (JOB of a job array)")
     launched = parser.add_argument_group("Several machines", "what espnet2.bin.launch adds to the command, on each of them")
@@ -61,10 +61,10 @@ def train(args: argparse.Namespace, command: str, ranks: Ranks) -> None:
     system = load_system(args.conf, args.system)
     refuse_taken_tag(args.conf, args.system, args.tag)
     fold, setup = folds[args.job - 1], setup_of(args)
-    experiment = Experiment.of_fold(system, args.stage, fold, setup)
+    experiment = Experiment.of_fold(system, args.finetuning, fold, setup)
     if experiment.is_done():
         say(f"{experiment.folder}: up to date")
         return
-    following = Experiment.of_fold(system, "ser", fold, setup, planned=True) if args.stage == "stage1" else None
+    following = Experiment.of_fold(system, "ser", fold, setup, planned=True) if args.finetuning == "intermediate" else None
     experiment.run(experiment.check(ranks.num_gpus, following), command, ranks)
     say(f"{experiment.folder}: finished")

@@ -12,12 +12,12 @@ def get_parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = CommandParser(
         prog="espnet-ser verify",
-        description=f"{__doc__} Reads the folders, and the data directories and stage-1 models that their config.yaml name.",
+        description=f"{__doc__} Reads the folders, and the data and intermediate models that their config.yaml name.",
         epilog="example: espnet-ser verify exp/asr_gender_skip__ser exp/table3",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="EXP", help="folders that stage 6, a table or --seeds left")
     parser.add_argument("--datadir", type=Path, help="where the data directories lie, if they have moved")
-    parser.add_argument("--expdir", type=Path, help="whose stage1/ holds the stage-1 models, if they have moved")
+    parser.add_argument("--expdir", type=Path, help="whose intermediate/ holds the intermediate models, if they have moved")
     parser.add_argument("--audio", action="store_true", help="read the audio files too")
     return parser
 

@@ -1,7 +1,7 @@
 """Utterance records -> the data directories that stage 1 leaves.
 
 ``all`` holds every labelled utterance, ``four_class`` those of IEMOCAP's four classes; ``fold<k>`` holds ``train`` and ``test``
-(of the classes), ``dev`` where a corpus has such a part, ``train_all`` (every utterance on the training side, for stage-1
+(of the classes), ``dev`` where a corpus has such a part, ``train_all`` (every utterance on the training side, for intermediate
 finetuning on all of them) and ``fold.json``.
 """
 

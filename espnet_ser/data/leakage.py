@@ -1,6 +1,7 @@
 """Which speech a model has heard, and the refusal to test it on that.
 
-Stage 1 is inside the fold: an encoder that was finetuned on the held-out session, if only for ASR, has seen the test data.
+The intermediate finetuning is inside the fold: an encoder that was finetuned on the held-out session,
+if only for ASR, has seen the test data.
 """
 
 import json
@@ -74,7 +75,7 @@ def refuse_leak(
     test: Iterable[Example],
     by: str,
     source: object,
-    remedy: str = "train stage 1 for this very fold",
+    remedy: str = "train the intermediate model for this very fold",
 ) -> None:
     """Stops a model that was trained on what it is to be tested on.
 

@@ -87,12 +87,12 @@ def _packed(model: str) -> Path:
 
 
 def _include(model: Path, files: Sequence[str], building: Path, place: str) -> list[str]:
-    """Copies what espnet-ser reads of a packed fold; the places of its SER model and, where there is one, of stage 1's."""
+    """Copies what espnet-ser reads of a packed fold; the places of its SER model and of its intermediate one, if any."""
     for file in files:
         if file.startswith("espnet/"):
             (building / place / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(model / file, building / place / file)
-    return [f"{place}/espnet/{name}" for name in ("ser", "stage1") if (building / place / "espnet" / name).is_dir()]
+    return [f"{place}/espnet/{name}" for name in ("ser", "intermediate") if (building / place / "espnet" / name).is_dir()]
 
 
 def _write(folder: Path, names: Sequence[str], included: Sequence[str], max_seconds: int, needed: Mapping[str, str]) -> None:

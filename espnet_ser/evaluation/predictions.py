@@ -112,7 +112,7 @@ def _check_prediction(record: dict) -> None:
     for task in ("gender", "style"):
         if record.get(task) is not None:
             names += [record[task]["ref"], record[task]["hyp"]]
-    names += record.get("from_stage1", [])
+    names += record.get("from_intermediate", [])
     if not all(isinstance(name, str) for name in names):
         raise TypeError("a name is text")
 

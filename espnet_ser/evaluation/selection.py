@@ -66,23 +66,23 @@ def standing(ua: float, epoch: int) -> float:
     return ua + 1e-9 * epoch
 
 
-def selected_lines(lines: Lines, stage1: Lines | None = None) -> list[dict]:
+def selected_lines(lines: Lines, intermediate: Lines | None = None) -> list[dict]:
     """The predictions of one selection.
 
-    What only stage 1 can tell (gender or words, where the second stage trains emotion alone) is taken from its last epoch, as
-    in Table 3's figures with an asterisk; ``from_stage1`` names it.
+    What only the intermediate model predicts (gender or words, where the SER finetuning trains emotion alone) is taken from its
+    last epoch, as in Table 3's figures with an asterisk; ``from_intermediate`` names it.
 
     Args:
         lines: Predictions of the chosen epoch.
-        stage1: Predictions of the first stage's model for the same utterances, where there is one.
+        intermediate: Predictions of the intermediate finetuning's model for the same utterances, where there is one.
     """
-    if stage1 is None:
+    if intermediate is None:
         return [dict(line) for line in lines]
-    predicted = {line["utt"]: line for line in stage1}
+    predicted = {line["utt"]: line for line in intermediate}
     fields = {"asr": "text_hyp", "gender": "gender", "style": "style"}
-    extra = {task: field for task, field in fields.items() if lines[0][field] is None and stage1[0][field] is not None}
+    extra = {task: field for task, field in fields.items() if lines[0][field] is None and intermediate[0][field] is not None}
     return [
-        {**line, **{field: predicted[line["utt"]][field] for field in extra.values()}, "from_stage1": list(extra)}
+        {**line, **{field: predicted[line["utt"]][field] for field in extra.values()}, "from_intermediate": list(extra)}
         for line in lines
     ]
 

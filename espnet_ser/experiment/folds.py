@@ -62,6 +62,6 @@ def token_folder(dumpdir: Path, fold: str, token_type: str, nbpe: int) -> Path:
     return dumpdir / f"fold{fold}" / (f"tokens_bpe{nbpe}" if token_type == "bpe" else "tokens_char")
 
 
-def stage1_folder(expdir: Path, system: System, fold: str, tag: str = "") -> Path:
-    """Where stage 3 leaves a fold's model: shared by all systems with the same first stage."""
-    return expdir / "stage1" / f"{system.stage1_name}{_suffix(tag)}" / f"fold{fold}"
+def intermediate_folder(expdir: Path, system: System, fold: str, tag: str = "") -> Path:
+    """Where stage 3 leaves a fold's model: shared by all systems with the same intermediate finetuning."""
+    return expdir / "intermediate" / f"{system.intermediate_name}{_suffix(tag)}" / f"fold{fold}"

@@ -21,11 +21,11 @@ from espnet_ser.utils.hashing import file_sha256, fingerprint
 from espnet_ser.utils.stamp import Stamp, flat
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
-_OF_THE_FOLD = ("train", "test", "dev", "tokens", "stage1")
+_OF_THE_FOLD = ("train", "test", "dev", "tokens", "intermediate")
 """What goes into a training and differs between folds by nature."""
 
 _ALWAYS_SHOWN = ("max_epoch", "optim_conf")
-"""Settings of stage 1 that are shown even where they are those of the SER stage."""
+"""Settings of the intermediate finetuning that are shown even where SER finetuning has the same."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class PooledFolds:
             if changed := Stamp(fold.folder / SELECTED_FILE).changed_outputs():
                 raise InputError(f"predictions in {fold.folder}: {'; '.join(changed)}; run stage 5 again")
         _refuse_unlike({fold.folder: _recorded_training(fold.folder) for fold in folds.values()})
-        _refuse_unlike({fold.stage1: _recorded_training(fold.stage1) for fold in folds.values() if fold.stage1})
+        _refuse_unlike(
+            {fold.intermediate: _recorded_training(fold.intermediate) for fold in folds.values() if fold.intermediate}
+        )
         _refuse_outdated(folds)
         predictions = {}
         for name, fold in folds.items():
@@ -93,7 +95,8 @@ class PooledFolds:
 
         Returns:
             ``{"corpus": SHA-256 of all held-out utterances, "seed", "espnet_ser": version that trained, "trainings": {fold:
-            {"stage1", "ser"}}}``; a training is the SHA-256 of all that went into it, stage 1's weights apart.
+            {"intermediate", "ser"}}}``; a training is the SHA-256 of all that went into it but an intermediate
+            model's weights.
         """
         inputs = Stamp(next(iter(self.folds.values())).folder / DONE_FILE).inputs()
         return {
@@ -101,32 +104,37 @@ class PooledFolds:
             "seed": inputs.get("seed"),
             "espnet_ser": inputs.get("espnet_ser"),
             "trainings": {
-                name: {stage: _training_sha256(folder) for stage, folder in _trainings(fold).items()}
+                name: {finetuning: _training_sha256(folder) for finetuning, folder in _trainings(fold).items()}
                 for name, fold in self.folds.items()
             },
         }
 
     def trained_by(self) -> dict[str, dict[str, dict[str, str]]]:
-        """Fold -> stage -> the command that trained, the machine's name, and the SHA-256 of the training's ``config.yaml``.
+        """Fold -> finetuning -> the command that trained, the machine's name, the SHA-256 of the training's ``config.yaml``.
 
         Raises:
             InputError: When a fold's record is damaged.
         """
         return {
-            name: {stage: _trained_by(folder) for stage, folder in _trainings(fold).items()}
+            name: {finetuning: _trained_by(folder) for finetuning, folder in _trainings(fold).items()}
             for name, fold in self.folds.items()
         }
 
     def settings(self) -> dict[str, object]:
-        """With what the folds were trained, and what of stage 1 differs from it or matters as much."""
+        """With what the folds were trained, and what of the intermediate finetuning differs from it or matters as much."""
         first = next(iter(self.folds.values()))
         settings = describe_run(first.folder)
-        if first.stage1 is None:
+        if first.intermediate is None:
             return settings
         data = {"train": "utterances of the classes", "train_all": "all utterances"}
-        name = _data_of(first.stage1)
-        stage1 = {key: v for key, v in describe_run(first.stage1).items() if key in _ALWAYS_SHOWN or settings.get(key) != v}
-        return {**settings, **{f"stage 1: {key}": value for key, value in {"data": data.get(name, name), **stage1}.items()}}
+        name = _data_of(first.intermediate)
+        intermediate = {
+            key: v for key, v in describe_run(first.intermediate).items() if key in _ALWAYS_SHOWN or settings.get(key) != v
+        }
+        return {
+            **settings,
+            **{f"intermediate: {key}": value for key, value in {"data": data.get(name, name), **intermediate}.items()},
+        }
 
     def trained_with(self) -> dict[str, str]:
         """Machine, versions, commit and date of the SER trainings; where folds differ, each value with its folds.
@@ -163,14 +171,14 @@ class PooledFolds:
         return {name: by[main] for name, by in self.predictions.items()}
 
     def histories(self) -> dict[str, dict[str, list[dict]]]:
-        """Title of a stage -> fold -> records of ``history.jsonl``.
+        """Title of a finetuning -> fold -> records of ``history.jsonl``.
 
         Raises:
             InputError: When a record lacks what is drawn of it.
         """
-        stage1 = {name: _history(fold.stage1) for name, fold in self.folds.items() if fold.stage1}
+        intermediate = {name: _history(fold.intermediate) for name, fold in self.folds.items() if fold.intermediate}
         ser = {name: _history(fold.folder) for name, fold in self.folds.items()}
-        return {**({"stage 1": stage1} if stage1 else {}), "SER": ser}
+        return {**({"intermediate": intermediate} if intermediate else {}), "SER": ser}
 
     def embeddings_paths(self) -> dict[str, Path]:
         """Fold -> the embeddings of its held-out utterances, where there are any."""
@@ -229,12 +237,12 @@ def _refuse_outdated(folds: Mapping[str, TrainedFold]) -> None:
 
 
 def _trainings(fold: TrainedFold) -> dict[str, Path]:
-    return {**({"stage1": fold.stage1} if fold.stage1 else {}), "ser": fold.folder}
+    return {**({"intermediate": fold.intermediate} if fold.intermediate else {}), "ser": fold.folder}
 
 
 def _training_sha256(folder: Path) -> str:
     """All that went into a training; equal trainings leave equal weights, but not files of the same bytes."""
-    return fingerprint({**Stamp(folder / DONE_FILE).inputs(), "stage1": None})
+    return fingerprint({**Stamp(folder / DONE_FILE).inputs(), "intermediate": None})
 
 
 def _trained_by(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet_ser.experiment.folds import stage1_folder
+from espnet_ser.experiment.folds import intermediate_folder
 from espnet_ser.experiment.systems import System
 from espnet_ser.layout import system_folder
 
@@ -18,13 +18,14 @@ class Setup:
         dumpdir: What recipe stage 2 left.
         expdir: Where experiments go.
         ssl: Pretrained encoder: a folder or a hub name.
-        stage1_from: Likewise, an ASR model with CTC whose encoder stands in for what stage 1 would train; '' to train it.
-        configs: ``stage1`` and ``ser`` -> YAML of ESPnet options.
-        extras: ``stage1`` and ``ser`` -> further ESPnet options; they outrank the configuration's.
+        intermediate_from: Likewise, an ASR model with CTC whose encoder stands in for the intermediate model; '' to train it.
+        configs: ``intermediate`` and ``ser`` -> YAML of ESPnet options.
+        extras: ``intermediate`` and ``ser`` -> further ESPnet options; they outrank the configuration's.
         token: Token type and number of BPE tokens.
-        stage1_data: ``four`` (those of the classes) or ``all`` utterances of the training sessions for stage 1.
+        intermediate_data: ``four`` (those of the classes) or ``all`` utterances of the training sessions for the
+            intermediate finetuning.
         tag: Suffix of the systems' folders.
-        stage1_tag: Suffix of the stage-1 folders.
+        intermediate_tag: Suffix of the intermediate folders.
         seed: Random seed.
         cache: Which outputs of frozen layers to keep, of :data:`espnet_ser.train.fill_cache.CACHE_CHOICES`.
         cache_dtype: In which precision.
@@ -38,21 +39,21 @@ class Setup:
     configs: Mapping[str, Path]
     extras: Mapping[str, tuple[str, ...]]
     token: tuple[str, int] = ("char", 0)
-    stage1_data: str = "four"
+    intermediate_data: str = "four"
     tag: str = ""
-    stage1_tag: str = ""
+    intermediate_tag: str = ""
     seed: int = 0
     cache: str = "auto"
     cache_dtype: str = "float16"
     save_every_min: int = 10
-    stage1_from: str = ""
+    intermediate_from: str = ""
 
-    def stage1_folder(self, system: System, fold: str) -> Path:
-        """Where a system's first stage is trained."""
-        return stage1_folder(self.expdir, system, fold, self.stage1_tag)
+    def intermediate_folder(self, system: System, fold: str) -> Path:
+        """Where a system's intermediate finetuning is trained."""
+        return intermediate_folder(self.expdir, system, fold, self.intermediate_tag)
 
-    def folder(self, system: System, stage: str, fold: str) -> Path:
+    def folder(self, system: System, finetuning: str, fold: str) -> Path:
         """Where one training of a system leaves its model."""
-        if stage == "stage1":
-            return self.stage1_folder(system, fold)
+        if finetuning == "intermediate":
+            return self.intermediate_folder(system, fold)
         return system_folder(self.expdir, system.name, self.tag) / f"fold{fold}"

@@ -1,7 +1,7 @@
 """Systems: the rows of the paper's tables, as data.
 
-A system is a file ``conf/systems/<name>.yaml`` that holds only what tells it from the others: which tasks each stage trains,
-how many Transformer layers, skip branch, gradient reversal; how a stage is trained is another file's matter.
+A system is a file ``conf/systems/<name>.yaml`` that holds only what tells it from the others: which tasks each finetuning
+trains, how many Transformer layers, skip branch, gradient reversal; how a finetuning is trained is another file's matter.
 """
 
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ PAPER_LAYERS = 12
 """wav2vec2-base's depth: layers in system files are counted on it and scaled to encoders of another depth."""
 
 PAPER_FROZEN_LAYERS = 4
-"""m, the lower layers that stage 2 freezes, and the layer that the skip branch taps (Sec. 3.2)."""
+"""m, the lower layers that SER finetuning freezes, and the layer that the skip branch taps (Sec. 3.2)."""
 
 _TASKS = ("emotion", "asr", "gender", "style")
 _ENCODERS = ("ssl", "cnn_lstm")
 _TABLES = (1, 2, 3)
-_RESERVED = ("stage1", "systems")
+_RESERVED = ("intermediate", "systems")
 
 
 @dataclass(frozen=True)
-class Stage:
+class Finetuning:
     """One training.
 
     Attributes:
         tasks: What is trained, of emotion, asr, gender and style.
         trainable_layers: Transformer layers trained, from the top, on the paper's scale of 12.
-        skip: Whether the gender head sees layer m's output beside the last one's (Sec. 2.3).
+        skip_layer: The layer whose output the gender head sees beside the last one's (m = 4, Sec. 2.3), on the same scale.
         reversed: Tasks whose gradient is reversed on its way into the encoder (Eq. 2).
         encoder: ``ssl``, the pretrained encoder that the recipe is given, or ``cnn_lstm``, the supervised baseline of Table 1.
         surgery: Whether conflicting gradients are projected apart (the paper's reference 25).
@@ -38,16 +38,17 @@ class Stage:
 
     tasks: tuple[str, ...]
     trainable_layers: int = PAPER_LAYERS
-    skip: bool = False
+    skip_layer: int | None = None
     reversed: tuple[str, ...] = ()
     encoder: str = "ssl"
     surgery: bool = False
 
     @property
     def name(self) -> str:
-        """What tells it from other stages: ``asr_gender_skip``, ``asr_n8``, ``asr_gender_reversed``."""
+        """What tells it from other finetunings: ``asr_gender_skip``, ``asr_n8``, ``asr_gender_reversed``."""
         parts = [task + ("_reversed" if task in self.reversed else "") for task in self.tasks]
-        parts += ["skip"] if self.skip else []
+        if self.skip_layer is not None:
+            parts.append("skip" if self.skip_layer == PAPER_FROZEN_LAYERS else f"skip{self.skip_layer}")
         parts += [f"n{self.trainable_layers}"] if self.trainable_layers < PAPER_LAYERS else []
         parts += ["pcgrad"] if self.surgery else []
         parts += [self.encoder] if self.encoder != "ssl" else []
@@ -56,7 +57,7 @@ class Stage:
     def model_options(self, num_layers: int) -> dict[str, object]:
         """The options of the model for a pretrained encoder of ``num_layers`` layers.
 
-        >>> options = Stage(("emotion",), trainable_layers=8).model_options(6)
+        >>> options = Finetuning(("emotion",), trainable_layers=8).model_options(6)
         >>> options["trainable_layers"], options["skip_layer"]
         (4, None)
         """
@@ -70,7 +71,7 @@ class Stage:
             "encoder": self.encoder,
             "gradient_surgery": self.surgery,
             "trainable_layers": scaled(self.trainable_layers),
-            "skip_layer": num_layers - scaled(PAPER_LAYERS - PAPER_FROZEN_LAYERS) if self.skip else None,
+            "skip_layer": None if self.skip_layer is None else num_layers - scaled(PAPER_LAYERS - self.skip_layer),
         }
 
 
@@ -80,22 +81,22 @@ class System:
 
     Attributes:
         name: ``asr_gender_skip__ser``.
-        stage1: The first stage of a two-stage system; None for single-stage ones.
-        ser: The stage that trains emotion.
+        intermediate: The finetuning before that; None for a system that has none.
+        ser: The finetuning that trains emotion.
         rows: Table of the paper -> row in it, counted from 1; empty for a system of our own.
         paper: The paper's figures for it: UA, WA, gender UA, WER in percent, where it gives them.
     """
 
     name: str
-    stage1: Stage | None
-    ser: Stage
+    intermediate: Finetuning | None
+    ser: Finetuning
     rows: Mapping[int, int]
     paper: Mapping[str, float]
 
     @property
-    def stage1_name(self) -> str | None:
-        """The name that systems with the same first stage share: ``asr_gender_skip``."""
-        return None if self.stage1 is None else self.stage1.name
+    def intermediate_name(self) -> str | None:
+        """The name that systems with the same intermediate finetuning share: ``asr_gender_skip``."""
+        return None if self.intermediate is None else self.intermediate.name
 
 
 def load_system(conf_dir: Path, name: str) -> System:
@@ -114,10 +115,10 @@ def load_system(conf_dir: Path, name: str) -> System:
     if name not in names:
         raise unknown_name("system", name, names)
     content = read_yaml_mapping(path, missing="it was there a moment ago")
-    _check_keys(path, "key", content, ("stage1", "ser", "rows", "paper"))
+    _check_keys(path, "key", content, ("intermediate", "ser", "rows", "paper"))
     if "ser" not in content:
         raise InputError(f"{path}: the key 'ser' is missing")
-    stage1 = _stage(path, content["stage1"]) if "stage1" in content else None
+    intermediate = _finetuning(path, content["intermediate"]) if "intermediate" in content else None
     paper = content.get("paper") or {}
     if not isinstance(paper, dict) or not all(_is_percentage(figure) for figure in paper.values()):
         raise InputError(f"{path}: paper must be a mapping of scores to percentages")
@@ -125,11 +126,17 @@ def load_system(conf_dir: Path, name: str) -> System:
     rows = content.get("rows") or {}
     if not isinstance(rows, dict) or not all(table in _TABLES and type(row) is int and row > 0 for table, row in rows.items()):
         raise InputError(f"{path}: rows must be a mapping of tables ({', '.join(map(str, _TABLES))}) to rows, such as {{2: 1}}")
-    system = System(name, stage1, _stage(path, content["ser"]), rows, paper)
-    if stage1 and stage1.encoder != system.ser.encoder:
-        raise InputError(f"{path}: the two stages have different encoders; the second starts from the first one's")
-    if stage1 and {"gender"} <= set(stage1.tasks) & set(system.ser.tasks) and stage1.skip != system.ser.skip:
-        raise InputError(f"{path}: the gender head goes on from stage 1: give both stages the skip branch, or neither")
+    system = System(name, intermediate, _finetuning(path, content["ser"]), rows, paper)
+    if intermediate and intermediate.encoder != system.ser.encoder:
+        raise InputError(f"{path}: the two finetunings have different encoders; SER's starts from the intermediate one's")
+    if (
+        intermediate
+        and {"gender"} <= set(intermediate.tasks) & set(system.ser.tasks)
+        and intermediate.skip_layer != system.ser.skip_layer
+    ):
+        raise InputError(
+            f"{path}: the gender head goes on from the intermediate one's: give both finetunings the skip branch, or neither"
+        )
     if name in _RESERVED or name.startswith("table"):
         raise InputError(f"{path}: exp/{name} is the name of a folder of the recipe; rename the system")
     if "emotion" not in system.ser.tasks:
@@ -182,38 +189,41 @@ def systems_of_table(conf_dir: Path, table: str) -> list[str]:
     return sorted(places, key=places.__getitem__)
 
 
-def _stage(path: Path, content: object) -> Stage:
+def _finetuning(path: Path, content: object) -> Finetuning:
     if not isinstance(content, dict):
-        raise InputError(f"{path}: a stage is a mapping with a list of 'tasks'")
-    _check_keys(path, "key of a stage", content, tuple(field.name for field in fields(Stage)))
-    stage = Stage(
+        raise InputError(f"{path}: a finetuning is a mapping with a list of 'tasks'")
+    _check_keys(path, "key of a finetuning", content, tuple(field.name for field in fields(Finetuning)))
+    finetuning = Finetuning(
         tasks=_tasks(path, "tasks", content.get("tasks")),
         trainable_layers=content.get("trainable_layers", PAPER_LAYERS),
-        skip=content.get("skip", False),
+        skip_layer=content.get("skip_layer"),
         reversed=_tasks(path, "reversed", content.get("reversed", [])),
         encoder=content.get("encoder", "ssl"),
         surgery=content.get("surgery", False),
     )
-    if not stage.tasks:
+    if not finetuning.tasks:
         raise InputError(f"{path}: tasks must name at least one task")
-    if type(stage.trainable_layers) is not int or not 0 <= stage.trainable_layers <= PAPER_LAYERS:
-        raise InputError(f"{path}: trainable_layers must be 0 to {PAPER_LAYERS}, not {stage.trainable_layers!r}")
-    for key in ("skip", "surgery"):
-        if not isinstance(getattr(stage, key), bool):
-            raise InputError(f"{path}: {key} must be true or false, not {getattr(stage, key)!r}")
-    if stage.encoder not in _ENCODERS:
-        raise unknown_name("encoder", str(stage.encoder), _ENCODERS, where=str(path))
-    if stage.encoder == "cnn_lstm" and ("trainable_layers" in content or stage.skip):
-        raise InputError(f"{path}: trainable_layers and skip are of Transformer layers, and encoder cnn_lstm has none")
-    if stage.encoder == "cnn_lstm" and "asr" in stage.tasks:
+    if type(finetuning.trainable_layers) is not int or not 0 <= finetuning.trainable_layers <= PAPER_LAYERS:
+        raise InputError(f"{path}: trainable_layers must be 0 to {PAPER_LAYERS}, not {finetuning.trainable_layers!r}")
+    if finetuning.skip_layer is not None and (
+        type(finetuning.skip_layer) is not int or not 0 <= finetuning.skip_layer <= PAPER_LAYERS
+    ):
+        raise InputError(f"{path}: skip_layer must be 0 to {PAPER_LAYERS}, not {finetuning.skip_layer!r}")
+    if not isinstance(finetuning.surgery, bool):
+        raise InputError(f"{path}: surgery must be true or false, not {finetuning.surgery!r}")
+    if finetuning.encoder not in _ENCODERS:
+        raise unknown_name("encoder", str(finetuning.encoder), _ENCODERS, where=str(path))
+    if finetuning.encoder == "cnn_lstm" and ("trainable_layers" in content or finetuning.skip_layer is not None):
+        raise InputError(f"{path}: trainable_layers and skip_layer are of Transformer layers, and encoder cnn_lstm has none")
+    if finetuning.encoder == "cnn_lstm" and "asr" in finetuning.tasks:
         raise InputError(f"{path}: encoder cnn_lstm gives a frame every 80 ms, too few for the characters of asr")
-    if stage.skip and "gender" not in stage.tasks:
-        raise InputError(f"{path}: skip is a branch of the gender head, and gender is not among the tasks")
-    if stage.surgery and len(stage.tasks) < 2:
+    if finetuning.skip_layer is not None and "gender" not in finetuning.tasks:
+        raise InputError(f"{path}: skip_layer is a branch of the gender head, and gender is not among the tasks")
+    if finetuning.surgery and len(finetuning.tasks) < 2:
         raise InputError(f"{path}: surgery is of the gradients of several tasks, and there is one")
-    if not set(stage.reversed) <= set(stage.tasks) & {"gender", "style"}:
+    if not set(finetuning.reversed) <= set(finetuning.tasks) & {"gender", "style"}:
         raise InputError(f"{path}: reversed may name gender and style, where they are among the tasks")
-    return stage
+    return finetuning
 
 
 def _tasks(path: Path, key: str, content: object) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.data.identity import data_identity
 from espnet_ser.data.leakage import refuse_leak
 from espnet_ser.errors import InputError
-from espnet_ser.experiment.folds import read_dev, read_fold, stage1_folder
+from espnet_ser.experiment.folds import intermediate_folder, read_dev, read_fold
 from espnet_ser.experiment.systems import System
 from espnet_ser.layout import DONE_FILE, FROZEN_FILE, MODEL_FILE, system_folder
 from espnet_ser.model_io.encoder_folder import encoder_name
@@ -44,7 +44,7 @@ class TrainedFold:
 
     Attributes:
         folder: Of the SER model.
-        stage1: Of the stage-1 model; None for a single-stage system, or where a public ASR model stands in for it.
+        intermediate: Of the intermediate model; None for a system without, or where a public ASR model stands in for it.
         data: Its data directories, ``train``, ``test`` and so on.
         test: The utterances that the fold holds out.
         by: What folds hold out, ``session`` or ``speaker``.
@@ -52,25 +52,27 @@ class TrainedFold:
     """
 
     folder: Path
-    stage1: Path | None
+    intermediate: Path | None
     data: Path
     test: list[Example]
     by: str
     dev: list[Example]
 
     @classmethod
-    def find(cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", stage1_tag: str = "") -> "TrainedFold":
+    def find(
+        cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", intermediate_tag: str = ""
+    ) -> "TrainedFold":
         """The fold in a recipe's folders."""
         folder = system_folder(expdir, system.name, tag) / f"fold{fold}"
-        trained_here = system.stage1 is not None and not _stage1_from(folder)
-        stage1 = stage1_folder(expdir, system, fold, stage1_tag) if trained_here else None
+        trained_here = system.intermediate is not None and not _intermediate_from(folder)
+        intermediate = intermediate_folder(expdir, system, fold, intermediate_tag) if trained_here else None
         data = datadir / f"fold{fold}"
-        return cls(folder, stage1, data, read_datadir(data / "test"), read_fold(datadir, fold)["by"], read_dev(data))
+        return cls(folder, intermediate, data, read_datadir(data / "test"), read_fold(datadir, fold)["by"], read_dev(data))
 
     def train_texts(self) -> set[str]:
         """The transcripts of all that its models were trained on."""
         configs = [
-            read_yaml_mapping(folder / "config.yaml", "train it anew") for folder in (self.folder, self.stage1) if folder
+            read_yaml_mapping(folder / "config.yaml", "train it anew") for folder in (self.folder, self.intermediate) if folder
         ]
         sets = sorted({Path(config["train_dir"]).name for config in configs})
         return {example.text for name in sets for example in read_datadir(self.data / name)}
@@ -79,23 +81,23 @@ class TrainedFold:
         """Its models, predictions and held-out data by content.
 
         Raises:
-            InputError: When a training has not finished, has used other data or another stage-1 model than is here now, or has
-                heard what the fold holds out.
+            InputError: When a training has not finished, has used other data or another intermediate model than is here now, or
+                has heard what the fold holds out.
         """
         model = trained_model_identity(self.folder, stage=4)
-        stage1 = trained_model_identity(self.stage1, stage=3) if self.stage1 else None
+        intermediate = trained_model_identity(self.intermediate, stage=3) if self.intermediate else None
         trained_on = Stamp(self.folder / DONE_FILE).inputs()
         held_out = {"test": data_identity(self.test), "dev": data_identity(self.dev) if self.dev else None}
-        if any(trained_on.get(name) != here for name, here in {"stage1": stage1, **held_out}.items()):
+        if any(trained_on.get(name) != here for name, here in {"intermediate": intermediate, **held_out}.items()):
             raise InputError(
-                f"{self.folder} was trained from other data or another stage-1 model than is here now: run stage 4 again"
+                f"{self.folder} was trained from other data or another intermediate model than is here now: run stage 4 again"
             )
-        for trained in filter(None, (self.folder, self.stage1)):
+        for trained in filter(None, (self.folder, self.intermediate)):
             config = read_yaml_mapping(trained / "config.yaml", missing="train it anew")
             refuse_leak(config.get("trained_on"), [*self.test, *self.dev], self.by, trained)
             if began_with := config.get("pretrained_on"):
                 refuse_leak(began_with, [*self.test, *self.dev], "speaker", f"what {trained} began with")
-        return {"model": model, "stage1": stage1, **held_out}
+        return {"model": model, "intermediate": intermediate, **held_out}
 
 
 def describe_run(fold_folder: Path) -> dict[str, object]:
@@ -106,7 +108,7 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     names += ("scheduler_conf", "dropout", "encoder_conf", "cache_cut", "cache_dtype", "use_amp", "use_tf32", "compile")
     names += ("ctc_reduction",) if "asr" in config["tasks"] else ()
     names += ("frozen",) if _freezes_layers(config) else ()
-    names += ("stage1_from",) if config.get("stage1_from") else ()
+    names += ("intermediate_from",) if config.get("intermediate_from") else ()
     encoder = encoder_name(Path(config["ssl"])) if config.get("ssl") else config["encoder"]
     return {"encoder": encoder, **{name: config[name] for name in names if name in config}}
 
@@ -117,7 +119,7 @@ def _freezes_layers(config: Mapping) -> bool:
     return config.get("trainable_layers") is not None and config["trainable_layers"] < encoder.get("num_hidden_layers", 0)
 
 
-def _stage1_from(folder: Path) -> str | None:
-    """The public model that a trained model began with in stage 1's place, if any."""
+def _intermediate_from(folder: Path) -> str | None:
+    """The public model that a trained model began with in place of an intermediate one, if any."""
     path = folder / "config.yaml"
-    return read_yaml_mapping(path, missing="train it anew").get("stage1_from") if path.is_file() else None
+    return read_yaml_mapping(path, missing="train it anew").get("intermediate_from") if path.is_file() else None

@@ -69,41 +69,43 @@ class Experiment:
     extra: tuple[str, ...]
 
     @classmethod
-    def of_fold(cls, system: System, stage: str, fold: str, setup: Setup, planned: bool = False) -> "Experiment":
+    def of_fold(cls, system: System, finetuning: str, fold: str, setup: Setup, planned: bool = False) -> "Experiment":
         """The training of one fold of a system.
 
         Args:
             system: What to train.
-            stage: ``stage1`` or ``ser``.
+            finetuning: ``intermediate`` or ``ser``.
             fold: The fold's name.
             setup: With what, and where.
-            planned: Whether it is only to be tried out, before its first stage is trained.
+            planned: Whether it is only to be tried out, before its intermediate finetuning is trained.
 
         Raises:
             InputError: When something that it needs is missing; the stage that makes it is named.
         """
-        if stage == "stage1" and system.stage1 is None:
-            raise InputError(f"system {system.name} has a single stage: it has no stage-1 model to train")
-        if setup.stage1_from:
-            _refuse_stage1_from(system, stage)
-        part = system.stage1 if stage == "stage1" else system.ser
-        train_set = "train_all" if stage == "stage1" and setup.stage1_data == "all" else "train"
+        if finetuning == "intermediate" and system.intermediate is None:
+            raise InputError(f"system {system.name} has no intermediate finetuning: there is nothing to train")
+        if setup.intermediate_from:
+            _refuse_intermediate_from(system, finetuning)
+        part = system.intermediate if finetuning == "intermediate" else system.ser
+        train_set = "train_all" if finetuning == "intermediate" and setup.intermediate_data == "all" else "train"
         train_dir, test_dir = setup.datadir / f"fold{fold}" / train_set, setup.datadir / f"fold{fold}" / "test"
         refuse_changed_data(setup.datadir, fold)
         train = read_datadir(train_dir)
         refuse_missing_targets(part.tasks, train, train_dir)
-        dev = read_dev(test_dir.parent) if stage == "ser" else []
-        named = (setup.stage1_from, "--stage1_from") if setup.stage1_from else (setup.ssl, "--ssl")
+        dev = read_dev(test_dir.parent) if finetuning == "ser" else []
+        named = (setup.intermediate_from, "--intermediate_from") if setup.intermediate_from else (setup.ssl, "--ssl")
         encoder = resolve_encoder(*named) if part.encoder == "ssl" else None
         test = read_datadir(test_dir)
-        if setup.stage1_from:
+        if setup.intermediate_from:
             refuse_without_ctc(encoder)
         if encoder:
             refuse_trained_encoder(encoder, [*test, *dev])
         model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
-        has_own_stage1 = stage == "ser" and system.stage1 is not None and not setup.stage1_from and not planned
-        stage1 = cls.of_fold(system, "stage1", fold, setup) if has_own_stage1 else None
-        stage1_dir = stage1.folder if stage1 else None
+        has_own_intermediate = (
+            finetuning == "ser" and system.intermediate is not None and not setup.intermediate_from and not planned
+        )
+        intermediate = cls.of_fold(system, "intermediate", fold, setup) if has_own_intermediate else None
+        intermediate_dir = intermediate.folder if intermediate else None
         token_dir = token_folder(setup.dumpdir, fold, *setup.token) if "asr" in part.tasks else None
         options = {
             **model_options,
@@ -113,19 +115,19 @@ class Experiment:
             "fold_by": read_fold(setup.datadir, fold)["by"],
             "token_dir": str(token_dir) if token_dir else None,
             "ssl": str(encoder) if encoder else None,
-            "stage1_dir": str(stage1_dir) if stage1_dir else None,
-            "stage1_from": encoder_name(encoder) if setup.stage1_from else None,
+            "intermediate_dir": str(intermediate_dir) if intermediate_dir else None,
+            "intermediate_from": encoder_name(encoder) if setup.intermediate_from else None,
             "seed": setup.seed,
             "cache": setup.cache,
             "cache_dir": str(setup.dumpdir / "cache"),
             "cache_dtype": setup.cache_dtype,
             "save_every_min": setup.save_every_min,
         }
-        config, extra = setup.configs[stage], setup.extras[stage]
+        config, extra = setup.configs[finetuning], setup.extras[finetuning]
         cached = {} if setup.cache == "none" else {"cache": [setup.cache, setup.cache_dtype]}
         inputs = {
             "model": model_options,
-            "config": read_yaml_mapping(config, missing="name a file with --stage1_config or --stage2_config"),
+            "config": read_yaml_mapping(config, missing="name a file with --intermediate_config or --ser_config"),
             "extra": list(extra),
             "seed": setup.seed,
             "train": data_identity(train),
@@ -133,14 +135,14 @@ class Experiment:
             "dev": data_identity(dev) if dev else None,
             "fold_by": options["fold_by"],
             "tokens": token_identity(token_dir, train) if token_dir else None,
-            "stage1": stage1.trained_identity() if stage1 else None,
+            "intermediate": intermediate.trained_identity() if intermediate else None,
             "espnet_ser": __version__,
             **cached,
         }
-        begun_in = "ser" if setup.stage1_from or system.stage1 is None else "stage1"  # whose encoder goes on
-        is_said = any(_says_waveform(setup, training) for training in {begun_in, stage})
+        begun_in = "ser" if setup.intermediate_from or system.intermediate is None else "intermediate"  # whose encoder goes on
+        is_said = any(_says_waveform(setup, training) for training in {begun_in, finetuning})
         inputs["encoder"] = encoder_identity(encoder, is_said) if encoder else None
-        return cls(setup.folder(system, stage, fold), inputs, options, config, extra)
+        return cls(setup.folder(system, finetuning, fold), inputs, options, config, extra)
 
     def trained_identity(self) -> dict[str, str]:
         """The trained model by content.
@@ -153,7 +155,7 @@ class Experiment:
         if changes is not None:
             raise InputError(
                 f"{self.folder} was trained on other inputs ({'; '.join(changes[:3])}): run stage 3 for these, or give the "
-                f"seed, encoder, --stage1_config, --stage1_args and so on that it was trained with"
+                f"seed, encoder, --intermediate_config, --intermediate_args and so on that it was trained with"
             )
         return identity
 
@@ -166,7 +168,7 @@ class Experiment:
 
         Args:
             ngpu: GPUs of this machine; 0 for the CPU.
-            following: The planned second stage of this training, which is tried out as well: what it refuses would otherwise
+            following: The planned SER finetuning of this training, which is tried out as well: what it refuses would otherwise
                 come to light when this one has been trained.
 
         Returns:
@@ -182,7 +184,7 @@ class Experiment:
         tried = try_options(args)
         if following is not None:
             try:
-                try_options(following._parse(ngpu), first_stage=tried)
+                try_options(following._parse(ngpu), intermediate=tried)
             except InputError as error:
                 raise InputError(f"stage 4, which goes on from this: {error}") from error
         return args
@@ -270,21 +272,27 @@ class Experiment:
         return changes
 
 
-def _says_waveform(setup: Setup, stage: str) -> bool:
-    """Whether a stage's options say if the waveform is normalised, which the encoder's folder need not do then."""
-    config = read_yaml_mapping(setup.configs[stage], missing="name a file with --stage1_config or --stage2_config")
+def _says_waveform(setup: Setup, finetuning: str) -> bool:
+    """Whether a finetuning's options say if the waveform is normalised, which the encoder's folder need not do then."""
+    config = read_yaml_mapping(setup.configs[finetuning], missing="name a file with --intermediate_config or --ser_config")
     return "normalize_waveform" in config or any(
-        option.partition("=")[0] == "--normalize_waveform" for option in setup.extras[stage]
+        option.partition("=")[0] == "--normalize_waveform" for option in setup.extras[finetuning]
     )
 
 
-def _refuse_stage1_from(system: System, stage: str) -> None:
-    """Refuses an ASR model in the place of a first stage that is none, or that learns more than ASR."""
-    if stage == "stage1":
-        raise InputError("--stage1_from takes the first stage from elsewhere: there is none to train; go on with stage 4")
-    if system.stage1 is None or system.stage1.tasks != ("asr",):
-        learns = "has a single stage" if system.stage1 is None else f"learns {' and '.join(system.stage1.tasks)} in its first"
+def _refuse_intermediate_from(system: System, finetuning: str) -> None:
+    """Refuses an ASR model in the place of an intermediate finetuning that is none, or that learns more than ASR."""
+    if finetuning == "intermediate":
         raise InputError(
-            f"--stage1_from: system {system.name} {learns}, and an ASR model has learnt asr alone; take asr__ser, asr__ser_asr "
-            f"or asr__ser_gender"
+            "--intermediate_from takes the intermediate finetuning from elsewhere: there is none to train; go on with stage 4"
+        )
+    if system.intermediate is None or system.intermediate.tasks != ("asr",):
+        learns = (
+            "has no intermediate finetuning"
+            if system.intermediate is None
+            else f"learns {' and '.join(system.intermediate.tasks)} in its own"
+        )
+        raise InputError(
+            f"--intermediate_from: system {system.name} {learns}, and an ASR model has learnt asr alone; take asr__ser, "
+            f"asr__ser_asr or asr__ser_gender"
         )

@@ -39,7 +39,7 @@ def build_untrained(args: Namespace) -> SERModel:
         if task == "asr":
             heads[task] = CTCHead(encoder.dim, len(args.token_list), args.dropout)
         else:
-            dim = 2 * encoder.dim if task == "gender" and encoder.tap_layer is not None else encoder.dim
+            dim = 2 * encoder.dim if task == "gender" and encoder.skip_layer is not None else encoder.dim
             reversal_scale = args.reversal_scale if task in args.reversed_tasks else None
             heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout, reversal_scale)
     return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery, args.ctc_reduction)
@@ -72,7 +72,7 @@ def _build_ssl_encoder(args: Namespace) -> Wav2Vec2Encoder:
         return Wav2Vec2Encoder(
             wav2vec2,
             num_trainable_layers=num_layers if args.trainable_layers is None else args.trainable_layers,
-            tap_layer=args.skip_layer if "gender" in args.tasks else None,
+            skip_layer=args.skip_layer if "gender" in args.tasks else None,
             normalize_waveform=args.normalize_waveform,
             frozen=args.frozen,
             keep_frames=_num_frames(wav2vec2.config, getattr(args, "recompute_above", None)),
@@ -82,13 +82,13 @@ def _build_ssl_encoder(args: Namespace) -> Wav2Vec2Encoder:
 
 
 def load_initial_weights(model: SERModel, args: Namespace) -> None:
-    """Loads stage 1's weights where there is a stage 1, else the pretrained encoder's; new heads keep their own.
+    """Loads the intermediate model's weights where there is one, else the pretrained encoder's; new heads keep their own.
 
     Raises:
         InputError: When the weights are damaged or do not fit the model.
     """
-    if getattr(args, "stage1_dir", None) is not None:
-        load_first_stage(model, read_trained_weights(Path(args.stage1_dir)), args.stage1_dir)
+    if getattr(args, "intermediate_dir", None) is not None:
+        load_intermediate(model, read_trained_weights(Path(args.intermediate_dir)), args.intermediate_dir)
     elif getattr(args, "ssl", None) is not None:
         from transformers.utils.logging import disable_progress_bar
 
@@ -96,8 +96,8 @@ def load_initial_weights(model: SERModel, args: Namespace) -> None:
         load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
 
 
-def load_first_stage(model: SERModel, weights: Mapping[str, torch.Tensor], source: object) -> None:
-    """Loads the weights of a first stage: the encoder's, and of the heads those that the model keeps.
+def load_intermediate(model: SERModel, weights: Mapping[str, torch.Tensor], source: object) -> None:
+    """Loads the weights of an intermediate finetuning: the encoder's, and of the heads those that the model keeps.
 
     Raises:
         InputError: When they do not fit the model.

@@ -85,7 +85,7 @@ def _how_to_know(folder: Path) -> str:
     )
     return (
         f"get it where there is a network ({get}), or say how the encoder was pretrained: "
-        '--stage1_args "--normalize_waveform true" (or false), and the same in --stage2_args'
+        '--intermediate_args "--normalize_waveform true" (or false), and the same in --ser_args'
     )
 
 
@@ -192,7 +192,7 @@ def refuse_without_ctc(folder: Path) -> None:
     if not any(str(name).endswith("ForCTC") for name in names):
         raise InputError(
             f"{folder}: not an ASR model with CTC (its config.json names {', '.join(map(str, names)) or 'no architecture'}), "
-            "so no first stage; give a pretrained encoder with --ssl"
+            "so no intermediate finetuning; give a pretrained encoder with --ssl"
         )
 
 

@@ -12,7 +12,7 @@ from espnet_ser.model_io.model_folder import CONFIG_FILE, opened_model
 from espnet_ser.model_io.weights import load_weights, read_all_weights, refuse_misfit, some_names, stored_weights
 from espnet_ser.models.ser_model import SERModel
 
-_PLACES = ("ssl", "stage1_dir", "cache_dir", "cache_folder")
+_PLACES = ("ssl", "intermediate_dir", "cache_dir", "cache_folder")
 """Where things lay when the model was trained: nothing is looked for there when it is loaded."""
 
 

@@ -121,7 +121,7 @@ def read_config(folder: Path) -> Namespace:
     Raises:
         InputError: When it is missing or no mapping, or a setting of the model is missing or not one that training leaves.
     """
-    missing = "train the model first (stage 3 for stage-1 models, stage 4 for SER)"
+    missing = "train the model first (stage 3 for intermediate models, stage 4 for SER)"
     config = read_yaml_mapping(folder / CONFIG_FILE, missing)
     check_model_config(config, folder / CONFIG_FILE)
     return Namespace(**config)

@@ -78,7 +78,7 @@ def find_model(folder: Path, source: Path) -> ModelFolder:
             if below
             else f"{CONFIG_FILE} is missing; train the model first"
         )
-        raise InputError(f"{source}: {found} (stage 3 for stage-1 models, stage 4 for SER)")
+        raise InputError(f"{source}: {found} (stage 3 for intermediate models, stage 4 for SER)")
     return ModelFolder(below[0].parent, None)
 
 

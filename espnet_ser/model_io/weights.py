@@ -1,4 +1,4 @@
-"""Weights: from a pretrained encoder, from stage 1 to stage 2, and back from a trained model's folder.
+"""Weights: from a pretrained encoder, from an intermediate model, and back from a trained model's folder.
 
 Every load is checked for coverage: a parameter that should be loaded and is not is an error that names it.
 """

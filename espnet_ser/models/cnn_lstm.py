@@ -40,13 +40,13 @@ class CNNLSTMEncoder(nn.Module):
 
     Attributes:
         dim: Size of an output frame, 2 * ``lstm_size``.
-        tap_layer: None: there is no layer for a skip branch to tap.
+        skip_layer: None: there is no layer for a skip branch to tap.
 
     Raises:
         ValueError: When pooling would leave no mel band.
     """
 
-    tap_layer = None
+    skip_layer = None
 
     def __init__(
         self,

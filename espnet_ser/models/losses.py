@@ -95,7 +95,7 @@ def weighted(losses: dict[str, Tensor], aux_weight: float = 0.1, literal_eq: boo
 
     The emotion task weighs 1 - ``aux_weight`` and the k auxiliary tasks share ``aux_weight`` (Sec. 3.2 calls the weights
     'parameters of auxiliary tasks'). With ``literal_eq`` the two change places, as Eq. 1 and 2 print it. Without an emotion
-    task (stage 1) the tasks weigh the same; a single task weighs one.
+    task (intermediate finetuning) the tasks weigh the same; a single task weighs one.
 
     >>> import torch
     >>> one = torch.tensor(1.0)

@@ -81,15 +81,15 @@ class Wav2Vec2Encoder(nn.Module):
 
     Transformer layers count from 1, as in the paper; 'layer 0' is their input. With ``num_trainable_layers`` = n of L layers,
     everything below layer m = L - n is frozen: the CNN always, and for m > 0 also the feature projection, the positional
-    convolution, the mask embedding and layers 1 to m (Fig. 1, yellow). With m = 0 only the CNN is frozen (stage 1). WavLM's
-    embedding of distances, which all its layers share, is layer 1's.
+    convolution, the mask embedding and layers 1 to m (Fig. 1, yellow). With m = 0 only the CNN is frozen (intermediate
+    finetuning). WavLM's embedding of distances, which all its layers share, is layer 1's.
 
     What is frozen runs without gradient. The CNN has nothing random, so that its output is a constant always.
 
     Args:
         wav2vec2: A transformers ``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``.
         num_trainable_layers: n, 0 to L.
-        tap_layer: A layer (0 to L) whose output is returned beside the last one's (the gender skip branch, Sec. 2.3), or None.
+        skip_layer: A layer (0 to L) whose output is returned beside the last one's (the gender skip branch, Sec. 2.3), or None.
         normalize_waveform: Whether the encoder wants zero mean and unit variance per utterance.
         frozen: ``alive``: while training, time masks, dropout and LayerDrop act in frozen layers as in trained ones, which is
             what ``train()`` does in the usual code, so that models of every n are trained on speech that is augmented alike.
@@ -107,7 +107,7 @@ class Wav2Vec2Encoder(nn.Module):
         self,
         wav2vec2: nn.Module,
         num_trainable_layers: int,
-        tap_layer: int | None = None,
+        skip_layer: int | None = None,
         normalize_waveform: bool = False,
         frozen: str = "alive",
         keep_frames: int | None = None,
@@ -121,8 +121,8 @@ class Wav2Vec2Encoder(nn.Module):
             raise ValueError("encoders with an adapter or a batch-normed positional convolution are not supported")
         if not 0 <= num_trainable_layers <= num_layers:
             raise ValueError(f"trainable_layers must be 0 to {num_layers} for this encoder, not {num_trainable_layers}")
-        if tap_layer is not None and not 0 <= tap_layer <= num_layers:
-            raise ValueError(f"skip_layer must be 0 to {num_layers} for this encoder, not {tap_layer}")
+        if skip_layer is not None and not 0 <= skip_layer <= num_layers:
+            raise ValueError(f"skip_layer must be 0 to {num_layers} for this encoder, not {skip_layer}")
         if config.model_type == "wavlm":
             if not 1 <= config.num_buckets // 4 < config.max_bucket_distance:
                 raise ValueError("WavLM wants 4 num_buckets or more, and max_bucket_distance above a quarter of them")
@@ -138,7 +138,7 @@ class Wav2Vec2Encoder(nn.Module):
         self.num_layers = num_layers
         self.dim = config.hidden_size
         self.num_frozen_layers = num_layers - num_trainable_layers
-        self.tap_layer = tap_layer
+        self.skip_layer = skip_layer
         self.normalize_waveform = normalize_waveform
         self.frozen = frozen
         self.keep_frames = keep_frames
@@ -215,7 +215,7 @@ class Wav2Vec2Encoder(nn.Module):
             return hidden, None, num_frames
         packing = Packing(tuple(num_frames.tolist()))
         hidden = packing.pack(hidden)
-        tap = hidden if cut == "prefix" and self.tap_layer == self.num_frozen_layers else None
+        tap = hidden if cut == "prefix" and self.skip_layer == self.num_frozen_layers else None
         if cut == "cnn" and self.num_frozen_layers > 0:
             with torch.no_grad():
                 hidden, tap = self._frozen_layers(hidden, packing)
@@ -227,9 +227,9 @@ class Wav2Vec2Encoder(nn.Module):
         cuts = ["cnn"]
         if self.frozen == "alive":
             return cuts
-        if self.num_frozen_layers > 0 and (self.tap_layer is None or self.tap_layer >= self.num_frozen_layers):
+        if self.num_frozen_layers > 0 and (self.skip_layer is None or self.skip_layer >= self.num_frozen_layers):
             cuts.append("prefix")
-        if self.num_frozen_layers == self.num_layers and self.tap_layer is None:
+        if self.num_frozen_layers == self.num_layers and self.skip_layer is None:
             cuts.append("pooled")
         return cuts
 
@@ -249,19 +249,19 @@ class Wav2Vec2Encoder(nn.Module):
     def _frozen_layers(self, features: Tensor, packing: Packing) -> tuple[Tensor, Tensor | None]:
         """From the CNN's features to layer m (m > 0), and the tapped layer where it lies below; packed, like what follows."""
         hidden = self._embed(features, packing)
-        tap = hidden if self.tap_layer == 0 else None
+        tap = hidden if self.skip_layer == 0 else None
         return self._run_layers(hidden, tap, packing, 0, self.num_frozen_layers)
 
     def _trained_layers(self, hidden: Tensor, tap: Tensor | None, packing: Packing) -> tuple[Tensor, Tensor | None]:
         """Layers m + 1 to L, and with m = 0 all but the CNN."""
         if self.num_frozen_layers == 0:
             hidden = self._embed(hidden, packing)
-            if self.tap_layer == 0:
+            if self.skip_layer == 0:
                 tap = hidden
         hidden, tap = self._run_layers(hidden, tap, packing, self.num_frozen_layers, self.num_layers)
         if self.wav2vec2.config.do_stable_layer_norm:
             hidden = self.wav2vec2.encoder.layer_norm(hidden)
-            if self.tap_layer == self.num_layers:
+            if self.skip_layer == self.num_layers:
                 tap = hidden
         return hidden, tap
 
@@ -316,7 +316,7 @@ class Wav2Vec2Encoder(nn.Module):
             layer = self.wav2vec2.encoder.layers[index]
             if not (layer.training and layer_drop > 0 and float(torch.rand([])) < layer_drop):
                 hidden = self._run_layer(layer, hidden, packing, bias)
-            if self.tap_layer == index + 1:
+            if self.skip_layer == index + 1:
                 tap = hidden
         return hidden, tap
 

@@ -32,8 +32,8 @@ def why_not(model: SERModel, task: str, tokenizer: Tokenizer | None = None) -> s
     """
     if not isinstance(model.encoder, Wav2Vec2Encoder):
         return "its encoder is none of transformers'"
-    if task == "gender" and model.encoder.tap_layer is not None:
-        return f"the skip branch: its head also sees layer {model.encoder.tap_layer}, which no class of transformers does"
+    if task == "gender" and model.encoder.skip_layer is not None:
+        return f"the skip branch: its head also sees layer {model.encoder.skip_layer}, which no class of transformers does"
     if task == "asr" and isinstance(tokenizer, BPETokenizer):
         return "its tokens are SentencePiece's: pieces of the transcripts that it was trained on"
     return None

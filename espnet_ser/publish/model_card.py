@@ -96,7 +96,7 @@ def _use(facts: CardFacts) -> str:
         others = [task for task in facts.exported if task not in _USE]
         parts += [f"`{facts.exported[task]}/` is a classifier of {text_markdown(task)} in the same way." for task in others]
     parts += [f"Not for plain transformers: {text_markdown(task)} ({reason})." for task, reason in facts.left_out.items()]
-    models = "the SER model and its stage-1 model" if len(facts.trained_on) > 1 else "the model"
+    models = "the SER model and its intermediate model" if len(facts.trained_on) > 1 else "the model"
     parts.append(
         f"`espnet/` is {models} as espnet-ser reads it, and ESPnet's model zoo with `meta.yaml`: every head, and padding that "
         "never changes a score."
@@ -162,14 +162,14 @@ def _scores(facts: CardFacts) -> str:
     )
     of_score = ("mean over folds", "pooled", "95 %, utterances", "95 %, speakers")
     system = Grid("", ("epoch chosen by", *(f"{name}, {column}" for name in ("UA", "WA") for column in of_score)), rows)
-    from_stage1 = facts.results.get("from_stage1", [])
+    from_intermediate = facts.results.get("from_intermediate", [])
     lines = [
         f"In percent, on the {len(facts.lines)} held-out utterances, with 95 % intervals ({NUM_BOOTSTRAP} bootstrap draws over "
         f"utterances; speakers vary too, and there are {len({line['speaker'] for line in facts.lines})}):",
         grid_markdown(own),
     ]
-    if from_stage1:
-        lines.append(f"Predicted by the stage-1 model: {_listed(from_stage1)}.")
+    if from_intermediate:
+        lines.append(f"Predicted by the intermediate model: {_listed(from_intermediate)}.")
     lines += [
         f"The system over {text_markdown(scored_folds(facts.results))}: mean ± deviation over folds, and the pooled score (of "
         "all folds' utterances together) with its intervals over other utterances and over other speakers:",

@@ -62,7 +62,7 @@ class PaddedSER(nn.Module):
         self.wav2vec2.set_attn_implementation("eager")
         self.wav2vec2.encoder.pos_conv_embed.conv = _plain(self.wav2vec2.encoder.pos_conv_embed.conv)
         self.normalize_waveform = encoder.normalize_waveform
-        self.tap_layer = encoder.tap_layer
+        self.skip_layer = encoder.skip_layer
         self.heads = nn.ModuleDict(
             {task: copy.deepcopy(model.heads[task].output).cpu() for task in UTTERANCE_TASKS if task in model.heads}
         )
@@ -103,14 +103,14 @@ class PaddedSER(nn.Module):
         if not model.config.do_stable_layer_norm:
             hidden = model.encoder.layer_norm(hidden)
         ignored = torch.zeros_like(valid, dtype=hidden.dtype).masked_fill(~valid, torch.finfo(hidden.dtype).min)
-        tap = hidden if self.tap_layer == 0 else None
+        tap = hidden if self.skip_layer == 0 else None
         for number, layer in enumerate(model.encoder.layers, start=1):
             hidden = layer(hidden, attention_mask=ignored[:, None, None])  # [batch, heads, queries, keys]
             hidden = hidden[0] if isinstance(hidden, tuple) else hidden
-            tap = hidden if self.tap_layer == number else tap
+            tap = hidden if self.skip_layer == number else tap
         if model.config.do_stable_layer_norm:
             hidden = model.encoder.layer_norm(hidden)
-            tap = hidden if self.tap_layer == len(model.encoder.layers) else tap
+            tap = hidden if self.skip_layer == len(model.encoder.layers) else tap
         return hidden, tap
 
 

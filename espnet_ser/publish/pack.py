@@ -17,7 +17,7 @@ from espnet_ser.inference.find_models import selected_weights
 from espnet_ser.layout import SCORED_FILE
 from espnet_ser.publish.card_facts import CardFacts, origin_of
 from espnet_ser.publish.model_card import READ, measured_markdown, model_card
-from espnet_ser.publish.zoo_archive import SER_FOLDER, STAGE1_FOLDER, copy_model, write_archive
+from espnet_ser.publish.zoo_archive import INTERMEDIATE_FOLDER, SER_FOLDER, copy_model, write_archive
 from espnet_ser.report.system import corpus_in
 from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors, remove_unfinished, replace_folder
 from espnet_ser.utils.environment import describe_environment
@@ -130,10 +130,10 @@ class FoldToPack:
         chosen = selected_weights(self.fold.folder, results["headline"])
         ser, args = load_model(self.fold.folder, model_file=chosen)
         models = {"SER": (ser, args, self.fold.folder, SER_FOLDER)}
-        if self.fold.stage1 is not None:
-            stage1, stage1_args = load_model(self.fold.stage1)
-            if set(stage1.tasks) - set(ser.tasks):
-                models["stage 1"] = (stage1, stage1_args, self.fold.stage1, STAGE1_FOLDER)
+        if self.fold.intermediate is not None:
+            intermediate, intermediate_args = load_model(self.fold.intermediate)
+            if set(intermediate.tasks) - set(ser.tasks):
+                models["intermediate"] = (intermediate, intermediate_args, self.fold.intermediate, INTERMEDIATE_FOLDER)
         exported, left_out = _export_to_transformers(models, folder)
         measured = None
         if self.with_onnx:
@@ -141,8 +141,8 @@ class FoldToPack:
         for model, _, source, place in models.values():
             copy_model(model, source, folder / place, chosen if source == self.fold.folder else None)
         heard = {"SER": args.trained_on}
-        if self.fold.stage1 is not None:
-            heard = {"stage 1": stage1_args.trained_on, **heard}
+        if self.fold.intermediate is not None:
+            heard = {"intermediate": intermediate_args.trained_on, **heard}
         run = read_run(self.base)
         facts = CardFacts(
             system=self.system,
@@ -193,7 +193,7 @@ class FoldToPack:
 
 
 def _export_to_transformers(models: Mapping[str, tuple], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Each task's head, that of the SER model before that of stage 1: where it lies, and why it does not."""
+    """Each task's head, that of the SER model before that of the intermediate one: where it lies, and why it does not."""
     from espnet_ser.publish.huggingface import export_classifier, export_ctc, why_not
 
     exported: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """A trained fold as an archive of ESPnet's own kind.
 
 :class:`espnet_model_zoo.downloader.ModelDownloader` unpacks it, :func:`espnet_ser.model_io.load.load_model` reads it as it is.
-It holds the SER model, and beside it the stage-1 model where that tells something (words, gender) that the SER model does not.
-Settings are those that the models are built from; where things lay on the machine that trained is nobody's business.
+It holds the SER model, and beside it the intermediate model where that tells something (words, gender) that the SER
+model does not. Settings are those that the models are built from, without the paths of the machine that trained them.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 SER_FOLDER = "espnet/ser"
 """Where the archive, and the folder that it is made of, keep the SER model."""
 
-STAGE1_FOLDER = "espnet/stage1"
-"""Likewise the stage-1 model."""
+INTERMEDIATE_FOLDER = "espnet/intermediate"
+"""Likewise the intermediate model."""
 
 
 def copy_model(model: SERModel, source: Path, target: Path, model_file: Path | None = None) -> None:
@@ -58,14 +58,16 @@ def write_archive(folder: Path, archive: Path, beside: tuple[str, ...] = ()) -> 
     With it the folder itself is laid out as ESPnet's model zoo reads repositories of the Hugging Face hub.
 
     Args:
-        folder: Holds :data:`SER_FOLDER`, and may hold :data:`STAGE1_FOLDER`.
+        folder: Holds :data:`SER_FOLDER`, and may hold :data:`INTERMEDIATE_FOLDER`.
         archive: The archive to write; its ending says of which kind.
         beside: Further files of the folder that go with the models.
     """
     from espnet2.main_funcs.pack_funcs import pack
 
     config, model = f"{SER_FOLDER}/{CONFIG_FILE}", f"{SER_FOLDER}/{MODEL_FILE}"
-    models = [path for name in (SER_FOLDER, STAGE1_FOLDER) for path in sorted((folder / name).rglob("*")) if path.is_file()]
+    models = [
+        path for name in (SER_FOLDER, INTERMEDIATE_FOLDER) for path in sorted((folder / name).rglob("*")) if path.is_file()
+    ]
     others = [path.relative_to(folder).as_posix() for path in models]
     others = [*(name for name in others if name not in (config, model)), *beside]
     with atomic_path(archive.absolute()) as unfinished, _working_in(folder), contextlib.redirect_stdout(io.StringIO()):

@@ -80,7 +80,7 @@ def _differing(reports: Sequence[SystemReport]) -> list[str]:
     by_setting: dict[str, dict[str, str]] = {}
     for report in reports:
         for key, value in report.run.get("settings", {}).items() if report.results is not None else ():
-            if key.removeprefix("stage 1: ") not in _OF_THE_SYSTEM and value != _ENCODER_OF_THE_SYSTEM:
+            if key.removeprefix("intermediate: ") not in _OF_THE_SYSTEM and value != _ENCODER_OF_THE_SYSTEM:
                 by_setting.setdefault(key, {})[report.name] = str(value)
     return [f"{code_markdown(key)} {_rows_by_value(rows)}" for key, rows in by_setting.items() if len(set(rows.values())) > 1]
 

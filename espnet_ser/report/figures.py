@@ -89,10 +89,10 @@ def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") 
 
 @styled
 def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: Path) -> None:
-    """Draws loss and held-out scores over epochs, a line per fold, a row per stage.
+    """Draws loss and held-out scores over epochs, a line per fold, a row per finetuning.
 
     Args:
-        histories: Stage title -> fold -> records of ``history.jsonl``.
+        histories: Title of a finetuning -> fold -> records of ``history.jsonl``.
         path: The PNG; the PDF lies beside it.
     """
     stages = {title: folds for title, folds in histories.items() if any(folds.values())}

@@ -53,7 +53,7 @@ def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterabl
         Markdown: each row beside the paper's, notes, figures, and an environments block.
     """
     grid = system_grid(reports)
-    starred, beside = any(report.from_stage1 for report in reports), any(report.paper for report in reports)
+    starred, beside = any(report.from_intermediate for report in reports), any(report.paper for report in reports)
     sections = [
         f"# {text_markdown(title)}",
         f"{text_markdown(grid.caption)}.",

@@ -25,7 +25,7 @@ class SystemReport:
         folder: Its experiment folder: ``exp/<system>``.
         paper: The paper's figures for it: UA, WA, gender UA, WER in percent, where it gives them; none where the scores are
             of another corpus.
-        from_stage1: Tasks that only its stage 1 trains: their scores are told by that model.
+        from_intermediate: Tasks that only its intermediate finetuning trains: their scores are told by that model.
         layers: Transformer layers trained, where it is one of Table 1's with a pretrained encoder; None for the others.
         results: The content of ``results.json``; None where the system has not been scored.
         run: The content of ``run.json``: ``command``, ``settings``, ``trained_with``, ``scored_with`` and so on; empty where
@@ -35,7 +35,7 @@ class SystemReport:
     name: str
     folder: Path
     paper: Mapping[str, float] = field(default_factory=dict)
-    from_stage1: tuple[str, ...] = ()
+    from_intermediate: tuple[str, ...] = ()
     layers: int | None = None
     results: Mapping | None = None
     run: Mapping = field(default_factory=dict)
@@ -53,13 +53,13 @@ class SystemReport:
     @classmethod
     def of(cls, system: System, folder: Path, results: Mapping | None, run: Mapping) -> "SystemReport":
         """What is known of a system, from its parts."""
-        stage1_tasks = () if system.stage1 is None else system.stage1.tasks
+        intermediate_tasks = () if system.intermediate is None else system.intermediate.tasks
         of_layers = _TABLE_OF_LAYERS in system.rows and system.ser.encoder == "ssl"
         return cls(
             name=system.name,
             folder=folder,
             paper=system.paper if not run or corpus_in(run).is_iemocap else {},
-            from_stage1=tuple(task for task in stage1_tasks if task not in system.ser.tasks),
+            from_intermediate=tuple(task for task in intermediate_tasks if task not in system.ser.tasks),
             layers=system.ser.trainable_layers if of_layers else None,
             results=results,
             run=run,
@@ -67,8 +67,8 @@ class SystemReport:
 
     @property
     def starred(self) -> tuple[str, ...]:
-        """Tasks whose scores here were told by the stage-1 model."""
-        return tuple((self.results or {}).get("from_stage1", self.from_stage1))
+        """Tasks whose scores here were told by the intermediate model."""
+        return tuple((self.results or {}).get("from_intermediate", self.from_intermediate))
 
     @property
     def is_constant_below(self) -> bool:

@@ -105,7 +105,7 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
     best = best_row(reports)
     rows = []
     for index, report in enumerate(reports):
-        star = _stars(report.from_stage1)
+        star = _stars(report.from_intermediate)
         paper = [number(report.paper.get(m)) for m in ("ua", "wa")]
         paper += [_starred(report.paper.get(name), star[name]) for name in ("gender_ua", "wer")]
         if report.results is None:
@@ -133,7 +133,7 @@ _KEYS = {"mean": "", "pooled": "pooled "}
 
 
 def _stars(tasks: Collection[str]) -> dict[str, str]:
-    """Score -> ``*`` where its task is among those told by the stage-1 model."""
+    """Score -> ``*`` where its task is among those told by the intermediate model."""
     return {name: "*" if task in tasks else "" for name, task in OTHER_SCORES.items()}
 
 

@@ -35,7 +35,7 @@ def write_system_report(
     Args:
         report: The system, with its results.
         predictions: Lines of predictions of the headline selection, of all folds.
-        histories: Stage title -> fold -> records of ``history.jsonl``.
+        histories: Title of a finetuning -> fold -> records of ``history.jsonl``.
         embeddings: Fold -> embeddings, emotions and genders, from :func:`labelled_embeddings`.
 
     What is empty leaves no figure.

@@ -28,7 +28,7 @@ class Job:
     """One command, with what it waits for and where it is.
 
     Attributes:
-        row: What it works on: ``stage1/asr`` or ``asr__ser``.
+        row: What it works on: ``intermediate/asr`` or ``asr__ser``.
         column: Which part of that it does: ``fold 1``, ``score``.
         command: The command and its arguments.
         log: Where its output goes.

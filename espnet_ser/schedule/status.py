@@ -29,7 +29,7 @@ def job_cell(job: Job, history: History = (), narrow: bool = False) -> str:
 
 
 def status_table(jobs: Iterable[Job], histories: Mapping[str, History], width: int, height: int) -> list[str]:
-    """A row for each stage-1 model and system, a column for each fold and for what follows.
+    """A row for each intermediate model and system, a column for each fold and for what follows.
 
     Args:
         jobs: All of them.

@@ -59,33 +59,39 @@ def table_jobs(
         command: The command line to record beside the figures.
 
     Returns:
-        The jobs: stage 1, then system by system.
+        The jobs: intermediate trainings, then system by system.
     """
     espnet_ser = (sys.executable, "-m", "espnet_ser")
     jobs: dict[str, Job] = {}
 
-    def training(stage: str, row: str, system: System, fold: str, depends_on: tuple[str, ...]) -> Job:
-        folder = setup.folder(system, stage, fold)
-        which = ("--stage", stage, "--system", system.name, "--folds", fold, "--job", "1")
+    def training(finetuning: str, row: str, system: System, fold: str, depends_on: tuple[str, ...]) -> Job:
+        folder = setup.folder(system, finetuning, fold)
+        which = ("--finetuning", finetuning, "--system", system.name, "--folds", fold, "--job", "1")
         return Job(
             row=row,
             column=f"fold {fold}",
             command=(*espnet_ser, "train", *which, *options, *training_options),
             log=folder.parent / "log" / f"train.fold{fold}.log",
             depends_on=depends_on,
-            is_done=partial(_is_trained, system, stage, fold, setup),
+            is_done=partial(_is_trained, system, finetuning, fold, setup),
             folder=folder,
             num_gpus=num_gpus,
         )
 
     for system in systems:
-        if system.stage1 is not None:
+        if system.intermediate is not None:
             for fold in folds:
-                job = training("stage1", f"stage1/{system.stage1_name}", system, fold, ())
+                job = training("intermediate", f"intermediate/{system.intermediate_name}", system, fold, ())
                 jobs.setdefault(job.name, job)
     for system in systems:
         trained = [
-            training("ser", system.name, system, fold, (f"stage1/{system.stage1_name} fold {fold}",) if system.stage1 else ())
+            training(
+                "ser",
+                system.name,
+                system,
+                fold,
+                (f"intermediate/{system.intermediate_name} fold {fold}",) if system.intermediate else (),
+            )
             for fold in folds
         ]
         logs = system_folder(setup.expdir, system.name, setup.tag) / "log"
@@ -108,5 +114,5 @@ def table_jobs(
     return list(jobs.values())
 
 
-def _is_trained(system: System, stage: str, fold: str, setup: Setup) -> bool:
-    return Experiment.of_fold(system, stage, fold, setup).is_done()
+def _is_trained(system: System, finetuning: str, fold: str, setup: Setup) -> bool:
+    return Experiment.of_fold(system, finetuning, fold, setup).is_done()

@@ -41,7 +41,7 @@ def jobs_seconds_left(jobs: Iterable[Job], histories: Mapping[str, History], max
     jobs = {job.name: job for job in jobs}
     totals: dict[bool, list[float]] = {True: [], False: []}
     for name, history in histories.items():
-        totals[_is_stage1(jobs[name])].append(epoch_seconds(history) * history[-1]["max_epoch"])
+        totals[_is_intermediate(jobs[name])].append(epoch_seconds(history) * history[-1]["max_epoch"])
     if not any(totals.values()):
         return None
     anyhow = mean(totals[True] + totals[False])
@@ -51,7 +51,7 @@ def jobs_seconds_left(jobs: Iterable[Job], histories: Mapping[str, History], max
             return 0.0
         if job.state is State.RUNNING and job.name in histories:
             return training_seconds_left(histories[job.name])
-        return median(totals[_is_stage1(job)] or [anyhow])
+        return median(totals[_is_intermediate(job)] or [anyhow])
 
     chains: dict[str, float] = {}
 
@@ -74,5 +74,5 @@ def short_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f}min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f}h"
 
 
-def _is_stage1(job: Job) -> bool:
-    return job.row.startswith("stage1/")
+def _is_intermediate(job: Job) -> bool:
+    return job.row.startswith("intermediate/")

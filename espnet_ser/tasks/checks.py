@@ -72,7 +72,7 @@ def refuse_selection(args: Namespace) -> None:
     if args.scheduler is not None and "plateau" in args.scheduler:
         raise InputError(f"--scheduler {args.scheduler}: the held-out fold would choose the learning rate; take another one")
     if args.init_param:
-        raise InputError("--init_param: nobody knows what those weights have heard; give --ssl, or train stage 1")
+        raise InputError("--init_param: nobody knows what those weights have heard; give --ssl, or train an intermediate model")
 
 
 def refuse_idle_heads(args: Namespace) -> None:

@@ -11,11 +11,11 @@ import torch
 from espnet2.utils.types import str_or_none
 
 from espnet_ser.errors import InputError, unknown_name
-from espnet_ser.model_io.build import build_structure, load_first_stage, load_initial_weights
+from espnet_ser.model_io.build import build_structure, load_initial_weights, load_intermediate
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.tasks.checks import refuse_idle_heads
 from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
-from espnet_ser.tasks.first_stage import go_on_from
+from espnet_ser.tasks.intermediate import go_on_from
 from espnet_ser.tasks.launch_options import LAUNCH_OPTIONS
 from espnet_ser.tasks.ser import SERTask
 from espnet_ser.train.espnet_patches import optim_classes, scheduler_classes
@@ -79,12 +79,12 @@ def parse_options(
     return args
 
 
-def try_options(args: Namespace, first_stage: tuple[Namespace, SERModel] | None = None) -> tuple[Namespace, SERModel]:
+def try_options(args: Namespace, intermediate: tuple[Namespace, SERModel] | None = None) -> tuple[Namespace, SERModel]:
     """Builds what the options ask for, on a copy of them and without drawing weights.
 
     Args:
         args: ESPnet's options.
-        first_stage: What this gave for the first stage of these options' training, where that has yet to be trained.
+        intermediate: What this gave for the intermediate finetuning, where that has yet to be trained.
 
     Returns:
         The options, filled in, and the model, without weights.
@@ -116,8 +116,8 @@ def try_options(args: Namespace, first_stage: tuple[Namespace, SERModel] | None 
     if args.recompute_above is not None and not args.recompute_above > 0:
         raise InputError(f"--recompute_above must be above 0 (seconds), or none, not {args.recompute_above}")
     SERTask.complete(args)
-    if first_stage is not None:
-        go_on_from(args, first_stage[0], "stage 1")
+    if intermediate is not None:
+        go_on_from(args, intermediate[0], "the intermediate model")
     refuse_idle_heads(args)
     for kind, classes in (("optim", optim_classes), ("scheduler", scheduler_classes)):
         name, conf = getattr(args, kind), getattr(args, f"{kind}_conf")
@@ -132,8 +132,8 @@ def try_options(args: Namespace, first_stage: tuple[Namespace, SERModel] | None 
     model = build_structure(args)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*copying from a non-meta parameter")
-        if first_stage is not None:
-            load_first_stage(model, first_stage[1].state_dict(), "stage 1")
+        if intermediate is not None:
+            load_intermediate(model, intermediate[1].state_dict(), "the intermediate model")
         else:
             load_initial_weights(model, args)
     choose_cut(model.encoder, args.tasks, args.cache)

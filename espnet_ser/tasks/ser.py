@@ -29,7 +29,7 @@ from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder
 from espnet_ser.tasks.batching import batch_limits, with_length
 from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_crowded, report_doubts
-from espnet_ser.tasks.first_stage import go_on_from
+from espnet_ser.tasks.intermediate import go_on_from
 from espnet_ser.train.espnet_patches import AbsTask, optim_classes, without_arguments
 from espnet_ser.train.fill_cache import CACHE_CHOICES, choose_cut, fill_cache
 from espnet_ser.train.gradient_probe import GradientProbe
@@ -50,7 +50,7 @@ ONE_PROCESS = {
 
 
 class SERTask(AbsTask):
-    """Speech emotion recognition, and the tasks that prepare or help it: one task class for both stages.
+    """Speech emotion recognition, and the tasks that prepare or help it: one task class for both finetunings.
 
     What training fills in (``labels``, ``token_list``, ``encoder_config``, ``trained_on``) is saved in ``config.yaml``, so
     that a trained model is rebuilt from its folder alone.
@@ -110,9 +110,15 @@ class SERTask(AbsTask):
         group.add_argument(
             "--gradient_every", type=int, default=0, help="steps between two measurements of the tasks' gradients; 0 for none"
         )
-        group.add_argument("--stage1_dir", type=str_or_none, help="trained stage-1 model of the same fold to start from")
+        group.add_argument(
+            "--intermediate_dir", type=str_or_none, help="trained intermediate model of the same fold to start from"
+        )
 
-        group.add_argument("--stage1_from", type=str_or_none, help="public ASR model whose encoder ssl is, in stage 1's place")
+        group.add_argument(
+            "--intermediate_from",
+            type=str_or_none,
+            help="public ASR model whose encoder ssl is, in place of an intermediate one",
+        )
 
         group = parser.add_argument_group("Speed")
         group.add_argument(
@@ -169,8 +175,8 @@ class SERTask(AbsTask):
         """Fills in what follows from the data and the encoder, and refuses what would leak. Writes nothing.
 
         Raises:
-            InputError: For an unknown task, a missing folder, an option that would let the held-out data choose, or a stage-1
-                model that has heard the held-out session or spells with other tokens.
+            InputError: For an unknown task, a missing folder, an option that would let the held-out data choose, or an
+                intermediate model that has heard the held-out session or spells with other tokens.
         """
         for task in [*args.tasks, *args.reversed_tasks]:
             if task not in TASKS:
@@ -206,17 +212,17 @@ class SERTask(AbsTask):
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
             args.token_list = load_tokenizer(Path(args.token_dir)).tokens
         check_names(vars(args), "this training")
-        if args.stage1_dir is not None:
-            stage1 = read_config(Path(args.stage1_dir))
-            refuse_leak(getattr(stage1, "trained_on", None), held_out, args.fold_by, args.stage1_dir)
-            args.pretrained_on = all_of(stage1.trained_on, getattr(stage1, "pretrained_on", None))
-            go_on_from(args, stage1, args.stage1_dir)
+        if args.intermediate_dir is not None:
+            intermediate = read_config(Path(args.intermediate_dir))
+            refuse_leak(getattr(intermediate, "trained_on", None), held_out, args.fold_by, args.intermediate_dir)
+            args.pretrained_on = all_of(intermediate.trained_on, getattr(intermediate, "pretrained_on", None))
+            go_on_from(args, intermediate, args.intermediate_dir)
         elif args.ssl is not None:
             args.pretrained_on = refuse_trained_encoder(resolve_encoder(args.ssl), held_out)
 
     @classmethod
     def build_model(cls, args: Namespace) -> SERModel:
-        """The model as training begins: from stage 1 where there is one, else from the pretrained encoder.
+        """The model as training begins: from an intermediate model where there is one, else from the pretrained encoder.
 
         Stands alone, for ESPnet-EZ and ESPnet3: ``Namespace(**get_default_config())`` with an encoder (``ssl``, a folder or a
         name of the hub) and the classes (``labels``) is enough.
@@ -263,7 +269,7 @@ class SERTask(AbsTask):
 
     @classmethod
     def build_model_from_file(cls, config_file=None, model_file=None, device="cpu") -> tuple[SERModel, Namespace]:
-        """A trained model from its folder, every parameter covered; no pretrained encoder and no stage-1 model is needed."""
+        """A trained model from its folder, every parameter covered; no pretrained encoder or intermediate model is needed."""
         folder = Path(config_file if config_file is not None else model_file).parent
         return load_model(folder, device, None if model_file is None else Path(model_file))
 

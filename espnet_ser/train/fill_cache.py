@@ -37,7 +37,7 @@ def choose_cut(encoder: object, tasks: Sequence[str], choice: str) -> str | None
     if choice == "prefix" and getattr(encoder, "frozen", None) == "alive" and encoder.num_frozen_layers > 0:
         raise InputError(
             "--cache prefix: what is frozen is not constant while masks and dropout are alive in it; add --frozen constant "
-            "to the stage's further options, or take --cache cnn"
+            "to the training's further options, or take --cache cnn"
         )
     possible = encoder.possible_cuts() if isinstance(encoder, Wav2Vec2Encoder) else []
     if "asr" in tasks and "pooled" in possible:

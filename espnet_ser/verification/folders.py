@@ -72,24 +72,26 @@ class Verifier:
     def _check_fold(self, folder: Path, name: str, folds: dict[str, TrainedFold]) -> Iterator[Finding]:
         """Both trainings of a fold; adds it to ``folds`` where it can be read at all."""
         yield from check_training(str(folder), folder, self.places)
-        stage1: list[Path] = []
+        intermediate: list[Path] = []
 
         def find() -> Iterator[str]:
             training = Training.find(folder, self.places)
-            stage1.extend(filter(None, [self.places.stage1(folder, training.config)]))
-            if stage1 and not stage1[0].is_dir():
-                raise InputError(f"no stage-1 model at {stage1[0]}; say with --expdir whose stage1/ holds it now")
-            first = stage1[0] if stage1 else None
+            intermediate.extend(filter(None, [self.places.intermediate(folder, training.config)]))
+            if intermediate and not intermediate[0].is_dir():
+                raise InputError(
+                    f"no intermediate model at {intermediate[0]}; say with --expdir whose intermediate/ holds it now"
+                )
+            first = intermediate[0] if intermediate else None
             folds[name] = TrainedFold(
                 folder, first, training.test_dir.parent, training.test, training.config["fold_by"], training.dev
             )
-            if (trained_model_identity(first, stage=3) if first else None) != training.inputs.get("stage1"):
+            if (trained_model_identity(first, stage=3) if first else None) != training.inputs.get("intermediate"):
                 yield f"{first or 'no model'} is not what the training began with"
 
-        yield Finding.of(f"{folder}: begins with its stage-1 model", find)
-        if stage1 and stage1[0].is_dir() and stage1[0].resolve() not in self.checked:
-            self.checked.add(stage1[0].resolve())
-            yield from check_training(str(stage1[0]), stage1[0], self.places)
+        yield Finding.of(f"{folder}: begins with its intermediate model", find)
+        if intermediate and intermediate[0].is_dir() and intermediate[0].resolve() not in self.checked:
+            self.checked.add(intermediate[0].resolve())
+            yield from check_training(str(intermediate[0]), intermediate[0], self.places)
 
     def _check_seeds(self, folder: Path, results: Mapping) -> Iterator[Finding]:
         prefix = folder.name.removesuffix("seeds")

@@ -41,11 +41,11 @@ class Selections:
         chosen = self._choose(here)
         if len(here) < len(together):
             raise InputError(f"fold {min(together.keys() - set(here))}, which helped to choose the epochs, is not here")
-        stage1 = read_epochs(fold.stage1)[-1] if fold.stage1 else None
+        intermediate = read_epochs(fold.intermediate)[-1] if fold.intermediate else None
         for selection in SELECTIONS:
             path = predictions_path(fold.folder, selection)
             if selection in chosen[name]:
-                lines = selected_lines(self._epochs[name][chosen[name][selection] - 1], stage1)
+                lines = selected_lines(self._epochs[name][chosen[name][selection] - 1], intermediate)
                 yield from _changed_lines(path, predictions_text(lines))
             elif path.exists():
                 yield f"{path.name} is there, but nobody could choose its epochs"

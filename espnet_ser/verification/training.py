@@ -25,7 +25,7 @@ class Places:
 
     Attributes:
         datadir: What stage 1 left; None for where it lay beside the model, or else for where the configuration says.
-        expdir: Whose ``stage1/`` holds the stage-1 models; None likewise.
+        expdir: Whose ``intermediate/`` holds the intermediate models; None likewise.
         audio: Whether to read the audio files too.
     """
 
@@ -38,12 +38,12 @@ class Places:
         named = Path(str(config[key]))
         return self.datadir / named.parent.name / named.name if self.datadir else _found(named, folder, config)
 
-    def stage1(self, folder: Path, config: Mapping) -> Path | None:
-        """The folder of the stage-1 model that a model began with, if any."""
-        if not config.get("stage1_dir"):
+    def intermediate(self, folder: Path, config: Mapping) -> Path | None:
+        """The folder of the intermediate model that a model began with, if any."""
+        if not config.get("intermediate_dir"):
             return None
-        named = Path(str(config["stage1_dir"]))
-        return self.expdir / "stage1" / named.parent.name / named.name if self.expdir else _found(named, folder, config)
+        named = Path(str(config["intermediate_dir"]))
+        return self.expdir / "intermediate" / named.parent.name / named.name if self.expdir else _found(named, folder, config)
 
 
 def _found(named: Path, folder: Path, config: Mapping) -> Path:
@@ -105,7 +105,7 @@ class Training:
         if changed := stamp.changed_outputs():
             yield from changed
             return
-        trained_model_identity(self.folder, stage=3 if self.folder.parent.parent.name == "stage1" else 4)
+        trained_model_identity(self.folder, stage=3 if self.folder.parent.parent.name == "intermediate" else 4)
         if fault := Stamp(self.folder / STARTED_FILE).changed_outputs():
             yield f"{STARTED_FILE}: {fault[0]}"
         elif Stamp(self.folder / STARTED_FILE).inputs() != self.inputs:
@@ -189,7 +189,7 @@ def check_training(name: str, folder: Path, places: Places) -> Iterator[Finding]
     yield Finding.of(f"{name}: data in {training.test_dir.parent}", training.changed_data)
     if places.audio:
         yield Finding.of(f"{name}: audio", training.changed_audio)
-    elsewhere = training.config.get("stage1_from")
+    elsewhere = training.config.get("intermediate_from")
     unknown = f", as far as is known: what {elsewhere} had heard is not recorded here" if elsewhere else ""
     yield Finding.of(f"{name}: tested on nothing that it has heard{unknown}", training.leaks)
     yield Finding.of(f"{name}: predictions of each epoch", training.wrong_epochs)

@@ -15,7 +15,7 @@ from espnet_ser.schedule.scheduler import Scheduler, View
 
 @pytest.fixture
 def table(cluster, tmp_path, monkeypatch):
-    """Two first stages, the second one slow, and what follows each."""
+    """Two intermediate finetunings, the second one slow, and what follows each."""
     for name, value in cluster.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)

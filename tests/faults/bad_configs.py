@@ -10,11 +10,11 @@ SYSTEMS = {
     "a number for a key": ("1: 2", "not a mapping of names to values"),
     "a date": ("ser: 2020-01-01", "only numbers, text, lists and mappings can be set"),
     "a Python object": ("ser: !!python/object/apply:os.system ['touch harm']", "not YAML"),
-    "an unknown key": (SER + "stage2: {}", "unknown key 'stage2' (did you mean 'stage1'?)"),
-    "no SER stage": ("stage1: {tasks: [asr]}", "the key 'ser' is missing"),
-    "a stage that is text": ("ser: emotion", "a stage is a mapping"),
-    "a stage that is null": (SER + "stage1:", "a stage is a mapping"),
-    "an unknown key of a stage": ("ser: {tasks: [emotion], layers: 3}", "unknown key of a stage 'layers'"),
+    "an unknown key": (SER + "ser: {}", "unknown key 'ser' (did you mean 'intermediate'?)"),
+    "no SER stage": ("intermediate: {tasks: [asr]}", "the key 'ser' is missing"),
+    "a finetuning that is text": ("ser: emotion", "a finetuning is a mapping"),
+    "a finetuning that is null": (SER + "intermediate:", "a finetuning is a mapping"),
+    "an unknown key of a finetuning": ("ser: {tasks: [emotion], layers: 3}", "unknown key of a finetuning 'layers'"),
     "tasks that are text": ("ser: {tasks: emotion}", "tasks must be a list of tasks"),
     "no task": ("ser: {tasks: []}", "tasks must name at least one task"),
     "a task twice": ("ser: {tasks: [emotion, emotion]}", "each once"),
@@ -26,13 +26,13 @@ SYSTEMS = {
     "layers that are true": ("ser: {tasks: [emotion], trainable_layers: true}", "must be 0 to 12, not True"),
     "layers in words": ("ser: {tasks: [emotion], trainable_layers: eight}", "must be 0 to 12, not 'eight'"),
     "half a layer": ("ser: {tasks: [emotion], trainable_layers: 0.5}", "must be 0 to 12, not 0.5"),
-    "a skip that is neither true nor false": ("ser: {tasks: [emotion, gender], skip: maybe}", "skip must be true or false"),
-    "a skip without gender": ("ser: {tasks: [emotion], skip: true}", "gender is not among the tasks"),
+    "a skip layer in words": ("ser: {tasks: [emotion, gender], skip_layer: maybe}", "skip_layer must be 0 to 12, not 'maybe'"),
+    "a skip without gender": ("ser: {tasks: [emotion], skip_layer: 4}", "gender is not among the tasks"),
     "surgery on one task": ("ser: {tasks: [emotion], surgery: true}", "there is one"),
     "emotion reversed": ("ser: {tasks: [emotion], reversed: [emotion]}", "reversed may name gender and style"),
     "an unknown encoder": ("ser: {tasks: [emotion], encoder: cnn}", "unknown encoder 'cnn'"),
     "an encoder that is a list": ("ser: {tasks: [emotion], encoder: [ssl]}", "unknown encoder"),
-    "two encoders": (SER + "stage1: {tasks: [gender], encoder: cnn_lstm}", "different encoders"),
+    "two encoders": (SER + "intermediate: {tasks: [gender], encoder: cnn_lstm}", "different encoders"),
     "paper's figures in words": (SER + "paper: {ua: good}", "must be a mapping of scores to percentages"),
     "paper's figures that are NaN": (SER + "paper: {ua: .nan}", "must be a mapping of scores to percentages"),
     "an unknown score": (SER + "paper: {uar: 70}", "unknown key of paper 'uar'"),
@@ -113,7 +113,7 @@ def training_case(config):
 
 
 def options_case(words):
-    return lambda room: room.training(f"--stage2_args={words}")
+    return lambda room: room.training(f"--ser_args={words}")
 
 
 CASES = {f"system: {name}": (system_case(content), says) for name, (content, says) in SYSTEMS.items()}
@@ -126,7 +126,7 @@ CASES |= {
     ),
     "system: no folder of them": (lambda room: ("systems", "--conf", room.root / "nowhere"), "no system's file there"),
     "training: no such file": (
-        lambda room: room.training("--stage2_config", room.root / "nowhere.yaml"),
+        lambda room: room.training("--ser_config", room.root / "nowhere.yaml"),
         "nowhere.yaml is missing: name a file with",
     ),
 }

@@ -101,12 +101,12 @@ CASES = {
     "model: no configuration": (after("select", lambda fold: (fold / "config.yaml").unlink()), "config.yaml is missing"),
     "model: a record that is binary": (after("select", lambda fold: put(fold / "done.json", b"\xff\0")), "is not a stamp"),
     "model: a record of 100000 brackets": (after("select", lambda fold: deep(fold / "done.json")), "is not a stamp"),
-    "model: the first stage's missing": (
-        after("select", lambda fold: shutil.rmtree(fold.parents[1] / "stage1" / "asr" / "fold2"), "asr__ser", "asr__ser"),
+    "model: the intermediate finetuning's missing": (
+        after("select", lambda fold: shutil.rmtree(fold.parents[1] / "intermediate" / "asr" / "fold2"), "asr__ser", "asr__ser"),
         "run stage 3, which makes it",
     ),
-    "model: the first stage's another": (
-        after("select", lambda fold: put(fold.parents[1] / "stage1/asr/fold2/latest.pth", "x"), "asr__ser", "asr__ser"),
+    "model: the intermediate finetuning's another": (
+        after("select", lambda fold: put(fold.parents[1] / "intermediate/asr/fold2/latest.pth", "x"), "asr__ser", "asr__ser"),
         "run stage 3 again, which trains it anew",
     ),
     "predictions of an epoch: missing": (

@@ -22,7 +22,7 @@ CASES = {name: case for part in PARTS for name, case in part.CASES.items()}
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """Systems that have been trained, selected and, the single-stage one, scored; made once."""
+    """Systems that have been trained, selected and, that of one finetuning, scored; made once."""
     root = tmp_path_factory.mktemp("made")
     for system in ("stl", "asr__ser"):
         folds = Folds(root / system, system)

@@ -34,10 +34,10 @@ def curve(recipe, name):
 
 
 def trained_curve(recipe, tag, *options, system=SYSTEM, args="", ngpu=1):
-    """Of stage 2, after a stage 1 of the same options where the system has one."""
-    options = [*options, "--ngpu", ngpu, "--tag", tag, "--stage1_tag", tag, *(["--args", args] if args else [])]
+    """SER finetuning, after an intermediate one of the same options where the system has one."""
+    options = [*options, "--ngpu", ngpu, "--tag", tag, "--intermediate_tag", tag, *(["--args", args] if args else [])]
     if "__" in system:
-        recipe.train("stage1", *options, system=system)
+        recipe.train("intermediate", *options, system=system)
     recipe.train("ser", *options, system=system)
     return curve(recipe, f"{system}_{tag}")
 
@@ -55,7 +55,7 @@ def test_frames_and_gradients_are_those_of_a_cpu(make, autocast):
     speech = torch.randn(4, 30000, generator=torch.Generator().manual_seed(1))
     found = {}
     for device in ("cpu", "cuda"):
-        encoder = Wav2Vec2Encoder(make(), num_trainable_layers=4, tap_layer=3).to(device).eval()
+        encoder = Wav2Vec2Encoder(make(), num_trainable_layers=4, skip_layer=3).to(device).eval()
         with torch.autocast(device, dtype=torch.bfloat16, enabled=autocast and device == "cuda"):
             last, tap, num_frames = encoder(speech.to(device), lengths.to(device))
         (last.float().square().mean() + tap.float().mean()).backward()

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 SHORT = "--max_epoch 3 --save_every_min 0"  # saved at every epoch, so that a kill meets saving and what was saved
-OPTIONS = ["--num_utts", "120", "--folds", "1 2", "--stage1-args", SHORT, "--stage2-args", SHORT]
+OPTIONS = ["--num_utts", "120", "--folds", "1 2", "--intermediate-args", SHORT, "--ser-args", SHORT]
 LEAVES = ("release", "data", "dump", "exp")
 
 

@@ -35,8 +35,8 @@ class PackedRecipe:
     def model(self):
         return load_model(self.base / "fold1")
 
-    def stage1(self):
-        return load_model(self.root / "exp" / "stage1" / "asr_gender_skip" / "fold1")
+    def intermediate(self):
+        return load_model(self.root / "exp" / "intermediate" / "asr_gender_skip" / "fold1")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import numpy as np
 
 from espnet_ser.evaluation.results import summarise
-from espnet_ser.experiment.systems import Stage, System
+from espnet_ser.experiment.systems import Finetuning, System
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.write import write_system_report
 
@@ -18,8 +18,8 @@ RUN = {
 }
 SYSTEM = System(
     name="mine",
-    stage1=Stage(("asr", "gender")),
-    ser=Stage(("emotion",), trainable_layers=8),
+    intermediate=Finetuning(("asr", "gender")),
+    ser=Finetuning(("emotion",), trainable_layers=8),
     rows={3: 1},
     paper={"ua": 76.1, "wa": 74.94, "gender_ua": 98.57, "wer": 22.8},
 )
@@ -35,7 +35,7 @@ def line(number, ref, hyp, gender="f", speaker="Ses01_F"):
         "style": None,
         "text_ref": "A B",
         "text_hyp": "A C",
-        "from_stage1": ["asr", "gender"],
+        "from_intermediate": ["asr", "gender"],
     }
 
 

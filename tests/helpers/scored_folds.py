@@ -52,14 +52,14 @@ class Folds:
         return self.root / "data" / f"fold{fold}"
 
     def folder(self, fold, stage="ser"):
-        return self.root / "exp" / {"ser": self.system, "stage1": "stage1/asr"}[stage] / f"fold{fold}"
+        return self.root / "exp" / {"ser": self.system, "intermediate": "intermediate/asr"}[stage] / f"fold{fold}"
 
     def train(self, fold):
         if "__" in self.system:
-            self.train_stage("stage1", fold)
-        self.train_stage("ser", fold)
+            self.finetune("intermediate", fold)
+        self.finetune("ser", fold)
 
-    def train_stage(self, stage, fold, train_set="train", weights="", seed=0, **changes):
+    def finetune(self, stage, fold, train_set="train", weights="", seed=0, **changes):
         """Leaves what a training leaves; changes are of its configuration."""
         folder, config = self.folder(fold, stage), {**CONFIG, **changes}
         shutil.rmtree(folder, ignore_errors=True)
@@ -72,14 +72,14 @@ class Folds:
         (folder / "config.yaml").write_text(yaml.safe_dump(run))
         for name in ("latest.pth", "frozen.pth"):
             (folder / name).write_text(f"{name} {stage} {fold} {weights}")
-        two_stages = stage == "ser" and "__" in self.system
+        two_finetunings = stage == "ser" and "__" in self.system
         inputs = {
             "config": config,
             "seed": seed,
             "train": data_identity(train),
             "test": data_identity(test),
-            "tokens": {"tokens.txt": fold} if stage == "stage1" else None,
-            "stage1": trained_model_identity(self.folder(fold, "stage1"), stage=3) if two_stages else None,
+            "tokens": {"tokens.txt": fold} if stage == "intermediate" else None,
+            "intermediate": trained_model_identity(self.folder(fold, "intermediate"), stage=3) if two_finetunings else None,
         }
         outputs = [folder / name for name in ("latest.pth", "frozen.pth", "config.yaml", "epochs")]
         Stamp(folder / "done.json").write(inputs, outputs)
@@ -89,7 +89,7 @@ class Folds:
         right = int(told.utt[-1]) <= epoch
         line = {"utt": told.utt, "speaker": told.speaker, "session": told.session, "ref": told.emotion, "style": None}
         line |= {"hyp": told.emotion if right else "angry", "gender": None, "text_ref": told.text, "text_hyp": None}
-        return line | ({"hyp": None, "text_hyp": told.text} if stage == "stage1" else {})
+        return line | ({"hyp": None, "text_hyp": told.text} if stage == "intermediate" else {})
 
     def environment(self, fold, **values):
         (self.folder(fold) / "environment.json").write_text(json.dumps({"environment": values}))

@@ -147,7 +147,7 @@ def main() -> None:
     tokenizer = CharTokenizer(CharTokenizer.make_tokens(texts))
     torch.manual_seed(args.seed)
     model = Wav2Vec2Model(Wav2Vec2Config(**CONFIG)).eval()  # few passes over much speech: no dropout
-    encoder = Wav2Vec2Encoder(model, CONFIG["num_hidden_layers"], tap_layer=2, normalize_waveform=False)
+    encoder = Wav2Vec2Encoder(model, CONFIG["num_hidden_layers"], skip_layer=2, normalize_waveform=False)
     model.feature_extractor.requires_grad_(True)
     ctc, redraw = nn.Linear(encoder.dim, len(tokenizer.tokens)), nn.Linear(encoder.dim, NUM_MELS + NUM_HARMONIC_BINS)
     voices = sorted(set(spoken_by))

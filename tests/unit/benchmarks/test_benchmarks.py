@@ -186,11 +186,11 @@ def test_the_report_sets_ours_beside_theirs(tmp_path, monkeypatch, capsys):
         assert f"(aim: {aim:g})" in markdown, stage
     assert markdown.count("10.0 times the plain loop's utterances per second") == 3
     assert markdown.count("0.50 of its peak memory over these steps") == 3
-    assert "| stage1 | ours, CNN cached | 16 | 10 | 40 | 1.00 (1.50) | 1.00 | 0.50 | 0.01 | 10 % |" in markdown
-    assert "times the utterances per second of SpeechBrain's IEMOCAP recipe: ours, live (stage1) 10;" in markdown
+    assert "| intermediate | ours, CNN cached | 16 | 10 | 40 | 1.00 (1.50) | 1.00 | 0.50 | 0.01 | 10 % |" in markdown
+    assert "times the utterances per second of SpeechBrain's IEMOCAP recipe: ours, live (intermediate) 10;" in markdown
     # 5,531 utterances at one a second, 442,500 readings of an utterance at ten a second.
     assert "filling the cache of the CNN's output: 5531 s for 5531 utterances, once, 0.55 GB; 12.5 % of the time" in markdown
-    assert "Table 3 (five folds of four stage-1 models and ten systems), at these two rates: 860 h" in markdown
+    assert "Table 3 (five folds of four intermediate models and ten systems), at these two rates: 860 h" in markdown
     assert "inference: emotion: 1.00 times the real-time factor of the encoder's forward pass (aim: 1.2)" in markdown
     assert "| train | 6.0 | 6.0 | 1.50 | 1.20 |" in markdown
     report = json.loads((tmp_path / "speed.json").read_text())
@@ -200,17 +200,16 @@ def test_the_report_sets_ours_beside_theirs(tmp_path, monkeypatch, capsys):
 
 def test_a_stages_rows_run_at_the_largest_batch_that_fits_the_hungriest(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "run_job", fake_job(fits=4))
-    speed.main(["--output", str(tmp_path), "--rows", "plain_stage2", "ours_stage2_constant"])
+    speed.main(["--output", str(tmp_path), "--rows", "plain_ser", "ours_ser_constant"])
     report = json.loads((tmp_path / "speed.json").read_text())
     assert {name: row["batch_size"] for name, row in report["rows"].items()} == dict.fromkeys(
-        ["plain_stage2", "fill_prefix", "ours_stage2_constant"], 4
+        ["plain_ser", "fill_prefix", "ours_ser_constant"], 4
     )
     assert (
-        "At a batch size of 16, plain transformers loop (stage2) does not fit into 8.0 GB."
-        in (tmp_path / "speed.md").read_text()
+        "At a batch size of 16, plain transformers loop (ser) does not fit into 8.0 GB." in (tmp_path / "speed.md").read_text()
     )
-    speed.main(["--output", str(tmp_path), "--rows", "plain_stage2", "--batch_size", "16"])
-    assert "- plain transformers loop (stage2): does not fit into 8.0 GB" in (tmp_path / "speed.md").read_text()
+    speed.main(["--output", str(tmp_path), "--rows", "plain_ser", "--batch_size", "16"])
+    assert "- plain transformers loop (ser): does not fit into 8.0 GB" in (tmp_path / "speed.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -235,7 +234,7 @@ def test_a_process_says_why_it_failed(tmp_path, script, failure):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rows", "plain_stage3"], "did you mean 'plain_stage"),
+        (["--rows", "plain_serr"], "did you mean 'plain_ser'"),
         (["--batch_size", "0"], "--batch_size must be a whole number from 1"),
         (["--dtype", "bf16"], "--dtype bf16 needs --device cuda"),
         (["--encoder", "nowhere"], "no such encoder"),

@@ -15,7 +15,7 @@ from espnet_ser.errors import InputError
 def parser():
     made = CommandParser(prog="espnet-ser try")
     made.add_argument("--text", default="")
-    made.add_argument("--stage", choices=("stage1", "ser"), default="ser")
+    made.add_argument("--finetuning", choices=("intermediate", "ser"), default="ser")
     made.add_argument("--nj", type=whole_number(1), default=1)
     made.add_argument("--tag", type=tag_name, default="")
     made.add_argument("--folder", type=Path)
@@ -40,7 +40,23 @@ def test_a_value_arrives_as_it_is(value):
 
 WORD = st.one_of(
     st.sampled_from(
-        ["--text", "--stage", "--nj", "--tag", "--folder", "--", "-", "-h1", "--te", "ser", "1", "", "%s", "%(prog)s", "{}"]
+        [
+            "--text",
+            "--finetuning",
+            "--nj",
+            "--tag",
+            "--folder",
+            "--",
+            "-",
+            "-h1",
+            "--te",
+            "ser",
+            "1",
+            "",
+            "%s",
+            "%(prog)s",
+            "{}",
+        ]
     ),
     st.text(max_size=6),
 )
@@ -52,7 +68,7 @@ def test_any_command_line_is_understood_or_refused(words):
     args = outcome(parser(), words)
     if not isinstance(args, InputError | SystemExit):
         assert args.nj >= 1
-        assert args.stage in ("stage1", "ser")
+        assert args.finetuning in ("intermediate", "ser")
 
 
 @settings(max_examples=20)

@@ -228,10 +228,10 @@ def test_the_default_model_is_the_one_that_the_recipe_leaves(trained, capsys, mo
 
 
 def test_a_model_without_emotion_is_told_apart(trained, here, capsys):
-    stage1 = trained.root / "exp" / "stage1" / "asr_gender_skip" / "fold1"
-    message = refused(capsys, "predict", "--model", stage1, "--format", "kaldi", "audio/b.wav", call=run)
+    intermediate = trained.root / "exp" / "intermediate" / "asr_gender_skip" / "fold1"
+    message = refused(capsys, "predict", "--model", intermediate, "--format", "kaldi", "audio/b.wav", call=run)
     assert message.endswith("the model tells no emotion, and --format kaldi nothing else; take another format")
-    run("predict", "--model", stage1, "audio/b.wav")
+    run("predict", "--model", intermediate, "audio/b.wav")
     header, row = capsys.readouterr().out.splitlines()
     assert header.split()[:2] == ["utt", "gender"]
     assert row.split()[1] in ("f", "m")

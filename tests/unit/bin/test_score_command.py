@@ -13,7 +13,7 @@ def stl(tmp_path):
 
 
 @pytest.fixture
-def two_stages(tmp_path):
+def two_finetunings(tmp_path):
     return Folds(tmp_path, "asr__ser")
 
 
@@ -83,17 +83,17 @@ def test_nothing_is_written_again_when_nothing_has_changed(stl):
         ({"train_set": "train_all"}, "data train_all, {first} with train"),
     ],
 )
-@pytest.mark.parametrize("stage", ["ser", "stage1"])
-def test_folds_that_were_trained_differently_are_not_pooled(two_stages, capsys, stage, changes, told):
-    two_stages.train_stage(stage, "3", **changes)
-    if stage == "stage1":
-        two_stages.train_stage("ser", "3")
-    two_stages("select")
-    message = refused(capsys, "score", call=two_stages)
-    first, third = (two_stages.folder(fold, stage) for fold in "13")
+@pytest.mark.parametrize("stage", ["ser", "intermediate"])
+def test_folds_that_were_trained_differently_are_not_pooled(two_finetunings, capsys, stage, changes, told):
+    two_finetunings.finetune(stage, "3", **changes)
+    if stage == "intermediate":
+        two_finetunings.finetune("ser", "3")
+    two_finetunings("select")
+    message = refused(capsys, "score", call=two_finetunings)
+    first, third = (two_finetunings.folder(fold, stage) for fold in "13")
     assert f"{third} was trained with {told.format(first=first)}: scores of different systems are not pooled" in message
-    two_stages("score", "1 2")
-    two_stages("score", "3")
+    two_finetunings("score", "1 2")
+    two_finetunings("score", "3")
 
 
 def test_epochs_of_all_folds_must_have_been_chosen_together(stl, capsys):
@@ -113,7 +113,7 @@ def test_a_fold_trained_again_after_its_epochs_were_chosen_is_refused(stl, capsy
     kept = {
         path.name: path.read_bytes() for path in stl.folder("2").glob("*") if path.name.startswith(("select", "predictions"))
     }
-    stl.train_stage("ser", "2", weights="of a second training")
+    stl.finetune("ser", "2", weights="of a second training")
     assert f"{stl.folder('2')}: not run yet; run stage 5 again" in refused(capsys, "score", call=stl)
     for name, content in kept.items():
         (stl.folder("2") / name).write_bytes(content)
@@ -125,26 +125,28 @@ def test_a_fold_trained_again_after_its_epochs_were_chosen_is_refused(stl, capsy
     stl("score")
 
 
-def test_a_stage_1_trained_again_is_refused(two_stages, capsys):
-    two_stages("select")
-    two_stages("score")
-    two_stages.train_stage("stage1", "2", weights="of a second training")
-    assert "another stage-1 model than is here now: run stage 4 again" in refused(capsys, "score", call=two_stages)
-    two_stages.train_stage("ser", "2")
-    two_stages("select")
-    two_stages("score")
+def test_a_stage_1_trained_again_is_refused(two_finetunings, capsys):
+    two_finetunings("select")
+    two_finetunings("score")
+    two_finetunings.finetune("intermediate", "2", weights="of a second training")
+    assert "another intermediate model than is here now: run stage 4 again" in refused(capsys, "score", call=two_finetunings)
+    two_finetunings.finetune("ser", "2")
+    two_finetunings("select")
+    two_finetunings("score")
 
 
-def test_reports_say_with_what_folds_were_trained_and_where_they_differ(two_stages):
+def test_reports_say_with_what_folds_were_trained_and_where_they_differ(two_finetunings):
     for fold in FOLDS:
-        two_stages.environment(fold, date="2026-01-01", machine="one" if fold != "2" else "two", torch="2.11.0")
-    two_stages("select")
-    two_stages("score")
+        two_finetunings.environment(fold, date="2026-01-01", machine="one" if fold != "2" else "two", torch="2.11.0")
+    two_finetunings("select")
+    two_finetunings("score")
     machine = "one (fold 1 3), two (fold 2)"
-    made = two_stages.results("run.json")
+    made = two_finetunings.results("run.json")
     assert made["trained_with"] == {"date": "2026-01-01", "machine": machine, "torch": "2.11.0"}
     assert {"date", "machine", "torch", "git commit"} <= made["scored_with"].keys()
-    assert f"- trained with: `date 2026-01-01; machine {machine}; torch 2.11.0`\n- scored with: `date " in two_stages.text()
+    assert (
+        f"- trained with: `date 2026-01-01; machine {machine}; torch 2.11.0`\n- scored with: `date " in two_finetunings.text()
+    )
 
 
 def test_a_damaged_record_of_machine_and_versions_is_named(stl, capsys):
@@ -153,17 +155,19 @@ def test_a_damaged_record_of_machine_and_versions_is_named(stl, capsys):
     assert "fold2/environment.json: not a record" in refused(capsys, "score", call=stl)
 
 
-def test_settings_of_stage_1_are_shown_where_they_differ_or_matter(two_stages):
+def test_settings_of_stage_1_are_shown_where_they_differ_or_matter(two_finetunings):
     for fold in FOLDS:
-        two_stages.train_stage("stage1", fold, train_set="train_all", max_epoch=7)
-        two_stages.train_stage("ser", fold)
-    two_stages("select")
-    two_stages("score")
-    stage1 = {key: value for key, value in two_stages.results("run.json")["settings"].items() if key.startswith("stage 1: ")}
-    assert stage1 == {
-        "stage 1: data": "all utterances",
-        "stage 1: max_epoch": 7,
-        "stage 1: optim_conf": {"lr": 0.001},
-        "stage 1: tasks": ["asr"],
+        two_finetunings.finetune("intermediate", fold, train_set="train_all", max_epoch=7)
+        two_finetunings.finetune("ser", fold)
+    two_finetunings("select")
+    two_finetunings("score")
+    intermediate = {
+        key: value for key, value in two_finetunings.results("run.json")["settings"].items() if key.startswith("intermediate: ")
     }
-    assert "- stage 1: max_epoch: `7`" in two_stages.text()
+    assert intermediate == {
+        "intermediate: data": "all utterances",
+        "intermediate: max_epoch": 7,
+        "intermediate: optim_conf": {"lr": 0.001},
+        "intermediate: tasks": ["asr"],
+    }
+    assert "- intermediate: max_epoch: `7`" in two_finetunings.text()

@@ -181,7 +181,7 @@ def test_a_space_holds_a_packed_model_and_its_program_serves_it(packed, tmp_path
     assert served.address == f"http://127.0.0.1:{port}/"
     page = served.get("config").decode()
     assert "<h1>The copy</h1><p>Tells emotion (" in page
-    assert "gender and words" in page  # of the stage-1 model
+    assert "gender and words" in page  # of the intermediate model
     assert served.end(signal.SIGINT) == 128 + signal.SIGINT
 
 

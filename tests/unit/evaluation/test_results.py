@@ -24,7 +24,7 @@ def line(number, ref, hyp, gender="f", session="1"):
         "style": None,
         "text_ref": "A B",
         "text_hyp": "A C",
-        "from_stage1": ["asr", "gender"],
+        "from_intermediate": ["asr", "gender"],
     }
 
 
@@ -49,7 +49,7 @@ def test_results_by_hand():
     assert low < 62.5 < high
     assert results["summary"]["gender_ua"] == {"mean": 75.0, "std": pytest.approx(35.36), "pooled": pytest.approx(83.33)}
     assert results["summary"]["style_ua"] is None
-    assert results["from_stage1"] == ["asr", "gender"]
+    assert results["from_intermediate"] == ["asr", "gender"]
     assert json.loads(json.dumps(results)) == results
 
 

@@ -159,11 +159,11 @@ def test_epochs_of_equal_true_ua_give_that_ua_but_for_the_oracle(epoch_recalls, 
 def test_what_stage_one_tells_is_joined_by_utterance():
     fields = {"text_hyp": None, "gender": None, "style": None}
     epochs = [[{**line, **fields} for line in lines({"A": 4, "B": 0})]]
-    stage1 = [{**line, **fields, "text_hyp": line["utt"].upper()} for line in reversed(lines({"A": 0, "B": 0}))]
-    stage1.append({**stage1[0], "utt": "not held out now"})
-    chosen = selected_lines(epochs[0], stage1)
+    intermediate = [{**line, **fields, "text_hyp": line["utt"].upper()} for line in reversed(lines({"A": 0, "B": 0}))]
+    intermediate.append({**intermediate[0], "utt": "not held out now"})
+    chosen = selected_lines(epochs[0], intermediate)
     assert [line["text_hyp"] for line in chosen] == [line["utt"].upper() for line in epochs[0]]
-    assert chosen[0]["from_stage1"] == ["asr"]
+    assert chosen[0]["from_intermediate"] == ["asr"]
 
 
 def test_weights_are_kept_of_the_epochs_that_are_chosen():

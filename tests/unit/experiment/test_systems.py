@@ -5,7 +5,7 @@ from checkout import ROOT
 from tiny import save_encoder
 
 from espnet_ser.errors import InputError
-from espnet_ser.experiment.systems import Stage, list_systems, load_system, refuse_taken_tag, systems_of_table
+from espnet_ser.experiment.systems import Finetuning, list_systems, load_system, refuse_taken_tag, systems_of_table
 from espnet_ser.model_io.build import build_untrained
 from espnet_ser.tasks.ser import GENDERS, SERTask
 
@@ -22,14 +22,14 @@ def test_every_system_is_named_after_what_it_trains(name):
     if name.startswith("mtl_"):
         assert "_".join(system.ser.tasks) == name.replace("mtl_", "emotion_").removesuffix("_pcgrad")
     if "__" in name:
-        stage1, _, ser = name.partition("__")
-        assert system.stage1_name == stage1
+        intermediate, _, ser = name.partition("__")
+        assert system.intermediate_name == intermediate
         assert "_".join(system.ser.tasks) == ser.replace("ser", "emotion")
         assert system.ser.trainable_layers == 8
-        assert system.stage1.trainable_layers == 12
+        assert system.intermediate.trainable_layers == 12
     else:
-        assert system.stage1 is None
-        assert system.stage1_name is None
+        assert system.intermediate is None
+        assert system.intermediate_name is None
 
 
 def test_tables_list_their_systems_in_the_papers_order():
@@ -44,30 +44,30 @@ def test_tables_list_their_systems_in_the_papers_order():
         systems_of_table(CONF, "4")
 
 
-def test_stages_that_differ_have_names_that_differ():
+def test_finetunings_that_differ_have_names_that_differ():
     stages = [
-        Stage(("asr",)),
-        Stage(("asr", "gender")),
-        Stage(("asr", "gender"), skip=True),
-        Stage(("asr", "gender"), reversed=("gender",)),
-        Stage(("asr",), trainable_layers=8),
-        Stage(("asr", "gender"), surgery=True),
+        Finetuning(("asr",)),
+        Finetuning(("asr", "gender")),
+        Finetuning(("asr", "gender"), skip_layer=4),
+        Finetuning(("asr", "gender"), reversed=("gender",)),
+        Finetuning(("asr",), trainable_layers=8),
+        Finetuning(("asr", "gender"), surgery=True),
     ]
     assert len({stage.name for stage in stages}) == len(stages)
 
 
-def test_two_stage_systems_share_four_first_stages():
-    stages = {load_system(CONF, name).stage1_name for name in list_systems(CONF)} - {None}
+def test_two_stage_systems_share_four_intermediates():
+    stages = {load_system(CONF, name).intermediate_name for name in list_systems(CONF)} - {None}
     assert stages == {"asr", "gender", "asr_gender", "asr_gender_skip"}
 
 
 def test_layers_scale_with_the_encoder():
-    ser, stage1 = Stage(("emotion",), 8), Stage(("asr", "gender"), 12, skip=True)
+    ser, intermediate = Finetuning(("emotion",), 8), Finetuning(("asr", "gender"), 12, skip_layer=4)
     assert ser.model_options(12)["trainable_layers"] == 8
     assert ser.model_options(24)["trainable_layers"] == 16
     assert ser.model_options(6)["trainable_layers"] == 4
-    assert [stage1.model_options(n)["skip_layer"] for n in (12, 24, 6)] == [4, 8, 2]
-    assert stage1.model_options(12)["trainable_layers"] == 12
+    assert [intermediate.model_options(n)["skip_layer"] for n in (12, 24, 6)] == [4, 8, 2]
+    assert intermediate.model_options(12)["trainable_layers"] == 12
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def test_layers_scale_with_the_encoder():
     [
         (
             "ser: {tasks: [emotion], trainable_layer: 8}",
-            "unknown key of a stage 'trainable_layer' .did you mean 'trainable_layers'",
+            "unknown key of a finetuning 'trainable_layer' .did you mean 'trainable_layers'",
         ),
         ("ser: {tasks: [emotions]}", "unknown task 'emotions' .did you mean 'emotion'"),
         ("ser: {tasks: [gender]}", "must train emotion"),
-        ("stage1: {tasks: [asr]}", "'ser' is missing"),
+        ("intermediate: {tasks: [asr]}", "'ser' is missing"),
         ("ser: {tasks: [emotion], trainable_layers: 13}", "trainable_layers must be 0 to 12, not 13"),
         ("ser: {tasks: [emotion], trainable_layers: true}", "trainable_layers must be"),
-        ("ser: {tasks: [emotion], skip: 4}", "skip must be true or false"),
-        ("ser: [emotion]", "a stage is a mapping"),
+        ("ser: {tasks: [emotion], skip_layer: true}", "skip_layer must be 0 to 12, not True"),
+        ("ser: [emotion]", "a finetuning is a mapping"),
         ("ser: {tasks: [emotion, gender], reversed: [style]}", "reversed may name gender and style"),
         ("ser: {tasks: [emotion, asr], reversed: [asr]}", "reversed may name gender and style"),
         ("ser: {tasks: [emotion], reversed: gender}", "reversed must be a list of tasks"),
@@ -95,7 +95,7 @@ def test_layers_scale_with_the_encoder():
         ("ser: {tasks: [emotion], surgery: 1}", "surgery must be true or false"),
         ("ser: {tasks: [emotion]}\nrows: {4: 1}", "rows must be a mapping of tables"),
         ("ser: {tasks: [emotion]}\nrows: 1", "rows must be a mapping of tables"),
-        ("ser: {tasks: [emotion]}\nstage2: {}", "unknown key 'stage2'"),
+        ("ser: {tasks: [emotion]}\nsecond: {}", "unknown key 'second'"),
         ("- ser", "not a mapping of names to values"),
         ("ser: {tasks: [emotion", "not YAML"),
     ],
@@ -112,12 +112,18 @@ def test_a_wrong_system_file_is_one_clear_line(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("stage1: {tasks: [gender], skip: true}\nser: {tasks: [emotion, gender]}", "give both stages the skip branch"),
-        ("stage1: {tasks: [gender], encoder: cnn_lstm}\nser: {tasks: [emotion]}", "two stages have different encoders"),
+        (
+            "intermediate: {tasks: [gender], skip_layer: 4}\nser: {tasks: [emotion, gender]}",
+            "give both finetunings the skip branch",
+        ),
+        (
+            "intermediate: {tasks: [gender], encoder: cnn_lstm}\nser: {tasks: [emotion]}",
+            "two finetunings have different encoders",
+        ),
         ("ser: {tasks: [emotion], surgery: true}", "surgery is of the gradients of several tasks"),
     ],
 )
-def test_stages_that_do_not_fit_together_are_refused(tmp_path, content, message):
+def test_finetunings_that_do_not_fit_together_are_refused(tmp_path, content, message):
     (tmp_path / "systems").mkdir()
     (tmp_path / "systems" / "mine.yaml").write_text(content)
     with pytest.raises(InputError, match=message):
@@ -129,14 +135,14 @@ def test_no_system_takes_the_folder_of_another(tmp_path):
         refuse_taken_tag(CONF, "stl", "n8")
     refuse_taken_tag(CONF, "stl", "n9")
     (tmp_path / "systems").mkdir()
-    for name in ("stage1", "table3"):
+    for name in ("intermediate", "table3"):
         (tmp_path / "systems" / f"{name}.yaml").write_text("ser: {tasks: [emotion]}")
         with pytest.raises(InputError, match="a folder of the recipe"):
             load_system(tmp_path, name)
 
 
 def test_few_layers_of_a_shallow_encoder_are_never_none():
-    assert [Stage(("emotion",), n).model_options(6)["trainable_layers"] for n in (0, 1, 2, 3, 5, 12)] == [0, 1, 1, 2, 3, 6]
+    assert [Finetuning(("emotion",), n).model_options(6)["trainable_layers"] for n in (0, 1, 2, 3, 5, 12)] == [0, 1, 1, 2, 3, 6]
 
 
 def test_an_unknown_system_gets_the_nearest_name():
@@ -150,7 +156,7 @@ def test_every_system_builds_what_its_file_says(name, tmp_path):
     encoder = save_encoder(
         tmp_path / "encoder", num_hidden_layers=12, hidden_size=8, num_attention_heads=2, intermediate_size=8
     )
-    for stage in filter(None, (system.stage1, system.ser)):
+    for stage in filter(None, (system.intermediate, system.ser)):
         args = Namespace(**{**SERTask.get_default_config(), **stage.model_options(12), "ssl": str(encoder)})
         args.reversed_tasks = args.reversed_tasks or []
         args.labels = {"emotion": ["a", "b", "c", "d"], "gender": GENDERS, "style": ["improvised", "scripted"]}
@@ -167,4 +173,4 @@ def test_every_system_builds_what_its_file_says(name, tmp_path):
         }
         assert trained == set(range(12 - stage.trainable_layers, 12))
         assert not any("feature_extractor" in key for key in model.shared_and_own_parameters()[0])
-        assert model.encoder.tap_layer == (4 if stage.skip and "gender" in stage.tasks else None)
+        assert model.encoder.skip_layer == (4 if stage.skip_layer is not None and "gender" in stage.tasks else None)

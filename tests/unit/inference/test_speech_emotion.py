@@ -238,15 +238,15 @@ def test_a_head_that_one_model_has_is_that_models(models, speech):
     assert told.scores["sad"] == pytest.approx((emotion.scores["sad"] + every.scores["sad"]) / 2, abs=1e-6)
 
 
-def test_a_first_stage_tells_gender_and_words_and_no_emotion(trained):
+def test_a_intermediate_tells_gender_and_words_and_no_emotion(trained):
     wav = next((trained.root / "wav").glob("*.wav"))
-    stage1 = trained.root / "exp" / "stage1" / "asr_gender_skip" / "fold1"
-    told = SpeechEmotion.from_pretrained(stage1)(wav)
+    intermediate = trained.root / "exp" / "intermediate" / "asr_gender_skip" / "fold1"
+    told = SpeechEmotion.from_pretrained(intermediate)(wav)
     assert (told.label, told.scores, told.timeline) == (None, None, ())
     assert told.gender.label in ("f", "m")
     assert told.text is not None
     system = trained.root / "exp" / "asr_gender_skip__ser"
-    together = SpeechEmotion.from_pretrained([system, stage1])(wav)
+    together = SpeechEmotion.from_pretrained([system, intermediate])(wav)
     assert together.scores == pytest.approx(SpeechEmotion.from_pretrained(system)(wav).scores, abs=1e-6)
     assert together.gender.scores == pytest.approx(told.gender.scores, abs=1e-6)
 

@@ -16,7 +16,7 @@ from espnet_ser.train.gradient_probe import GradientProbe
 
 
 def model_of(tasks, skip=False, **options):
-    encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 4, tap_layer=2 if skip else None)
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 4, skip_layer=2 if skip else None)
     heads = {task: UtteranceHead(32, 4, 0.1) for task in tasks if task in ("emotion", "style")}
     if "gender" in tasks:
         heads["gender"] = UtteranceHead(64 if skip else 32, 2, 0.1)

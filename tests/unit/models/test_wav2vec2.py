@@ -11,7 +11,7 @@ from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder, masked_mean
 @pytest.mark.parametrize("kind", [GROUP_NORM, LAYER_NORM], ids=["group", "layer"])
 @pytest.mark.parametrize("num_trainable", [6, 4, 0])
 def test_padding_does_not_change_an_utterance(kind, num_trainable):
-    encoder = Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable, tap_layer=2, normalize_waveform=True).eval()
+    encoder = Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable, skip_layer=2, normalize_waveform=True).eval()
     with torch.no_grad():
         hidden, tap, num_frames = encoder(*padded(waveforms(), filler=9.0))
         for i, utterance in enumerate(waveforms()):
@@ -24,7 +24,7 @@ def test_padding_does_not_change_an_utterance(kind, num_trainable):
 @pytest.mark.parametrize("kind", [GROUP_NORM, LAYER_NORM], ids=["group", "layer"])
 def test_values_are_those_of_transformers(kind):
     model = tiny_wav2vec2(**kind)
-    encoder = Wav2Vec2Encoder(model, 4, tap_layer=2).eval()
+    encoder = Wav2Vec2Encoder(model, 4, skip_layer=2).eval()
     with torch.no_grad():
         hidden, tap, num_frames = encoder(*padded(waveforms()))
         for i, utterance in enumerate(waveforms()):
@@ -172,7 +172,7 @@ def test_too_short_an_utterance_is_named():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"num_trainable_layers": 7}, "0 to 6"), ({"num_trainable_layers": 4, "tap_layer": 7}, "skip_layer")],
+    [({"num_trainable_layers": 7}, "0 to 6"), ({"num_trainable_layers": 4, "skip_layer": 7}, "skip_layer")],
 )
 def test_layers_that_do_not_exist_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
@@ -193,13 +193,13 @@ def test_padding_is_exact_whatever_attention_the_configuration_names():
 
 @pytest.mark.parametrize("kind", [GROUP_NORM, LAYER_NORM])
 @pytest.mark.parametrize(
-    ("num_trainable", "tap_layer", "cuts"),
+    ("num_trainable", "skip_layer", "cuts"),
     [(6, None, ["cnn"]), (6, 2, ["cnn"]), (4, 2, ["cnn", "prefix"]), (4, 1, ["cnn"]), (4, 5, ["cnn", "prefix"])]
     + [(0, None, ["cnn", "prefix", "pooled"]), (0, 2, ["cnn"]), (0, 6, ["cnn", "prefix"])],
 )
-def test_going_on_from_a_cut_gives_what_the_whole_encoder_gives(kind, num_trainable, tap_layer, cuts):
+def test_going_on_from_a_cut_gives_what_the_whole_encoder_gives(kind, num_trainable, skip_layer, cuts):
     alive, encoder = (
-        Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable, tap_layer, normalize_waveform=True, frozen=frozen).eval()
+        Wav2Vec2Encoder(tiny_wav2vec2(**kind), num_trainable, skip_layer, normalize_waveform=True, frozen=frozen).eval()
         for frozen in FROZEN
     )
     assert (alive.possible_cuts(), encoder.possible_cuts()) == (["cnn"], cuts)

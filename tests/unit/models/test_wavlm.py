@@ -26,7 +26,7 @@ def test_values_are_those_of_transformers(kind):
     theirs = [
         tiny_wavlm(**kind)(utterance[None], output_hidden_states=True) for utterance in waveforms()
     ]  # by a model that is untouched
-    encoder = Wav2Vec2Encoder(tiny_wavlm(**kind), 4, tap_layer=2).eval()
+    encoder = Wav2Vec2Encoder(tiny_wavlm(**kind), 4, skip_layer=2).eval()
     with torch.no_grad():
         hidden, tap, num_frames = encoder(*padded(waveforms()))
     for i, expected in enumerate(theirs):
@@ -54,8 +54,8 @@ def test_the_distance_between_frames_counts():
 
 
 def test_what_is_frozen_of_the_bias_and_what_is_trained():
-    stage1, stage2 = (Wav2Vec2Encoder(tiny_wavlm(**NO_DROPOUT), n).train() for n in (6, 4))
-    gradients = [gradients_of(encoder, *padded(waveforms()))[1] for encoder in (stage1, stage2)]
+    intermediate, ser = (Wav2Vec2Encoder(tiny_wavlm(**NO_DROPOUT), n).train() for n in (6, 4))
+    gradients = [gradients_of(encoder, *padded(waveforms()))[1] for encoder in (intermediate, ser)]
     distances = "wav2vec2.encoder.layers.0.attention.rel_attn_embed.weight"
     assert gradients[0][distances].abs().sum() > 0
     assert distances not in gradients[1]

@@ -36,7 +36,7 @@ def facts(tmp_path):
         encoder="facebook/wav2vec2-base",
         norm="group",
         labels={"emotion": ["angry", "happy", "neutral", "sad"]},
-        trained_on={"stage 1": {**heard, "num_utts": 20}, "SER": heard},
+        trained_on={"intermediate": {**heard, "num_utts": 20}, "SER": heard},
         test=[example for example in examples_of(tmp_path) if example.session == "1"],
         corpus=record.IEMOCAP,
         origin=IEMOCAP,
@@ -59,7 +59,7 @@ def test_the_hub_reads_its_header(facts):
 
 def test_it_names_what_the_model_has_heard_and_what_not(facts):
     card = model_card(facts)
-    assert "| stage 1 | 2, 3 | Ses02_F, Ses02_M, Ses03_F, Ses03_M | 20 |" in card
+    assert "| intermediate | 2, 3 | Ses02_F, Ses02_M, Ses03_F, Ses03_M | 20 |" in card
     assert "| SER | 2, 3 | Ses02_F, Ses02_M, Ses03_F, Ses03_M | 16 |" in card
     assert "| held out, not trained on | 1 | Ses01_F, Ses01_M | 8 |" in card
     assert "It was trained on 4 speakers" in card
@@ -69,7 +69,7 @@ def test_scores_stand_with_their_intervals(facts):
     card = model_card(facts)
     low, high = intervals(*([[each[key] for each in LINES]] for key in ("ref", "hyp", "speaker")))["ua"]["ci95"]
     assert f"| this model | 87.50 ({low:.2f} to {high:.2f}) | 92.31 (" in card
-    assert "Predicted by the stage-1 model: asr, gender." in card
+    assert "Predicted by the intermediate model: asr, gender." in card
     others = facts.results["summary"]["others"]["ua"]
     assert f"| others | {others['mean']:.2f} ± {others['std']:.2f} | {others['pooled']:.2f} | " in card
     assert "folds 1, 2 of 5" in card
@@ -180,7 +180,7 @@ def test_no_folder_of_whoever_trained_is_told(facts):
     [
         ("egs/iemocap/run.sh --tag a", "egs/iemocap/run.sh --tag a"),
         ("run.sh --iemocap=/data/me/IEMOCAP", "run.sh --iemocap=.../IEMOCAP"),
-        ("~/run.sh --stage1-args '--config /home/me/x.yaml'", ".../run.sh --stage1-args '--config .../x.yaml'"),
+        ("~/run.sh --intermediate-args '--config /home/me/x.yaml'", ".../run.sh --intermediate-args '--config .../x.yaml'"),
         ("run.sh --ssl facebook/wav2vec2-base", "run.sh --ssl facebook/wav2vec2-base"),
         ("run.sh --expdir /home/me/exp/ --nj 1", "run.sh --expdir .../ --nj 1"),
     ],

@@ -47,11 +47,11 @@ def test_the_model_zoo_unpacks_a_model_that_tells_the_same(packed, unpacked):
     assert Path(unpacked["ser_model_file"]).name == "latest.pth"
 
 
-def test_the_stage1_model_goes_with_it_for_the_words(packed, unpacked):
-    folder = Path(unpacked["ser_train_config"]).parents[1] / "stage1"
+def test_the_intermediate_model_goes_with_it_for_the_words(packed, unpacked):
+    folder = Path(unpacked["ser_train_config"]).parents[1] / "intermediate"
     with no_network():
         model, args = load_model(folder)
-    trained, trained_args = packed.stage1()
+    trained, trained_args = packed.intermediate()
     speech, lengths = torch.from_numpy(noise(0.8))[None], torch.tensor([12800])
     with torch.no_grad():
         ours, theirs = (each.logits(speech, lengths) for each in (trained, model))
@@ -71,7 +71,7 @@ def test_a_repository_laid_out_like_the_folder_is_what_the_zoo_reads(packed):
 
 
 def test_every_model_says_whom_it_was_trained_on(packed):
-    """Whichever of them becomes somebody's encoder: stage 1's data count for both."""
+    """Whichever of them becomes somebody's encoder: the intermediate model's data count for both."""
     held_out, trained = (read_datadir(packed.root / "data" / name) for name in ("fold1/test", "fold1/train"))
     assert {example.speaker for example in held_out} == {"Ses01_F", "Ses01_M"}
     trained_on = {
@@ -157,9 +157,9 @@ def packed_system(scored, root, system):
         "--folds",
         "1",
     )
-    configs = ("--stage1_config", root / "conf" / "stage1.yaml", "--stage2_config", root / "conf" / "ser.yaml")
-    with_what = ("--dumpdir", root / "dump", "--ssl", scored.root / "encoder", "--stage2_args", "--max_epoch 1", *configs)
-    run("train", "--stage", "ser", *options, *with_what)
+    configs = ("--intermediate_config", root / "conf" / "intermediate.yaml", "--ser_config", root / "conf" / "ser.yaml")
+    with_what = ("--dumpdir", root / "dump", "--ssl", scored.root / "encoder", "--ser_args", "--max_epoch 1", *configs)
+    run("train", "--finetuning", "ser", *options, *with_what)
     for command in (("select",), ("score",), ("pack", "--onnx", "false")):
         run(*command, *options)
     return recipe.root / "exp" / system / "packed" / "fold1"

@@ -194,16 +194,24 @@ def test_a_selection_that_a_system_lacks_is_a_gap_and_one_that_all_lack_is_no_co
 
 
 def test_settings_that_differ_between_rows_are_named_but_not_those_that_systems_are_about(tmp_path):
-    settings = {"encoder": "tiny", "seed": 0, "tasks": ["emotion"], "stage 1: max_epoch": 8, "stage 1: tasks": ["asr"]}
+    settings = {
+        "encoder": "tiny",
+        "seed": 0,
+        "tasks": ["emotion"],
+        "intermediate: max_epoch": 8,
+        "intermediate: tasks": ["asr"],
+    }
     changes = {
         "a": {},
-        "b": {"seed": 1, "tasks": ["emotion", "asr"], "stage 1: tasks": ["gender"]},
+        "b": {"seed": 1, "tasks": ["emotion", "asr"], "intermediate: tasks": ["gender"]},
         "c": {"encoder": "cnn_lstm"},
-        "d": {"stage 1: max_epoch": 4},
+        "d": {"intermediate: max_epoch": 4},
     }
     rows = [row(tmp_path, name, run={"command": "", "settings": settings | change}) for name, change in changes.items()]
     text = table_of(tmp_path / "out", *rows)
-    expected = "Rows differ in how they were trained: `seed` `1` of `b`, else `0`; `stage 1: max_epoch` `4` of `d`, else `8`."
+    expected = (
+        "Rows differ in how they were trained: `seed` `1` of `b`, else `0`; `intermediate: max_epoch` `4` of `d`, else `8`."
+    )
     assert expected in text
     assert "**a**" in text  # the first of equals
 

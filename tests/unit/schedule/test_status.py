@@ -25,10 +25,10 @@ def history(epoch, max_epoch=10, seconds=2.0):
 @pytest.fixture
 def table():
     return [
-        job("stage1/asr fold 1", State.UP_TO_DATE),
-        job("stage1/asr fold 2", State.RUNNING),
+        job("intermediate/asr fold 1", State.UP_TO_DATE),
+        job("intermediate/asr fold 2", State.RUNNING),
         job("asr__ser fold 1", State.RUNNING),
-        job("asr__ser fold 2", State.WAITS, ["stage1/asr fold 2"]),
+        job("asr__ser fold 2", State.WAITS, ["intermediate/asr fold 2"]),
         job("asr__ser select", State.WAITS, ["asr__ser fold 1", "asr__ser fold 2"], folder=None),
         job("stl fold 1", State.FAILED),
         job("stl fold 2", State.QUEUED),
@@ -36,24 +36,24 @@ def table():
     ]
 
 
-HISTORIES = {"stage1/asr fold 1": history(10), "stage1/asr fold 2": history(4)}
+HISTORIES = {"intermediate/asr fold 1": history(10), "intermediate/asr fold 2": history(4)}
 
 
 def test_a_row_per_model_and_a_column_per_fold(table):
     assert status_table(table, HISTORIES, width=80, height=24) == [
-        "            fold 1      fold 2    select",
-        "stage1/asr  up to date  4/10 12s",
-        "asr__ser    running     waits     waits",
-        "stl         FAILED      queued    skipped",
+        "                  fold 1      fold 2    select",
+        "intermediate/asr  up to date  4/10 12s",
+        "asr__ser          running     waits     waits",
+        "stl               FAILED      queued    skipped",
     ]
 
 
 def test_cells_get_narrower_where_they_do_not_fit_and_are_cut_last_of_all(table):
     assert status_table(table, HISTORIES, width=36, height=24) == [
-        "            f1    f2    select",
-        "stage1/asr  done  40%",
-        "asr__ser    run   wait  wait",
-        "stl         FAIL  next  skip",
+        "                  f1    f2    select",
+        "intermediate/asr  done  40%",
+        "asr__ser          run   wait  wait",
+        "stl               FAIL  next  skip",
     ]
     assert max(map(len, status_table(table, HISTORIES, width=20, height=24))) == 20
 
@@ -75,12 +75,12 @@ def test_totals_with_the_time_that_has_passed_and_is_left(table):
     assert status_line(table, {}, 75, max_jobs_run=2) == (
         "1 up to date, 2 running, 1 queued, 2 waiting, 1 failed, 1 skipped; 75s so far"
     )
-    # 6 epochs of 2 s, and three trainings that are taken to last as long as stage 1, 20 s each, two at a time
+    # 6 epochs of 2 s, and three trainings that are taken to last as long as the intermediate one, 20 s each, two at a time
     assert status_line(table, HISTORIES, 75, max_jobs_run=2).endswith("; 75s so far, about 36s left")
 
 
 def test_the_time_left_is_the_work_shared_out_or_the_longest_chain(table):
-    # left: 12 s of stage 1, and 3 trainings of 20 s
+    # left: 12 s of the intermediate one, and 3 trainings of 20 s
     assert jobs_seconds_left(table, HISTORIES, max_jobs_run=1) == pytest.approx(12 + 3 * 20)
     assert jobs_seconds_left(table, HISTORIES, max_jobs_run=2) == pytest.approx(72 / 2)
     assert jobs_seconds_left(table, HISTORIES, max_jobs_run=8) == pytest.approx(12 + 20)
@@ -89,7 +89,7 @@ def test_the_time_left_is_the_work_shared_out_or_the_longest_chain(table):
 
 def test_trainings_of_the_same_stage_tell_how_long_one_takes(table):
     measured = {**HISTORIES, "asr__ser fold 1": history(1, max_epoch=10, seconds=5.0)}
-    # 12 s of stage 1, 45 s of the SER training that runs, two of 50 s to come
+    # 12 s of the intermediate one, 45 s of the SER training that runs, two of 50 s to come
     assert jobs_seconds_left(table, measured, max_jobs_run=1) == pytest.approx(12 + 45 + 2 * 50)
 
 

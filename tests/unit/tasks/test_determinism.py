@@ -27,7 +27,7 @@ from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.train.fill_cache import fill_cache
 
 SER = "exp/asr_gender_skip__ser"
-STAGE1 = "exp/stage1/asr_gender_skip"
+INTERMEDIATE = "exp/intermediate/asr_gender_skip"
 
 
 def contents(folder, root):
@@ -68,7 +68,7 @@ def test_a_run_does_not_depend_on_the_order_of_files_nor_on_the_number_of_jobs(s
         assert (scored.root / path).read_bytes() == (other_order.root / path).read_bytes()
     results = [(whole.root / SER / "results.json").read_bytes() for whole in runs]
     assert results[0] == results[1]
-    for folder in (SER, STAGE1):
+    for folder in (SER, INTERMEDIATE):
         first, second = (read_trained_weights(whole.root / folder / "fold1") for whole in runs)
         assert first.keys() == second.keys()
         assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
@@ -84,7 +84,7 @@ def test_figures_say_what_made_them_and_the_records_where(scored, monkeypatch):
     assert record["trace"] == scored.results()["trace"]
     assert record["trace"]["seed"] == 0
     assert record["trace"]["corpus"] == corpus_sha256(read_datadir(scored.root / "data" / "fold1" / "test"))
-    assert set(record["trace"]["trainings"]["1"]) == set(record["trained_by"]["1"]) == {"stage1", "ser"}
+    assert set(record["trace"]["trainings"]["1"]) == set(record["trained_by"]["1"]) == {"intermediate", "ser"}
     for stage, made in record["trained_by"]["1"].items():
         assert made["command"].startswith("espnet-ser train ")
         assert f"--stage={stage}" in made["command"]
@@ -143,7 +143,7 @@ def test_filling_a_cache_draws_no_random_number(tmp_path):
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("name", [STAGE1, SER])
+@pytest.mark.parametrize("name", [INTERMEDIATE, SER])
 @pytest.mark.parametrize("seconds", [0.1, 0.9, 1.3, 2.0])
 def test_the_size_of_batches_at_inference_changes_no_decision(scored, name, seconds):
     """Posteriors to 1e-5, and so every decision between classes that are further apart than that."""

@@ -1,4 +1,4 @@
-"""SERTask and its trainer on tiny data: both stages, loaded as the recipe loads them."""
+"""SERTask and its trainer on tiny data: both finetunings, loaded as the recipe loads them."""
 
 import json
 import math
@@ -20,9 +20,9 @@ from espnet_ser.train.trainer import SERTrainer
 
 
 def test_stage_two_starts_from_stage_one_and_leaves_the_lower_layers_alone(trained):
-    stage1, _ = trained.model("stage1/asr_gender_skip")
+    intermediate, _ = trained.model("intermediate/asr_gender_skip")
     ser, args = trained.model(SYSTEM)
-    before, after = stage1.state_dict(), ser.state_dict()
+    before, after = intermediate.state_dict(), ser.state_dict()
     changed = {name for name in after if name in before and not torch.equal(before[name], after[name])}
     assert changed
     assert all(name.startswith(tuple(f"encoder.wav2vec2.encoder.layers.{i}." for i in range(2, 6))) for name in changed)
@@ -34,9 +34,9 @@ def test_stage_one_trained_the_whole_transformer_and_not_the_cnn(trained):
     from safetensors.torch import load_file
 
     pretrained = load_file(trained.encoder / "model.safetensors")
-    stage1 = trained.model("stage1/asr_gender_skip")[0].encoder.wav2vec2.state_dict()
-    shared = pretrained.keys() & stage1.keys()
-    unchanged = {name for name in shared if torch.equal(pretrained[name], stage1[name])}
+    intermediate = trained.model("intermediate/asr_gender_skip")[0].encoder.wav2vec2.state_dict()
+    shared = pretrained.keys() & intermediate.keys()
+    unchanged = {name for name in shared if torch.equal(pretrained[name], intermediate[name])}
     assert {name for name in shared if name.startswith("feature_extractor.")} <= unchanged
     assert not {name for name in unchanged if name.startswith("encoder.layers.")}
 
@@ -48,7 +48,9 @@ def test_scores_of_an_epoch_are_exact_and_not_means_over_batches(trained):
     assert last["epoch"] == last["max_epoch"] == 2
     expected = unweighted_accuracy([line["ref"] for line in lines], [line["hyp"] for line in lines])
     assert last["valid"]["ua"] == pytest.approx(expected)
-    assert {"wer", "gender_ua", "loss_asr"} <= set(read_history(trained.root / "exp/stage1/asr_gender_skip/fold1")[-1]["valid"])
+    assert {"wer", "gender_ua", "loss_asr"} <= set(
+        read_history(trained.root / "exp/intermediate/asr_gender_skip/fold1")[-1]["valid"]
+    )
 
 
 def test_predictions_do_not_depend_on_the_batch_size(trained):
@@ -68,7 +70,7 @@ def test_predictions_hold_what_either_stage_can_tell(trained):
         assert line["hyp"] == max(line["scores"], key=line["scores"].get)
         assert line["gender"]["ref"] in "fm"
         assert isinstance(line["text_hyp"], str)
-        assert line["from_stage1"] == ["asr", "gender"]
+        assert line["from_intermediate"] == ["asr", "gender"]
     assert score(lines)["n"] == 8
 
 
@@ -102,9 +104,9 @@ def test_espnets_own_way_of_building_a_model_works(trained):
 
 
 def test_an_interrupted_training_goes_on_and_ends_as_an_unbroken_one(recipe):
-    recipe.train("stage1")
-    whole = recipe.model("stage1/asr_gender_skip")[0].state_dict()
-    folder = recipe.root / "exp/stage1/asr_gender_skip/fold1"
+    recipe.train("intermediate")
+    whole = recipe.model("intermediate/asr_gender_skip")[0].state_dict()
+    folder = recipe.root / "exp/intermediate/asr_gender_skip/fold1"
     folder.rename(recipe.root / "whole")
 
     class Killed(BaseException):
@@ -122,26 +124,26 @@ def test_an_interrupted_training_goes_on_and_ends_as_an_unbroken_one(recipe):
     SERTrainer._report = classmethod(killed_in_epoch_two)
     try:
         with pytest.raises(Killed):
-            recipe.train("stage1", "--save_every_min", "0")
+            recipe.train("intermediate", "--save_every_min", "0")
         assert not (folder / "done.json").exists()
-        recipe.train("stage1")
+        recipe.train("intermediate")
     finally:
         SERTrainer._report = original
     assert epochs == [1, 2, 2]
-    resumed = recipe.model("stage1/asr_gender_skip")[0].state_dict()
+    resumed = recipe.model("intermediate/asr_gender_skip")[0].state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_other_inputs_train_anew_and_lose_nothing(recipe, capsys):
-    recipe.train("stage1", "--args", "--max_epoch 1")
-    recipe.train("stage1", "--args", "--max_epoch 1", "--seed", "7")
+    recipe.train("intermediate", "--args", "--max_epoch 1")
+    recipe.train("intermediate", "--args", "--max_epoch 1", "--seed", "7")
     assert "seed: 0 -> 7" in capsys.readouterr().out
-    folder = recipe.root / "exp/stage1/asr_gender_skip"
+    folder = recipe.root / "exp/intermediate/asr_gender_skip"
     assert sorted(path.name for path in folder.glob("[!.]*")) == ["fold1", "fold1.superseded-1"]
     assert load_model(folder / "fold1.superseded-1")[1].seed == 0
     # What was trained once is found again by what went into it.
     before = (folder / "fold1.superseded-1" / "done.json").stat().st_mtime_ns
-    recipe.train("stage1", "--args", "--max_epoch 1")
+    recipe.train("intermediate", "--args", "--max_epoch 1")
     assert "moved back" in capsys.readouterr().out
     assert load_model(folder / "fold1")[1].seed == 0
     assert (folder / "fold1" / "done.json").stat().st_mtime_ns == before
@@ -162,14 +164,16 @@ def test_other_inputs_train_anew_and_lose_nothing(recipe, capsys):
 )
 def test_other_kinds_of_systems_train_and_predict(recipe, system, scores):
     if "__" in system:
-        recipe.train("stage1", "--args", "--max_epoch 1", system=system)
+        recipe.train("intermediate", "--args", "--max_epoch 1", system=system)
     recipe.train("ser", "--args", "--max_epoch 1", system=system)
     recipe.select(system=system)
     last = read_history(recipe.root / "exp" / system / "fold1")[-1]
     assert {name for name in last["valid"] if not name.startswith("loss")} == scores
     lines = read_predictions(recipe.root / "exp" / system / "fold1" / "predictions_last.jsonl")
     told = {name for name, value in score(lines).items() if value is not None and name != "n"}
-    assert told == scores | ({"wer", "cer"} if system.startswith("asr") else set())  # stage 1 tells what this stage does not
+    assert told == scores | (
+        {"wer", "cer"} if system.startswith("asr") else set()
+    )  # the intermediate model predicts what this one does not
 
 
 OF_ONE_STAGE = ("mask_time_prob=0", "apply_spec_augment=false", "layerdrop=0.5", "hidden_dropout=0.3", "mask_time_prob=0.5")
@@ -182,31 +186,34 @@ def test_either_stage_may_be_trained_in_its_own_way(recipe, setting):
         more = (
             "--tag",
             str(number),
-            "--stage1_tag",
+            "--intermediate_tag",
             str(number),
             f"--stage{number}_args",
             f"--max_epoch 1 --encoder_conf {setting}",
         )
-        recipe.train("stage1", *more)
+        recipe.train("intermediate", *more)
         recipe.train("ser", *more)
-        (stage1, _), (ser, args) = recipe.model(f"stage1/asr_gender_skip_{number}"), recipe.model(f"{SYSTEM}_{number}")
+        (intermediate, _), (ser, args) = (
+            recipe.model(f"intermediate/asr_gender_skip_{number}"),
+            recipe.model(f"{SYSTEM}_{number}"),
+        )
         assert len(args.encoder_conf) == (number == 2)
-        theirs = stage1.encoder.wav2vec2.masked_spec_embed
+        theirs = intermediate.encoder.wav2vec2.masked_spec_embed
         assert torch.equal(ser.encoder.wav2vec2.masked_spec_embed, theirs)
         assert theirs.requires_grad == (number == 2 or setting not in OF_ONE_STAGE[:2])
 
 
 def test_another_encoder_in_stage_one_is_stage_twos_as_well(recipe):
     shallow = "--encoder_conf num_hidden_layers=5 --encoder_conf num_attention_heads=2 --trainable_layers 5"
-    more = ("--stage1_args", f"--max_epoch 1 {shallow}", "--stage2_args", "--max_epoch 1")
-    recipe.train("stage1", *more)
+    more = ("--intermediate_args", f"--max_epoch 1 {shallow}", "--ser_args", "--max_epoch 1")
+    recipe.train("intermediate", *more)
     recipe.train("ser", *more)
     config = recipe.model(SYSTEM)[0].encoder.wav2vec2.config
     assert (config.num_hidden_layers, config.num_attention_heads) == (5, 2)
 
 
 @pytest.mark.parametrize(
-    ("system", "stage1_args", "stage2_args", "message"),
+    ("system", "intermediate_args", "ser_args", "message"),
     [
         (
             SYSTEM,
@@ -214,32 +221,32 @@ def test_another_encoder_in_stage_one_is_stage_twos_as_well(recipe):
             "",
             "trainable_layers must be 0 to 3 for this encoder, not 4",
         ),
-        (SYSTEM, "", "--encoder_conf num_hidden_layers=4", "stage 1 has num_hidden_layers 6"),
-        (SYSTEM, "", "--encoder_conf num_attention_heads=2", "stage 1 has num_attention_heads 4"),
-        (SYSTEM, "", "--encoder_conf hidden_act=relu", "stage 1 has hidden_act gelu"),
+        (SYSTEM, "", "--encoder_conf num_hidden_layers=4", "the intermediate model has num_hidden_layers 6"),
+        (SYSTEM, "", "--encoder_conf num_attention_heads=2", "the intermediate model has num_attention_heads 4"),
+        (SYSTEM, "", "--encoder_conf hidden_act=relu", "the intermediate model has hidden_act gelu"),
         (SYSTEM, "", "--encoder_conf masks=3", "unknown key of encoder_conf 'masks'"),
-        ("asr_gender_skip__ser_gender", "--skip_layer none", "", "which has skip_layer None; give both stages the same"),
-        ("asr_gender_skip__ser_gender", "--skip_layer 3", "", "which has skip_layer 3; give both stages the same"),
+        ("asr_gender_skip__ser_gender", "--skip_layer none", "", "which has skip_layer None; give both finetunings the same"),
+        ("asr_gender_skip__ser_gender", "--skip_layer 3", "", "which has skip_layer 3; give both finetunings the same"),
         (SYSTEM, "", "--scheduler_conf warmup=3 --scheduler warmuplr", "unknown key of scheduler_conf 'warmup'"),
         (SYSTEM, "", "--max_epoch 0", "--max_epoch must be a whole number from 1"),
     ],
 )
 def test_what_stage_two_would_refuse_is_refused_before_stage_one_is_trained(
-    recipe, capsys, system, stage1_args, stage2_args, message
+    recipe, capsys, system, intermediate_args, ser_args, message
 ):
-    more = (f"--stage1_args={stage1_args}", f"--stage2_args={stage2_args}")
-    found = refused(capsys, "stage1", *more, call=lambda *args: recipe.train(*args, system=system))
+    more = (f"--intermediate_args={intermediate_args}", f"--ser_args={ser_args}")
+    found = refused(capsys, "intermediate", *more, call=lambda *args: recipe.train(*args, system=system))
     assert message in found
     assert "stage 4, which goes on from this: " in found
     assert not (recipe.root / "exp").exists()
 
 
 def test_the_papers_configurations_train_as_they_are(recipe):
-    configs = ("--stage1_config", CONF / "train_stage1.yaml", "--stage2_config", CONF / "train_ser.yaml")
+    configs = ("--intermediate_config", CONF / "train_intermediate.yaml", "--ser_config", CONF / "train_ser.yaml")
     more = (*configs, "--args", "--max_epoch 5 --batch_size 2 --num_workers 0")
-    recipe.train("stage1", *more)
+    recipe.train("intermediate", *more)
     recipe.train("ser", *more)
-    for name in ("stage1/asr_gender_skip", SYSTEM):
+    for name in ("intermediate/asr_gender_skip", SYSTEM):
         history = read_history(recipe.root / "exp" / name / "fold1")
         # 8 batches in each of five epochs: of 40 steps the first four are the rise, and each step's rate is kept with the last.
         rates = [record["train"]["optim0_lr0"] for record in history]
@@ -248,7 +255,7 @@ def test_the_papers_configurations_train_as_they_are(recipe):
 
 
 def test_another_scheduler_has_none_of_the_configurations_settings(recipe):
-    configs = ("--stage2_config", CONF / "train_ser.yaml")
+    configs = ("--ser_config", CONF / "train_ser.yaml")
     for tag, options, conf in (
         ("a", "--scheduler warmuplr --scheduler_conf warmup_steps=3", {"warmup_steps": 3}),
         ("b", "--scheduler none", {}),
@@ -335,8 +342,8 @@ def test_what_is_frozen_is_written_once(recipe):
 
 
 def test_a_model_whose_frozen_part_was_changed_is_no_longer_what_was_trained(recipe, capsys):
-    recipe.train("stage1")
-    frozen = recipe.root / "exp/stage1/asr_gender_skip/fold1/frozen.pth"
+    recipe.train("intermediate")
+    frozen = recipe.root / "exp/intermediate/asr_gender_skip/fold1/frozen.pth"
     weights = torch.load(frozen, weights_only=True)
     torch.save({name: tensor + 1 for name, tensor in weights.items()}, frozen)
     assert "output frozen.pth: changed since it was written" in refused(capsys, "ser", call=recipe.train)

@@ -15,7 +15,7 @@ from espnet_ser.evaluation.predictions import epoch_path, read_predictions, writ
 from espnet_ser.utils.stamp import Stamp
 
 SER = "exp/asr_gender_skip__ser"
-STAGE1 = "exp/stage1/asr_gender_skip"
+INTERMEDIATE = "exp/intermediate/asr_gender_skip"
 
 
 def verify(*argv):
@@ -62,7 +62,7 @@ FILES = [
     *(f"{SER}/fold1/{name}" for name in (*MODEL, *FOLD)),
     *EPOCHS,
     *(f"{SER}/{name}" for name in RESULTS),
-    *(f"{STAGE1}/fold1/{name}" for name in (*MODEL[:-1], "tokens/tokens.txt", "epochs/predictions_0001.jsonl.gz")),
+    *(f"{INTERMEDIATE}/fold1/{name}" for name in (*MODEL[:-1], "tokens/tokens.txt", "epochs/predictions_0001.jsonl.gz")),
     *(f"data/fold1/{part}/{name}" for part in ("train", "test") for name in DATA),
     "data/fold1/train_all/utt2label",
     "data/fold1/fold.json",
@@ -163,7 +163,7 @@ def test_labels_that_a_model_was_compared_with_are_those_of_the_data(scored, cap
 
 
 def test_a_model_that_heard_what_it_is_tested_on_is_found(scored, capsys):
-    folder = scored.root / STAGE1 / "fold1"
+    folder = scored.root / INTERMEDIATE / "fold1"
     with put_back(folder / "config.yaml", folder / "done.json"):
         config = yaml.safe_load((folder / "config.yaml").read_text())
         config["trained_on"]["speakers"].append("Ses01_F")
@@ -197,19 +197,19 @@ def test_folders_may_move(scored, tmp_path, capsys):
         assert verify(results) != 0
         assert any("say with --datadir where it lies now" in line for line in wrong_lines(capsys))
         assert verify(results, "--datadir", moved / "data") != 0
-        assert any("say with --expdir whose stage1/ holds it now" in line for line in wrong_lines(capsys))
+        assert any("say with --expdir whose intermediate/ holds it now" in line for line in wrong_lines(capsys))
         assert verify(results, "--datadir", moved / "data", "--expdir", moved / "exp") == 0
     finally:
         aside.rename(scored.root)
 
 
 def test_a_stage_1_model_trained_again_is_found(scored, capsys):
-    folder = scored.root / STAGE1 / "fold1"
+    folder = scored.root / INTERMEDIATE / "fold1"
     with put_back(folder / "latest.pth", folder / "done.json"):
         flip(folder / "latest.pth")
         stamp_anew(folder / "done.json")
         assert verify(scored.root / SER) != 0
-    assert any("begins with its stage-1 model" in line for line in wrong_lines(capsys))
+    assert any("begins with its intermediate model" in line for line in wrong_lines(capsys))
 
 
 def test_runs_with_several_seeds_and_a_table_are_held_against_their_members(scored, capsys):
@@ -237,7 +237,7 @@ def test_runs_with_several_seeds_and_a_table_are_held_against_their_members(scor
     assert any("stl_n0_seed2/fold1: files of the model" in line for line in wrong_lines(capsys))
 
 
-@pytest.mark.parametrize("folder", ["data", "exp/stage1/asr_gender_skip", "exp/no_such_system"])
+@pytest.mark.parametrize("folder", ["data", "exp/intermediate/asr_gender_skip", "exp/no_such_system"])
 def test_what_is_no_system_is_refused_or_found_wanting(scored, capsys, folder):
     told = verify(scored.root / folder)
     assert "Traceback" not in told

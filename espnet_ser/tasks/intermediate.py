@@ -1,0 +1,55 @@
+"""What a SER finetuning takes over from the first, and where it may differ."""
+
+from argparse import Namespace
+
+from espnet_ser.errors import InputError
+from espnet_ser.model_io.encoder_config import OF_TRAINING
+
+
+def go_on_from(args: Namespace, intermediate: Namespace, source: object) -> None:
+    """Fills in what the SER finetuning has from the first: the encoder as it was there, but for how it is trained.
+
+    Args:
+        args: The SER finetuning's options.
+        intermediate: The first one's, filled in.
+        source: The intermediate finetuning, named in errors.
+
+    Raises:
+        InputError: When the SER finetuning wants another encoder, other tokens or classes, or the gender head elsewhere.
+    """
+    if args.encoder == "ssl":
+        from transformers import CONFIG_MAPPING
+
+        if args.normalize_waveform not in (None, intermediate.normalize_waveform):
+            raise InputError(
+                f"--normalize_waveform {args.normalize_waveform}: {source} was trained otherwise; "
+                f"give both finetunings the same"
+            )
+        own = {name: value for name, value in intermediate.encoder_conf.items() if name not in OF_TRAINING}
+        args.encoder_config, args.normalize_waveform = {**intermediate.encoder_config, **own}, intermediate.normalize_waveform
+        there = {**CONFIG_MAPPING[args.encoder_config["model_type"]]().to_dict(), **args.encoder_config}
+        for name, value in args.encoder_conf.items():
+            if name not in OF_TRAINING and name in there and _plain(there[name]) != _plain(value):
+                raise InputError(
+                    f"--encoder_conf {name}={value}: {source} has {name} {there[name]}, and its weights are of that encoder; "
+                    f"give it to both finetunings (--intermediate_args and --ser_args), or to neither"
+                )
+    shared = set(args.tasks) & set(intermediate.tasks)
+    if "asr" in shared and args.token_list != intermediate.token_list:
+        raise InputError(f"{source} spells with other tokens than {args.token_dir}: run stage 3 again")
+    if "gender" in shared and args.skip_layer != intermediate.skip_layer:
+        raise InputError(
+            f"--skip_layer {args.skip_layer}: the gender head goes on from {source}, which has skip_layer "
+            f"{intermediate.skip_layer}; give both finetunings the same"
+        )
+    for task in sorted(shared - {"asr"}):
+        if args.labels[task] != intermediate.labels[task]:
+            raise InputError(
+                f"{source} tells the {task} classes {', '.join(intermediate.labels[task])}, and not "
+                f"{', '.join(args.labels[task])}: its head cannot go on; "
+                f"take the same data for both finetunings (--intermediate_data four)"
+            )
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
