@@ -3,8 +3,10 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.encoder_config import MAX_LAYERS, settings_of_encoder
 from espnet_ser.utils.bounded import read_small_file
@@ -35,8 +37,10 @@ def encoder_identity(folder: Path, is_waveform_said: bool = False) -> dict[str, 
         is_waveform_said: Whether the user says if the waveform is normalised; then the folder is not asked.
 
     Raises:
-        InputError: When a file is missing, or nothing says whether the encoder wants normalised waveforms.
+        InputError: When a file is missing, nothing says whether the encoder wants normalised waveforms, or it was pretrained at
+            another sample rate than 16 kHz.
     """
+    _check_sampling_rate(folder)
     return {
         "config": settings_of_encoder(read_encoder_config(folder)),
         "weights": fingerprint([file_sha256(path) for path in weights_files(folder)]),
@@ -59,23 +63,37 @@ def wants_normalized_waveform(folder: Path) -> bool:
     Raises:
         InputError: When no file says so: encoders differ in it, and the wrong way is worse than none.
     """
+    for path, settings in _preprocessors(folder):
+        kind = settings.get("feature_extractor_type", "Wav2Vec2FeatureExtractor")
+        normalize = settings.get("do_normalize", True if kind == "Wav2Vec2FeatureExtractor" else None)  # transformers' default
+        if not isinstance(normalize, bool):
+            raise InputError(f"{path}: do_normalize is {normalize!r}, not true or false; {_how_to_know(folder)}")
+        return normalize
+    raise InputError(
+        f"{folder}: {PREPROCESSORS[1]} is missing, so it is not known whether the encoder wants normalised waveforms; "
+        f"{_how_to_know(folder)}"
+    )
+
+
+def _preprocessors(folder: Path) -> Iterator[tuple[Path, dict]]:
+    """The files that hold a feature extractor's settings, and these."""
     for name in PREPROCESSORS:
         if not (folder / name).is_file():
             continue
         settings = _read_mapping(folder / name)
         if name == PREPROCESSORS[0]:  # a processor's own file, which may or may not hold its parts' settings
             settings = settings.get("feature_extractor")
-            if not isinstance(settings, dict):
-                continue
-        kind = settings.get("feature_extractor_type", "Wav2Vec2FeatureExtractor")
-        normalize = settings.get("do_normalize", True if kind == "Wav2Vec2FeatureExtractor" else None)  # transformers' default
-        if not isinstance(normalize, bool):
-            raise InputError(f"{folder / name}: do_normalize is {normalize!r}, not true or false; {_how_to_know(folder)}")
-        return normalize
-    raise InputError(
-        f"{folder}: {PREPROCESSORS[1]} is missing, so it is not known whether the encoder wants normalised waveforms; "
-        f"{_how_to_know(folder)}"
-    )
+        if isinstance(settings, dict):
+            yield folder / name, settings
+
+
+def _check_sampling_rate(folder: Path) -> None:
+    for path, settings in _preprocessors(folder):
+        if (rate := settings.get("sampling_rate", SAMPLE_RATE)) != SAMPLE_RATE:
+            raise InputError(
+                f"{path}: sampling_rate is {rate!r:.40}, and encoders are given {SAMPLE_RATE} Hz; take one pretrained at that"
+            )
+        return
 
 
 def _how_to_know(folder: Path) -> str:

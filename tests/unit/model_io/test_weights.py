@@ -140,7 +140,13 @@ def test_encoder_folders_say_what_they_are(tmp_path):
         (tmp_path / "preprocessor_config.json").write_text(unknown)
         with pytest.raises(InputError, match="not true or false"):
             wants_normalized_waveform(tmp_path)
-    (tmp_path / "preprocessor_config.json").unlink()
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        settings = {"do_normalize": True, "sampling_rate": 8000}
+        (tmp_path / name).write_text(json.dumps(settings if name[:3] == "pre" else {"feature_extractor": settings}))
+        for is_said in (False, True):
+            with pytest.raises(InputError, match=f"{name}: sampling_rate is 8000, and encoders are given 16000 Hz"):
+                encoder_identity(tmp_path, is_said)
+        (tmp_path / name).unlink()
     with pytest.raises(InputError, match="it is not known whether the encoder wants normalised waveforms"):
         encoder_identity(tmp_path)
     assert encoder_identity(tmp_path, is_waveform_said=True)["normalize_waveform"] is None
