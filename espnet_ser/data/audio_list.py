@@ -39,7 +39,8 @@ def find_audio(names: Iterable[str]) -> list[NamedAudio]:
     Args:
         names: Each a file; a folder, for what is called like sound or video below it; a pattern (``'a/**/*.wav'``), for the
             files that match it; a list of utterance ids and paths (``*.scp``); or ``-``, once, for the bytes of an audio file
-            on standard input. What folders and patterns give is sorted; what is hidden there is left out.
+            on standard input. What folders and patterns give is sorted; what is hidden there is left out, and a linked folder
+            is taken once.
 
     Raises:
         InputError: When a name stands for nothing, or a line of a list is malformed or a command, which nobody runs.
@@ -75,9 +76,15 @@ def _audio_below(folder: Path) -> list[str]:
     def refuse(error: OSError) -> None:
         raise error
 
-    found = []
-    for root, _, files in os.walk(folder, onerror=refuse):
-        found += [os.path.join(root, file) for file in files if file.lower().endswith(FOUND_SUFFIXES) and file[0] != "."]
+    found, folders, seen = [], [os.fspath(folder)], set()
+    for start in folders:  # which grows by the links that are met
+        for root, below, files in os.walk(start, onerror=refuse):
+            if (real := os.path.realpath(root)) in seen:
+                below.clear()
+                continue
+            seen.add(real)
+            found += [os.path.join(root, file) for file in files if file.lower().endswith(FOUND_SUFFIXES) and file[0] != "."]
+            folders += [path for name in sorted(below) if os.path.islink(path := os.path.join(root, name))]
     if not found:
         known = ", ".join(AUDIO_SUFFIXES[:4])
         raise InputError(f"{folder}: no audio file below this folder ({known}, ...); name the files themselves")

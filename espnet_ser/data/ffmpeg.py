@@ -128,5 +128,7 @@ def _reason(said: str, status: int) -> str:
         return f"it was stopped, by signal {-status}; it may take {MAX_DECODING_S} s"
     if "matches no streams" in said:
         return "there is no sound in it"
+    if "not on whitelist" in said:
+        return "it is of no kind that is sound or video"
     first = re.sub(r"^\[[^\]]*\] |file:/dev/fd/\d+: ", "", said.partition("\n")[0])
     return first[:_SHOWN].strip() or f"status {status}"

@@ -1,6 +1,8 @@
 """Sound of every kind that people have: headers that say no length, kinds that only ffmpeg knows, floods of samples."""
 
+import gzip
 import io
+import os
 import shutil
 import struct
 import subprocess
@@ -119,6 +121,18 @@ def test_all_kinds_that_libsndfile_knows_are_found_in_folders(tmp_path):
     assert all(suffix == suffix.lower() for suffix in AUDIO_SUFFIXES + ffmpeg.SUFFIXES)
 
 
+def test_linked_folders_are_taken_once(tmp_path):
+    for place in ("all/real/a.wav", "other/deep/b.wav", "all/c.wav"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(b"x")
+    for place, target in {"all/other": "../other", "all/again": "../other/deep", "all/a": "real", "all/loop": "."}.items():
+        (tmp_path / place).symlink_to(target)
+    (tmp_path / "other" / "back").symlink_to(tmp_path / "all")
+    (tmp_path / "all" / "gone").symlink_to("nowhere")
+    found = [os.path.relpath(audio.utt, tmp_path) for audio in find_audio([str(tmp_path / "all")])]
+    assert found == ["all/again/b.wav", "all/c.wav", "all/real/a.wav"]
+
+
 def test_without_ffmpeg_what_helps_is_said(tmp_path, monkeypatch):
     (tmp_path / "a.m4a").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(100))
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -175,8 +189,9 @@ def test_lossless_audio_through_ffmpeg_is_what_libsndfile_reads(tmp_path):
             lambda path: path.write_bytes(made_by_ffmpeg(path.with_name("b.mp4"), source="testsrc=duration=1").read_bytes()),
             "no sound",
         ),
-        (lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nb.wav\n#EXT-X-ENDLIST\n"), "Invalid data|whitelist"),
-        (lambda path: path.write_text("ffconcat version 1.0\nfile 'b.wav'\n"), "Invalid data|whitelist"),
+        (lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nb.wav\n#EXT-X-ENDLIST\n"), "Invalid data|no kind that is sound"),
+        (lambda path: path.write_bytes(gzip.compress(bytes(1000))), "it is of no kind that is sound or video"),
+        (lambda path: path.write_text("ffconcat version 1.0\nfile 'b.wav'\n"), "Invalid data|no kind that is sound"),
     ],
 )
 def test_what_ffmpeg_cannot_read_is_one_line_with_its_reason(tmp_path, make, message):
