@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     from espnet_ser.data.lists import composed
 
     examples = read_corpus(args.data, nj=args.nj)
-    classes = composed(args.classes).split() or sorted({example.emotion for example in examples})
+    classes = list(dict.fromkeys(composed(args.classes).split())) or sorted({example.emotion for example in examples})
     reader = {FOLDS_FILE: read_utt2fold, SPLIT_FILE: read_utt2split}.get(args.folds_by)
     listed = reader and reader(args.data / args.folds_by, examples)
     ids = ids_that_sort_by_speaker(examples)

@@ -5,6 +5,7 @@
 their own.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from espnet_ser.data.audio import AudioInfo
 from espnet_ser.data.datadir import Example, check_genders, read_wav_scp
 from espnet_ser.data.lists import Table, read_table
 from espnet_ser.data.sound_file import Segment
+from espnet_ser.data.spelling import check_spellings
 from espnet_ser.errors import CorpusError, InputError, unknown_name
 
 FOLDS_FILE = "utt2fold"
@@ -45,18 +47,22 @@ def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such data directory; egs/TEMPLATE/README.md says how to make one")
     tables = {field: _read_required(folder / name) for field, name in _REQUIRED.items()}
-    tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if (folder / name).exists()}
+    tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if os.path.lexists(folder / name)}
     if not tables["wav"]:
         raise InputError(f"{folder / 'wav.scp'}: no utterance in it; list them")
     audio = read_wav_scp(folder / "wav.scp")
-    listing = "segments" if (folder / "segments").exists() else "wav.scp"
+    listing = "segments" if os.path.lexists(folder / "segments") else "wav.scp"
     tables["wav"] = {utt: (place.line, "") for utt, place in audio.items()}
     for field, table in tables.items():
         _refuse_other_keys(folder / (_REQUIRED | _OPTIONAL)[field], table, tables["wav"], listing)
-    tables.setdefault("gender", _genders_of_speakers(folder / "spk2gender", tables["speaker"]))
+    of_speakers = _genders_of_speakers(folder / "spk2gender", tables["speaker"])
+    tables.setdefault("gender", of_speakers)
     tables.setdefault("session", tables["speaker"])
     tables.setdefault("label", tables["emotion"])
-    check_genders(folder / "utt2gender", tables["gender"])
+    check_genders(folder / "utt2gender", tables["gender"], of_speakers)
+    for field in ("emotion", "style", "session"):
+        if field in tables and tables[field] is not tables["speaker"]:
+            check_spellings((name for _, name in tables[field].values()), field, folder / (_REQUIRED | _OPTIONAL)[field])
     utts = sorted(audio)
     places = [audio[utt]._replace(wav=audio[utt].wav.absolute()) for utt in utts]
     infos = scan_audio([place.wav for place in places], nj, [place.segment for place in places])
@@ -123,11 +129,11 @@ def fold_corpus(
     for fold in folds:
         if missing := _missing(classes, fold.train):
             speakers = sorted({example.speaker for example in examples if example.emotion in missing})
-            kept = " ".join(name for name in classes if name not in missing)
-            other = _other_folds(examples, classes, folds)
+            kept = [name for name in classes if name not in missing]
+            ways = [_other_folds(examples, classes, folds), f"leave it out (--classes {' '.join(kept)!r})" * (len(kept) > 1)]
             raise InputError(
                 f"{fold.name} trains on no utterance that is {' or '.join(missing)} (it is of {_shown(speakers)} alone), and "
-                f"cannot learn it: {other + ', or ' if other else ''}leave it out (--classes {kept!r})"
+                f"cannot learn it: {', or '.join(filter(None, ways)) or 'add such utterances of other speakers'}"
             )
     return folds
 
@@ -233,7 +239,7 @@ def fold_table(folds: Sequence[Fold[Example]], classes: Sequence[str]) -> str:
 
 
 def _read_required(path: Path) -> Table:
-    if not path.exists():
+    if not os.path.lexists(path):
         required = ", ".join(_REQUIRED.values())
         also = f", and {path.name} for --folds_by {path.name}" if path.name in (FOLDS_FILE, SPLIT_FILE) else ""
         raise InputError(f"{path}: missing; a corpus has {required}{also}")
@@ -251,7 +257,7 @@ def _refuse_other_keys(path: Path, table: Table, known: Mapping[str, object], ot
 
 def _genders_of_speakers(path: Path, utt2spk: Table) -> Table:
     """Utterance -> gender, from ``spk2gender``; empty without that file."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     table = read_table(path)
     check_genders(path, table)

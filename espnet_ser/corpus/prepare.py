@@ -18,7 +18,7 @@ from espnet_ser.corpus.folds import PARTS, Fold, make_folds
 from espnet_ser.corpus.iemocap import EMOTIONS, Utterance
 from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.datadir import Example, write_datadir
-from espnet_ser.data.leakage import alike_speakers, refuse_endless_names, refuse_shared_speech
+from espnet_ser.data.leakage import alike_speakers, labelled_twice, refuse_endless_names, refuse_shared_speech
 from espnet_ser.errors import InputError
 from espnet_ser.layout import DATA_STAMP
 from espnet_ser.utils.atomic import disk_errors_as_input_errors, replace_folder
@@ -145,6 +145,8 @@ def _write_all(
     of_classes = _of_classes(examples, classes)
     if not of_classes:
         raise InputError(f"none of the {len(examples)} utterances is {', '.join(classes)}: check the labels of the corpus")
+    if warning := labelled_twice(examples):
+        say(f"warning: {warning}", file=sys.stderr)
     write_datadir(folder / "all", examples)
     if subset:
         write_datadir(folder / subset, of_classes)

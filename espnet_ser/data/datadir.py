@@ -119,9 +119,9 @@ def read_datadir(folder: Path | str) -> list[Example]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such data directory; run stage 1 to make it")
     tables = {field: read_table(folder / name) for field, name in _REQUIRED.items()}
-    tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if (folder / name).exists()}
+    tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if os.path.lexists(folder / name)}
     audio = read_wav_scp(folder / "wav.scp")
-    listing = folder / ("segments" if (folder / "segments").exists() else "wav.scp")
+    listing = folder / ("segments" if os.path.lexists(folder / "segments") else "wav.scp")
     tables["wav"] = {utt: (place.line, "") for utt, place in audio.items()}
     for field, table in tables.items():
         _check_same_keys(listing, tables["wav"], folder / (_REQUIRED | _OPTIONAL)[field], table)
@@ -129,13 +129,13 @@ def read_datadir(folder: Path | str) -> list[Example]:
     speakers = {speaker: (number, "") for number, speaker in tables["speaker"].values()}
     _check_same_keys(folder / "utt2spk", speakers, folder / "spk2utt", speaker_to_utts)
     _check_inverse(folder, tables["speaker"], speaker_to_utts)
-    if "gender" in tables or (folder / "spk2gender").exists():
+    if "gender" in tables or os.path.lexists(folder / "spk2gender"):
         speaker_to_gender = read_table(folder / "spk2gender")
         _check_same_keys(folder / "utt2spk", speakers, folder / "spk2gender", speaker_to_gender)
         of_speakers = {utt: speaker_to_gender[speaker] for utt, (_, speaker) in tables["speaker"].items()}
         tables.setdefault("gender", of_speakers)
-        for name, table in (("spk2gender", speaker_to_gender), ("utt2gender", tables["gender"])):
-            check_genders(folder / name, table)
+        check_genders(folder / "spk2gender", speaker_to_gender)
+        check_genders(folder / "utt2gender", tables["gender"], of_speakers)
     examples = []
     for utt in sorted(tables["wav"]):
         values = {field: tables[field][utt][1] if field in tables else "" for field in _REQUIRED | _OPTIONAL}
@@ -169,7 +169,7 @@ def read_wav_scp(path: Path | str) -> dict[str, Place]:
         raise InputError(f"{path}: lists no audio; a line is an utterance id and a path")
     wavs = {key: audio_path(path, number, value) for key, (number, value) in table.items()}
     segments = path.with_name("segments")
-    if path.name != "wav.scp" or not segments.exists():
+    if path.name != "wav.scp" or not os.path.lexists(segments):
         return {utt: Place(table[utt][0], wav, None) for utt, wav in wavs.items()}
     places = {}
     for utt, (number, value) in read_table(segments).items():
@@ -296,11 +296,23 @@ def _write_table(path: Path, values: dict[str, str]) -> None:
         file.writelines(lines)
 
 
-def check_genders(path: Path, table: Table) -> None:
-    """Refuses a gender that is neither ``f`` nor ``m``. Raises InputError: names file and line."""
-    for number, gender in table.values():
+def check_genders(path: Path, table: Table, of_speakers: Table | None = None) -> None:
+    """Makes sure that each gender is ``f`` or ``m``, and for utterances that of their speaker.
+
+    Args:
+        path: The list.
+        table: Its content.
+        of_speakers: What ``spk2gender`` says of each utterance's speaker, with the line; None or empty where it does not.
+
+    Raises:
+        InputError: Names file and line.
+    """
+    for key, (number, gender) in table.items():
         if gender not in ("f", "m"):
             raise InputError(f"{path}:{number}: gender {gender!r}, expected f or m")
+        line, other = of_speakers[key] if of_speakers else (number, gender)
+        if gender != other:
+            raise InputError(f"{path}:{number}: {key!r} has gender {gender}, its speaker {other} by line {line} of spk2gender")
 
 
 def _check_same_keys(first: Path, first_table: Table, second: Path, second_table: Table) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 
 from espnet_ser.data.datadir import Example
-from espnet_ser.data.speaker_names import loose_spelling, plain_spelling, spelt_alike
+from espnet_ser.data.spelling import loose_spelling, plain_spelling, spelt_alike
 from espnet_ser.errors import InputError
 from espnet_ser.utils.hashing import fingerprint
 
@@ -114,7 +114,7 @@ def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> N
         shown = ", ".join(f"{name!a} and {other!a}" for name, other in speakers[:_SHOWN])
         raise InputError(
             f"speakers held out and trained on differ in spelling alone ({shown}): write one speaker's id alike everywhere, or "
-            "give two people ids that differ in more than case or characters that nobody sees; then run stage 1 again"
+            "give two people ids that differ in more than case, script or characters that nobody sees; then run stage 1 again"
         )
     for field, kind, remedy in _SHARED:
         if field == "wav":
@@ -159,3 +159,18 @@ def alike_speakers(train: Iterable[Example], test: Iterable[Example]) -> str:
         return ""
     shown = ", ".join(f"{name} and {other}" for name, other in pairs[:_SHOWN])
     return f"{shown} are held out and trained on: if that is one speaker, write the id alike and run stage 1 again"
+
+
+def labelled_twice(examples: Iterable[Example]) -> str:
+    """Says which utterances are the same audio and of different emotions; '' for none."""
+    first: dict[str, Example] = {}
+    pairs = [
+        (example, other)
+        for example in examples
+        if example.samples_sha256 and (other := first.setdefault(example.samples_sha256, example)).emotion != example.emotion
+    ]
+    if not pairs:
+        return ""
+    shown = ", ".join(f"{one.utt} ({one.emotion}) and {other.utt} ({other.emotion})" for other, one in pairs[:_SHOWN])
+    more = f" and {len(pairs) - _SHOWN} more" * (len(pairs) > _SHOWN)
+    return f"{shown}{more} are the same audio under different emotions: correct a label, or leave one of the two out"

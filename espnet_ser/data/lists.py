@@ -5,6 +5,7 @@ an end are all read as if they were not there. Letters that can be written in tw
 composed (Unicode's NFC), so that what looks the same is the same; paths alone stay as they are.
 """
 
+import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ def read_table(path: Path, name: str | None = None) -> Table:
     try:
         content = read_regular(path)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; run stage 1 to make it") from error
+        raise InputError(f"{path}: {_why_unread(path, error)}") from error
     if content.startswith(_OF_TWO_BYTES) or b"\0" in content[:2]:
         raise InputError(f"{path}: UTF-16, where UTF-8 is read; save it as UTF-8")
     table: Table = {}
@@ -60,6 +61,14 @@ def read_table(path: Path, name: str | None = None) -> Table:
             raise InputError(f"{path}:{number}: {key!r} is there twice, first in line {table[key][0]}")
         table[key] = (number, value)
     return table
+
+
+def _why_unread(path: Path, error: OSError) -> str:
+    if not isinstance(error, FileNotFoundError):
+        return f"{error.strerror}; put a list that can be read in its place"
+    if path.is_symlink():
+        return f"a link to {os.readlink(path)}, where nothing is; correct the link or remove it"
+    return f"{error.strerror}; run stage 1 to make it"
 
 
 def _refuse_odd(path: Path, number: int, value: str, fault: str) -> None:

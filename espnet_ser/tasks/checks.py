@@ -25,9 +25,10 @@ def refuse_missing_classes(labels: Labels, train: Sequence[Example]) -> None:
             raise InputError(f"every utterance of this fold has the {task} {classes[0]}: there is nothing to predict")
         missing = sorted(set(classes) - {getattr(example, task) for example in train})
         if missing:
+            other = "leave it out (--classes)" if task == MAIN_TASK else f"a system that does not predict {task} (--system)"
             raise InputError(
                 f"no training utterance of this fold has the {task} {' or '.join(missing)}, which cannot be learnt so: take "
-                "more data or other folds (--folds_by), or leave it out (--classes)"
+                f"more data or other folds (--folds_by), or {other}"
             )
 
 

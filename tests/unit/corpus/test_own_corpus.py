@@ -1,6 +1,7 @@
 """A corpus of one's own, from a Kaldi data directory to scores: any classes and folds, whatever else it says or does not."""
 
 import json
+import os
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -19,6 +20,7 @@ from tiny_recipe import CONF, refused, run
 from espnet_ser.corpus.groups import even_groups, most_folds
 from espnet_ser.corpus.kaldi import fold_corpus, read_corpus
 from espnet_ser.data.datadir import Example, read_datadir, validate_datadir
+from espnet_ser.data.lists import read_table
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.metrics import unweighted_accuracy
 from espnet_ser.evaluation.predictions import read_epochs
@@ -106,7 +108,7 @@ def test_one_recording_of_two_speakers_in_other_bytes_is_refused(corpus, capsys)
 
 @pytest.mark.parametrize(
     "spelt",
-    ["Anna", "ANNA", "\uff41nna"],
+    ["Anna", "ANNA", "\uff41nna", "\u0430nn\u0430", "\u0391NNA"],
     ids=lambda name: name.encode("unicode_escape"),
 )
 def test_a_speaker_of_two_spellings_on_both_sides_is_refused(tmp_path, capsys, spelt):
@@ -115,6 +117,72 @@ def test_a_speaker_of_two_spellings_on_both_sides_is_refused(tmp_path, capsys, s
     assert "held out and trained on differ in spelling alone (" in message
     assert all(ascii(name) in message for name in ("anna", spelt))
     assert "write one speaker's id alike everywhere" in message
+
+
+@pytest.mark.parametrize("name", ["utt2emotion", "utt2style", "utt2session"])
+@pytest.mark.parametrize("change", [str.upper, lambda name: name + "\u200c", lambda name: name.replace("e", "\u0435")])
+def test_labels_and_sessions_that_look_the_same_are_refused(tmp_path, capsys, name, change):
+    files = tables()
+    files[name] = {utt: "one" for utt in files["utt2spk"]} | {next(iter(files["utt2spk"])): change("one")}
+    message = refused(capsys, write_corpus(tmp_path / "corpus", files), call=folds)
+    kind = name.removeprefix("utt2")
+    assert f"corpus/{name}: {kind}s " in message
+    assert f"{change('one')!a}" in message
+    assert f"look the same: write one {kind} alike everywhere" in message
+    assert not (tmp_path / "data").exists()
+
+
+def test_classes_in_other_scripts_are_classes(tmp_path):
+    files = tables()
+    spelt = dict(zip(CLASSES, ("\u0433\u043d\u0435\u0432", "\u0433\u043d\u0435\u0432\u043d\u044b\u0439", "vor"), strict=True))
+    files["utt2emotion"] = {utt: spelt[label] for utt, label in files["utt2emotion"].items()}
+    data = folds(write_corpus(tmp_path / "corpus", files))
+    assert {example.emotion for example in read_datadir(data / "all")} == set(spelt.values())
+
+
+def test_a_class_named_twice_counts_once(corpus, capsys):
+    folds(corpus, "--classes", "bored tired bored")
+    assert "fold  speakers  bored  tired  all" in capsys.readouterr().out
+
+
+def test_one_audio_under_two_labels_is_a_warning(corpus, capsys):
+    edit(corpus / "wav.scp", "anna-tired0.wav", "anna-bored0.wav")
+    folds(corpus)
+    err = capsys.readouterr().err
+    assert "warning: anna-bored0 (bored) and anna-tired0 (tired) are the same audio under different emotions: correct" in err
+    edit(corpus / "utt2emotion", "anna-tired0 tired", "anna-tired0 bored")
+    folds(corpus)
+    assert "same audio" not in capsys.readouterr().err
+
+
+def test_genders_of_speakers_and_of_utterances_agree(corpus, capsys):
+    speakers = read_table(corpus / "utt2spk")
+    genders = {utt: read_table(corpus / "spk2gender")[who][1] for utt, (_, who) in speakers.items()}
+    lines = "".join(f"{utt} {gender}\n" for utt, gender in genders.items())
+    (corpus / "utt2gender").write_text(lines)
+    folds(corpus)
+    edit(corpus / "spk2gender", "ben m", "ben f")
+    message = refused(capsys, corpus, call=folds)
+    assert "utt2gender:7: 'ben-bored0' has gender m, its speaker f by line 2 of spk2gender" in message
+
+
+@pytest.mark.parametrize(
+    "name", ["wav.scp", "utt2spk", "text", "utt2style", "utt2session", "utt2gender", "segments", "spk2gender"]
+)
+def test_a_link_to_nothing_is_named(corpus, capsys, name):
+    (corpus / name).unlink(missing_ok=True)
+    (corpus / name).symlink_to(f"../nowhere/{name}")
+    message = refused(capsys, corpus, call=folds)
+    assert f"corpus/{name}: a link to ../nowhere/{name}, where nothing is; correct the link or remove it" in message
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_list_that_is_none_is_named(corpus, capsys, make):
+    (corpus / "text").unlink()
+    make(corpus / "text")
+    message = refused(capsys, corpus, call=folds)
+    assert message.endswith("; put a list that can be read in its place")
+    assert "stage 1" not in message
 
 
 @pytest.mark.parametrize(("one", "other", "told"), [("s01", "s1", True), ("s-1", "s_1", True), ("s1", "s10", False)])
@@ -213,6 +281,14 @@ def test_a_class_that_a_fold_cannot_learn_is_refused_before_anything_is_trained(
     assert "fold6 trains on no utterance that is tired (it is of fred alone), and cannot learn it" in message
     assert "leave it out (--classes 'bored curious')" in message
     assert not (corpus.parent / "data").exists()
+
+
+def test_advice_never_leaves_a_single_class(tmp_path, capsys):
+    files = tables()
+    files["utt2emotion"] = {utt: ["bored", "tired"][utt == "fred-tired0"] for utt in files["utt2emotion"]}
+    message = refused(capsys, write_corpus(tmp_path / "corpus", files), "--folds_by", "speaker", call=folds)
+    assert "it is of fred alone), and cannot learn it: add such utterances of other speakers" in message
+    assert "--classes" not in message
 
 
 def test_a_class_that_a_fold_cannot_learn_and_another_split_could_names_that(corpus, capsys):
