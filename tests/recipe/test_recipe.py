@@ -28,7 +28,7 @@ def test_mini_recipe_learns_on_held_out_speakers(mini):
     assert set(results["folds"]) == {"1", "2"}
     assert results["summary"]["last"]["ua"]["mean"] > 40  # chance: 25
     assert results["summary"]["gender_ua"]["mean"] > 75  # chance: 50
-    assert results["summary"]["wer"]["mean"] < 95
+    assert results["summary"]["cer"]["mean"] < 50
     assert (recipe / "exp" / "asr_gender_skip__ser" / "figures" / "confusion.png").stat().st_size > 5000
     assert "epoch 8/8" in result.stdout  # progress
 
@@ -50,8 +50,9 @@ def test_a_finished_recipe_does_nothing_when_run_again(mini):
     assert files_of(recipe / "exp") | files_of(recipe / "data") | files_of(recipe / "dump") == before
 
 
-def test_a_recipe_that_was_killed_goes_on_to_the_same_results(mini):
+def test_a_recipe_that_was_killed_goes_on_to_the_same_results(mini, real_path, monkeypatch):
     """One kill, of a training; tests/faults/run.sh tries many, in every stage."""
+    monkeypatch.setenv("PATH", real_path)
     recipe, _ = mini
     expected = outcome(recipe)
     shutil.rmtree(recipe / "exp" / "asr_gender_skip__ser")

@@ -267,7 +267,8 @@ def test_another_scheduler_has_none_of_the_configurations_settings(recipe):
         assert (args.scheduler_conf == conf) == (tag != "c")
 
 
-def test_hypotheses_that_are_all_empty_are_told_of(recipe, caplog, monkeypatch):
+def test_hypotheses_that_are_all_empty_are_reported(recipe, caplog, monkeypatch):
+    caplog.set_level("INFO")
     for words, silent in (("", True), ("YES", False)):
         monkeypatch.setattr(CharTokenizer, "ids_to_text", lambda self, ids, words=words: words)
         caplog.clear()
