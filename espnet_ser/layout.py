@@ -62,9 +62,13 @@ def epoch_model(folder: Path, epoch: int) -> Path:
     return folder / f"{epoch}epoch.pth"
 
 
+PACKED_FOLDER = "packed"
+"""In a system's folder: its folds as others use them."""
+
+
 def system_folder(expdir: Path, name: str, tag: str = "") -> Path:
     """Where stages 4 to 6 leave what they make of a system."""
-    return expdir / f"{name}{_suffix(tag)}"
+    return expdir / f"{name}{with_tag_suffix(tag)}"
 
 
 def trained_folds(folder: Path, asked: str = "") -> dict[str, Path]:
@@ -77,18 +81,21 @@ def trained_folds(folder: Path, asked: str = "") -> dict[str, Path]:
     Raises:
         InputError: When a fold that is asked for is not there.
     """
-    known = list(_fold_folders(folder))
+    known = list(fold_folders(folder))
     for name in asked.split():
         if name not in known:
             raise unknown_name("fold", name, known, where=str(folder))
     return {name: folder / f"fold{name}" for name in asked.split() or known}
 
 
-def _fold_folders(folder: Path) -> dict[str, Path]:
+def fold_folders(folder: Path) -> dict[str, Path]:
     """Name of a fold -> its folder, in order: a number, so that a copy that somebody put beside it is none."""
-    found = {path.name[4:]: path for path in folder.glob("fold*") if re.fullmatch("fold[0-9]+", path.name) and path.is_dir()}
+    found = {
+        path.name[4:]: path for path in folder.glob("fold*") if re.fullmatch("fold[1-9][0-9]*", path.name) and path.is_dir()
+    }
     return {name: found[name] for name in sorted(found, key=int)}
 
 
-def _suffix(tag: str) -> str:
+def with_tag_suffix(tag: str) -> str:
+    """What a tag adds to the name of a folder."""
     return f"_{tag}" if tag else ""

@@ -45,11 +45,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.inference.find_models import models_of
     from espnet_ser.inference.level import SPEECH_DBFS
     from espnet_ser.inference.output_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
-    from espnet_ser.inference.windows import Windowing
+    from espnet_ser.inference.windows import Windowing, check_batch_seconds
     from espnet_ser.utils.atomic import atomic_write
+    from espnet_ser.utils.machine import check_device_name
     from espnet_ser.utils.signals import ended_while_computing
 
     Windowing.of(args.window, args.hop)
+    check_batch_seconds(args.batch_seconds)
+    check_device_name(args.device)
     refuse_places(args.output, args.embedding)
     models = models_of(args.model, args.selection)
     recordings = find_audio(args.audio)

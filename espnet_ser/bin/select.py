@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.errors import InputError
     from espnet_ser.evaluation.predictions import SELECTIONS, predictions_path, read_epochs, write_predictions
     from espnet_ser.evaluation.selection import choose_epochs, selected_lines, selected_models
-    from espnet_ser.experiment.folds import fold_names
+    from espnet_ser.experiment.folds import fold_names, set_aside_folds_of_another_split
     from espnet_ser.experiment.systems import load_system
     from espnet_ser.experiment.trained_fold import TrainedFold
     from espnet_ser.layout import SELECTED_FILE, SELECTION_FILE, system_folder
@@ -37,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.version import __version__
 
     system = load_system(args.conf, args.system)
-    asked = fold_names(args.datadir, args.folds)
+    known, asked = fold_names(args.datadir), fold_names(args.datadir, args.folds)
     # Predictions and what is said of them belong together: another run of stage 5 or 6 on this system waits.
     with locked(system_folder(args.expdir, system.name, args.tag)):
         folds, inputs = {}, {}
-        for name in fold_names(args.datadir):  # all that are trained: they choose for one another, whatever is asked for
+        for name in known:  # all that are trained: they choose for one another, whatever is asked for
             fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.intermediate_tag)
             try:
                 inputs[name] = fold.identity()
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     raise
                 continue
             folds[name] = fold
+        set_aside_folds_of_another_split(system_folder(args.expdir, system.name, args.tag), known)
         stamps = {name: Stamp(fold.folder / SELECTED_FILE) for name, fold in folds.items()}
         made_from = {"folds": inputs, "espnet_ser": __version__}
         if all(stamp.difference(made_from) is None for stamp in stamps.values()):

@@ -211,11 +211,14 @@ def cache_files(folder: Path) -> list[Path]:
 def remove_cache(folder: Path) -> None:
     """Removes a cache, whole or not at all as far as readers can see; what else lies in its folder stays."""
     remove_unfinished(folder)
-    aside = temporary_name(folder)
-    os.rename(folder, aside)
+    there = Path(os.path.realpath(folder))  # on another disk, where the folder is a link
+    aside = temporary_name(there)
+    os.rename(there, aside)
     for path in cache_files(aside):
         path.unlink(missing_ok=True)
     if any(aside.iterdir()):
-        os.rename(aside, folder)
-    else:
-        aside.rmdir()
+        os.rename(aside, there)
+        return
+    aside.rmdir()
+    if folder.is_symlink():
+        folder.unlink()

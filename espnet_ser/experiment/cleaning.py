@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_ser.data.frame_cache import cache_files, list_caches
+from espnet_ser.errors import InputError
 from espnet_ser.layout import CHECKPOINT_FILE, DONE_FILE, MODEL_FILE, SELECTED_FILE, SELECTION_FILE, STARTED_FILE
-from espnet_ser.utils.atomic import is_temporary
+from espnet_ser.utils.atomic import is_temporary, remove_folder
 from espnet_ser.utils.locks import lock_file
 from espnet_ser.utils.stamp import Stamp
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
@@ -55,7 +56,7 @@ class Waste:
             {parent for file in self.files for parent in file.parents if parent.is_relative_to(self.path)}, reverse=True
         ):
             if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+                remove_folder(folder)
 
 
 def find_waste(expdir: Path, dumpdir: Path) -> Iterator[Waste]:
@@ -117,11 +118,17 @@ def _runs(folder: Path) -> bool:
 
 def _config(folder: Path) -> dict:
     path = folder / "config.yaml"
-    return dict(read_yaml_mapping(path, missing="train it anew")) if path.is_file() else {}
+    try:
+        return dict(read_yaml_mapping(path, missing="train it anew")) if path.is_file() else {}
+    except InputError as error:
+        raise InputError(f"{error}; train this fold anew, or move its folder away") from error
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_symlink() or file.is_file()) if path.is_dir() else [path]
+    """A temporary file, or all below a temporary folder; of a link to another place only the link."""
+    if path.is_symlink() or not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_symlink() or file.is_file())
 
 
 def _is_old(written_s: float) -> bool:

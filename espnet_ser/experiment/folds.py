@@ -7,7 +7,10 @@ from pathlib import Path
 from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.experiment.systems import System
-from espnet_ser.layout import _fold_folders, _suffix
+from espnet_ser.layout import PACKED_FOLDER, STARTED_FILE, fold_folders, trained_folds, with_tag_suffix
+from espnet_ser.utils.replacing import set_aside
+from espnet_ser.utils.say import say
+from espnet_ser.utils.stamp import Stamp
 
 
 def fold_names(datadir: Path, asked: str | Iterable[str] | None = None) -> list[str]:
@@ -20,7 +23,7 @@ def fold_names(datadir: Path, asked: str | Iterable[str] | None = None) -> list[
     Raises:
         InputError: When stage 1 has not run, or a fold does not exist.
     """
-    known = [name for name, path in _fold_folders(datadir).items() if (path / "fold.json").is_file()]
+    known = [name for name, path in fold_folders(datadir).items() if (path / "fold.json").is_file()]
     if not known:
         raise InputError(f"{datadir} has no folds: run stage 1, which makes them")
     names = asked.split() if isinstance(asked, str) else list(asked or [])
@@ -64,4 +67,20 @@ def token_folder(dumpdir: Path, fold: str, token_type: str, nbpe: int) -> Path:
 
 def intermediate_folder(expdir: Path, system: System, fold: str, tag: str = "") -> Path:
     """Where stage 3 leaves a fold's model: shared by all systems with the same intermediate finetuning."""
-    return expdir / "intermediate" / f"{system.intermediate_name}{_suffix(tag)}" / f"fold{fold}"
+    return expdir / "intermediate" / f"{system.intermediate_name}{with_tag_suffix(tag)}" / f"fold{fold}"
+
+
+def set_aside_folds_of_another_split(folder: Path, known: Iterable[str]) -> None:
+    """Renames a system's trained folds that the data no longer have: an ensemble of the system's folds would count them.
+
+    Args:
+        folder: The system's.
+        known: The folds that the data have.
+    """
+    stamped = [(name, path, path / STARTED_FILE) for name, path in trained_folds(folder).items()]
+    stamped += [
+        (name, path, path.with_name(f".{path.name}.json")) for name, path in trained_folds(folder / PACKED_FOLDER).items()
+    ]
+    for name, path, stamp in stamped:
+        if name not in known and Stamp(stamp).inputs():
+            say(f"{path}: the data have no fold {name} any more; moved to {set_aside(path)}", flush=True)

@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from espnet_ser.data.datadir import read_datadir
@@ -38,6 +37,7 @@ from espnet_ser.model_io.trained_encoder import refuse_trained_encoder
 from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors, remove_unfinished
 from espnet_ser.utils.environment import describe_environment, host_name
 from espnet_ser.utils.locks import lock_file
+from espnet_ser.utils.replacing import set_aside
 from espnet_ser.utils.say import say
 from espnet_ser.utils.stamp import Stamp
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
@@ -247,10 +247,7 @@ class Experiment:
             return
         left = [path for path in self.folder.iterdir() if path.name != STARTED_FILE] if self.folder.exists() else []
         if left:
-            numbers = count(1)
-            while (aside := self.folder.with_name(f"{self.folder.name}.superseded-{next(numbers)}")).exists():
-                pass
-            os.rename(self.folder, aside)
+            aside = set_aside(self.folder)
             say(f"{self.folder}: not this very training ({'; '.join(changes[:3])}); moved to {aside}", flush=True)
         if not self.folder.exists():
             for earlier in sorted(self.folder.parent.glob(f"{self.folder.name}.superseded-*")):

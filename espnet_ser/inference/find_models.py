@@ -8,6 +8,7 @@ from typing import NamedTuple
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.evaluation.predictions import SELECTIONS, headline
 from espnet_ser.layout import SELECTION_FILE, trained_folds
+from espnet_ser.model_io.archive import is_archive
 from espnet_ser.model_io.model_folder import CONFIG_FILE, META_FILE, find_model
 from espnet_ser.utils.bounded import read_small_file
 from espnet_ser.utils.hashing import file_sha256
@@ -58,6 +59,10 @@ def find_models(source: Path | str, selection: str | None = None) -> list[ModelS
     if not path.is_dir():
         if selection not in (None, "last"):
             raise InputError(f"{source}: an archive, which holds one epoch's weights; leave the selection ({selection}) out")
+        if path.suffix in (".pth", ".pt", ".bin", ".safetensors"):
+            raise InputError(f"{source}: a file of weights; name the folder that it lies in, with its config.yaml")
+        if path.is_file() and not is_archive(path):
+            raise InputError(f"{source}: not a zip, tar or tar.gz archive; name a model's folder or such an archive")
         return [ModelSource(path, None)]
     is_model = (path / CONFIG_FILE).is_file() or (path / META_FILE).is_file()
     folders = [path] if is_model else list(trained_folds(path).values()) or [path]

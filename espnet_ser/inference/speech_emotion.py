@@ -19,7 +19,8 @@ from espnet_ser.inference.find_models import ModelSource, models_of
 from espnet_ser.inference.level import is_loud_enough
 from espnet_ser.inference.predict import BATCH_SAMPLES
 from espnet_ser.inference.prediction import Decision, Moment, Prediction
-from espnet_ser.inference.windows import Window, Windowing, shares
+from espnet_ser.inference.windows import Window, Windowing, check_batch_seconds, shares
+from espnet_ser.utils.machine import check_device_name
 
 Audio = str | Path | np.ndarray | torch.Tensor | BinaryIO
 """A file's path; samples [num_samples], [num_samples, channels] or [channels, num_samples]; or a stream of a file's bytes."""
@@ -27,7 +28,6 @@ Audio = str | Path | np.ndarray | torch.Tensor | BinaryIO
 POOL_BATCHES = 4
 """Audio is read for so many batches at a time, whatever there is of it, and sorted by length among itself."""
 
-_MAX_BATCH_S = 1e6
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}]"
 
 
@@ -50,8 +50,7 @@ class SpeechEmotion:
     """
 
     def __init__(self, ensemble: Ensemble, batch_seconds: float = BATCH_SAMPLES / SAMPLE_RATE):
-        if not 0 < batch_seconds <= _MAX_BATCH_S:
-            raise InputError(f"batches of {batch_seconds} s: give a number above 0, at most {_MAX_BATCH_S:g}")
+        check_batch_seconds(batch_seconds)
         self._ensemble = ensemble
         self._batch_samples = max(1, round(batch_seconds * SAMPLE_RATE))
 
@@ -294,13 +293,11 @@ def _usable_device(name: str) -> str:
     Raises:
         InputError: When torch does not know it, or cannot compute there.
     """
+    check_device_name(name)
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise RuntimeError("neither a CPU nor a GPU")
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"device {name!r}: torch cannot compute there ({reason}); give auto, cpu, cuda or cuda:N") from error

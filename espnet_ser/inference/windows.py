@@ -20,6 +20,9 @@ MIN_WINDOW_S, MIN_HOP_S = 0.1, 0.01
 """No encoder makes a frame of much less, and an hour is cut into no more than 360,000 windows."""
 
 
+_MAX_BATCH_S = 1e6
+
+
 class Window(NamedTuple):
     """A part of a recording, in samples: from ``start`` up to, not including, ``end``."""
 
@@ -88,3 +91,13 @@ def shares(windows: Sequence[Window]) -> list[tuple[float, float]]:
     """
     borders = [windows[0].start, *((before.end + after.start) / 2 for before, after in pairwise(windows)), windows[-1].end]
     return list(pairwise(borders))
+
+
+def check_batch_seconds(seconds: float) -> None:
+    """Checks how many seconds of audio are to be computed together.
+
+    Raises:
+        InputError: For a batch of no length, or one without end.
+    """
+    if not 0 < seconds <= _MAX_BATCH_S:
+        raise InputError(f"batches of {seconds:g} s: give a number above 0, at most {_MAX_BATCH_S:g}")

@@ -14,7 +14,7 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -96,6 +96,25 @@ def unpack_archive(archive: Path | str, folder: Path | str) -> Path:
     return folder
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as a zip, tar or tar.gz does."""
+    with open(path, "rb") as file:
+        head = file.read(512)
+    return _is_zip(head) or _is_gzip(head) or _is_tar(head)
+
+
+def _is_zip(head: bytes) -> bool:
+    return head[:4] in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def _is_gzip(head: bytes) -> bool:
+    return head[:2] == b"\x1f\x8b"
+
+
+def _is_tar(head: bytes) -> bool:
+    return head[257:262] == b"ustar"
+
+
 @contextmanager
 def _opened(archive: Path) -> Iterator[tuple[Iterable[_Entry], Callable[[_Entry], BinaryIO]]]:
     """What an archive holds, and how to read it; whatever its reader says of a file made to confuse it is one line."""
@@ -104,13 +123,13 @@ def _opened(archive: Path) -> Iterator[tuple[Iterable[_Entry], Callable[[_Entry]
             file = stack.enter_context(open(archive, "rb"))
             head = file.read(512)
             file.seek(0)
-            if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+            if _is_zip(head):
                 content = stack.enter_context(zipfile.ZipFile(BoundedReads(file, _DIRECTORY_BYTES)))
                 yield map(_zip_entry, content.infolist()), lambda entry: content.open(entry.member)
-            elif head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar":
-                plain = stack.enter_context(gzip.GzipFile(fileobj=file)) if head[:2] == b"\x1f\x8b" else file
+            elif _is_gzip(head) or _is_tar(head):
+                plain = stack.enter_context(gzip.GzipFile(fileobj=file)) if _is_gzip(head) else file
                 tar = stack.enter_context(tarfile.open(fileobj=BoundedReads(plain, _CHUNK_BYTES), mode="r:"))
-                yield map(_tar_entry, tar), lambda entry: tar.extractfile(entry.member)
+                yield _tar_entries(tar), lambda entry: tar.extractfile(entry.member)
             else:
                 raise InputError(f"{archive}: not a zip, tar or tar.gz archive; name a model's folder or such an archive")
     except InputError:
@@ -134,6 +153,16 @@ def _zip_entry(info: zipfile.ZipInfo) -> _Entry:
         fault = ""
     # zipfile itself cuts a name at its first NUL.
     return _Entry(info.orig_filename, info.file_size, info.orig_filename.endswith("/"), fault, info)
+
+
+def _tar_entries(tar: tarfile.TarFile) -> Iterator[_Entry]:
+    """A file that was packed under two names is in the archive once, and under its second name a hard link to the first."""
+    files: dict[str, tarfile.TarInfo] = {}
+    for info in tar:
+        entry = _tar_entry(files.get(info.linkname, info) if info.islnk() else info)
+        if not entry.fault and not entry.is_folder:
+            files[info.name] = entry.member
+        yield replace(entry, name=info.name)
 
 
 def _tar_entry(info: tarfile.TarInfo) -> _Entry:

@@ -70,16 +70,18 @@ def find_model(folder: Path, source: Path) -> ModelFolder:
         return ModelFolder(config.parent, _named_file(folder, meta, "files", "model_file", source))
     if (folder / CONFIG_FILE).is_file():
         return ModelFolder(folder, None)
-    below = [] if folder == source else sorted(folder.glob(f"*/{CONFIG_FILE}"))
+    below = (
+        [] if folder == source else sorted({p.parent for name in (META_FILE, CONFIG_FILE) for p in folder.glob(f"*/{name}")})
+    )
     if len(below) != 1:
-        places = ", ".join(repr(str(path.relative_to(folder).parent)) for path in below[:5])
+        places = ", ".join(repr(path.name) for path in below[:5])
         found = (
             f"holds several models ({places}); pack one of them"
             if below
             else f"{CONFIG_FILE} is missing; train the model first"
         )
         raise InputError(f"{source}: {found} (stage 3 for intermediate models, stage 4 for SER)")
-    return ModelFolder(below[0].parent, None)
+    return find_model(below[0], source)
 
 
 def _named_file(folder: Path, meta: Mapping[str, object], group: str, ending: str, source: Path) -> Path:

@@ -18,12 +18,14 @@ def card_metadata(facts: CardFacts) -> ModelCardData:
     license = corpus.license.lower().replace(" ", "-")
     if re.fullmatch(_LICENSES, license):
         terms = {"license": license}
+    elif corpus.license:
+        terms = {"license": "other", "license_name": _identifier(corpus.license), "license_link": corpus.url or None}
     else:
-        terms = {"license": "other", "license_name": corpus.license or NOT_STATED, "license_link": corpus.url or None}
+        terms = {"license": "unknown"}
     dataset = re.fullmatch(f"https://huggingface\\.co/datasets/({HUB_NAME})/?", corpus.url)
     with_transformers = {"library_name": "transformers", "pipeline_tag": "audio-classification"}
     return ModelCardData(
-        language=corpus.lang.split() or None,
+        language=[_language(tag) for tag in corpus.lang.split()] or None,
         **terms,
         **(with_transformers if "emotion" in facts.exported else {}),
         tags=["speech-emotion-recognition", "espnet", *(["onnx"] if facts.onnx else [])],
@@ -54,7 +56,7 @@ def _eval_results(facts: CardFacts) -> list[EvalResult]:
         EvalResult(
             task_type="audio-classification",
             task_name="speech emotion recognition",
-            dataset_type=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "corpus",
+            dataset_type=_identifier(name),
             dataset_name=name,
             dataset_split=split,
             metric_type=kinds[s][0],
@@ -71,3 +73,18 @@ def _intervals(score: Mapping) -> dict[str, list[float] | None]:
     """The 95 % intervals over utterances and over speakers."""
     ends = {"interval_95_utterances": score["ci95"], "interval_95_speakers": score["ci95_speakers"]}
     return {name: found and [round(float(end), 2) for end in found] for name, found in ends.items()}
+
+
+def _identifier(name: str) -> str:
+    """A name in small letters, digits and hyphens, as the hub wants identifiers.
+
+    >>> _identifier('Licence: "free", for research')
+    'licence-free-for-research'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "corpus"
+
+
+def _language(tag: str) -> str:
+    """A language's tag as the hub knows it: ``EN`` is ``en``, ``pt-BR`` stays."""
+    code, *region = tag.split("-")
+    return "-".join([code.lower(), *region])

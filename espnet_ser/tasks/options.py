@@ -73,7 +73,7 @@ def parse_options(
     args, unknown = parser.parse_known_args([*command, *extra])
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
-        raise unknown_name("ESPnet option", unknown[0], options, where="--args")
+        raise unknown_name("ESPnet option", unknown[0], options, where="further options")
     if args.scheduler != str_or_none(str(config.get("scheduler")).lower()):
         args.scheduler_conf = asked.scheduler_conf  # the configuration's are another scheduler's
     return args

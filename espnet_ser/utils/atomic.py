@@ -66,6 +66,13 @@ def atomic_write(path: Path | str, content: str | bytes) -> None:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def remove_folder(folder: Path) -> None:
+    """Removes an empty folder; of a link to one, both."""
+    Path(os.path.realpath(folder)).rmdir()
+    if folder.is_symlink():
+        folder.unlink()
+
+
 def replace_folder(tmp: Path | str, final: Path | str) -> None:
     """Puts the finished folder ``tmp`` in the place of ``final``, old content and all.
 

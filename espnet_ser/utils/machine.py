@@ -3,6 +3,7 @@
 import getpass
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -75,3 +76,13 @@ def _home_for_now() -> Path:
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         return Path(tempfile.mkdtemp(prefix="espnet-ser-home-"))
     return folder
+
+
+def check_device_name(name: str) -> None:
+    """Checks how a device is called; whether it is there, torch knows.
+
+    Raises:
+        InputError: For another name than ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
+        raise InputError(f"device {name!r}: neither a CPU nor a GPU; give auto, cpu, cuda or cuda:N")

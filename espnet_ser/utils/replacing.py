@@ -92,3 +92,12 @@ def write_output(path: Path, content: str | bytes, stamp: Stamp) -> None:
     if not path.is_file() or path.read_bytes() != content:
         keep_others(path, stamp)
         atomic_write(path, content)
+
+
+def set_aside(folder: Path) -> Path:
+    """Renames a folder to ``<folder>.superseded-<n>``, the first number that is free; returns the new name."""
+    numbers = count(1)
+    while (aside := folder.with_name(f"{folder.name}.superseded-{next(numbers)}")).exists():
+        pass
+    os.rename(folder, aside)
+    return aside

@@ -134,7 +134,7 @@ CASES = {
     ),
     "predict: batches of 0 s": (with_options("--batch_seconds", "0"), "batches of 0.0 s: give a number above 0"),
     "predict: batches of infinite length": (with_options("--batch_seconds", "inf"), "batches of inf s"),
-    "predict: a device that is none": (with_options("--device", "gpu"), "device 'gpu': torch cannot compute there"),
+    "predict: a device that is none": (with_options("--device", "gpu"), "device 'gpu': neither a CPU nor a GPU"),
     "predict: GPU 99": (with_options("--device", "cuda:99"), "device 'cuda:99': torch cannot compute there"),
     "predict: an output that is audio": (with_options("--output", "a.wav"), "--output a.wav: a name of audio"),
     "predict: an output in no folder": (with_options("--output", "x/told.csv"), "--output x/told.csv: x is no folder"),

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-SHORT = "--max_epoch 3 --save_every_min 0"  # saved at every epoch, so that a kill meets saving and what was saved
-OPTIONS = ["--num_utts", "120", "--folds", "1 2", "--intermediate-args", SHORT, "--ser-args", SHORT]
+OPTIONS = ["--num_utts", "120", "--folds", "1 2", "--intermediate-args", "--max_epoch 3", "--ser-args", "--max_epoch 3"]
+OPTIONS += ["--save_every_min", "0"]  # at every epoch, so that a kill meets saving and what was saved
 LEAVES = ("release", "data", "dump", "exp")
 
 

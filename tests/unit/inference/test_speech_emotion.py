@@ -393,7 +393,7 @@ def test_a_selection_whose_weights_are_not_there_is_refused(tmp_path, record, me
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", "cpu:x"])
 def test_a_device_that_is_none_is_refused_in_one_line(models, device):
-    with pytest.raises(InputError, match=f"device '{device}': torch cannot compute there") as caught:
+    with pytest.raises(InputError, match=f"device '{device}': (torch cannot compute there|neither a CPU)") as caught:
         SpeechEmotion.from_pretrained(models / "emotion", device)
     assert "\n" not in str(caught.value)
 

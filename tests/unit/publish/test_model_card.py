@@ -120,7 +120,7 @@ def test_what_is_not_known_of_a_corpus_is_not_stated(facts):
     for fact in ("Corpus", "Language", "Licence of the corpus"):
         assert f"- {fact}: not stated\n" in card
     data = ModelCard(card).data
-    assert (data.license, data.license_name, data.language, data.datasets) == ("other", "not stated", None, None)
+    assert (data.license, data.license_name, data.language, data.datasets) == ("unknown", None, None, None)
     assert {result.dataset_name for result in data.eval_results} == {"not stated"}
 
 
@@ -133,7 +133,7 @@ def test_what_is_known_of_a_corpus_is_on_the_card_and_in_its_header(facts):
     assert (data.license, data.language, data.datasets) == ("cc-by-4.0", ["de", "en"], ["me/emodb"])
     assert data.base_model == "facebook/wav2vec2-base"
     data = ModelCard(model_card(replace(facts, corpus=Corpus(license="Ours, v2", url="https://a.example/l")))).data
-    assert (data.license, data.license_name, data.license_link) == ("other", "Ours, v2", "https://a.example/l")
+    assert (data.license, data.license_name, data.license_link) == ("other", "ours-v2", "https://a.example/l")
     assert ModelCard(model_card(replace(facts, encoder="mine"))).data.base_model is None
     card = model_card(replace(facts, encoder="facebook/wav2vec2-base@0b5b8e8"))
     assert "[facebook/wav2vec2-base](https://huggingface.co/facebook/wav2vec2-base), revision 0b5b8e8; its licence is" in card
