@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import shutil
 from dataclasses import replace
 
@@ -166,3 +167,11 @@ def test_caches_are_listed_and_removed(tmp_path, examples):
     (tmp_path / "caches/cnn-1/notes.txt").write_text("mine")
     remove_cache(tmp_path / "caches/cnn-1")
     assert [path.name for path in (tmp_path / "caches/cnn-1").iterdir()] == ["notes.txt"]
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "caches/cnn-1/notes.txt").unlink()
+    fill(FrameCache(tmp_path / "caches" / "cnn-1"), examples[:2])
+    os.rename(tmp_path / "caches/cnn-1", tmp_path / "disk/cnn-1")
+    (tmp_path / "caches/cnn-1").symlink_to(tmp_path / "disk/cnn-1")
+    remove_cache(tmp_path / "caches/cnn-1")
+    assert not (tmp_path / "caches/cnn-1").is_symlink()
+    assert not list((tmp_path / "disk").iterdir())

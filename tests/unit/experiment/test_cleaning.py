@@ -8,6 +8,7 @@ import pytest
 from tiny_recipe import refused, run
 
 from espnet_ser.data.frame_cache import list_caches
+from espnet_ser.inference.find_models import find_models
 
 
 def files_of(root):
@@ -92,3 +93,43 @@ def test_what_was_written_lately_stays(left, capsys):
 
 def test_a_folder_without_experiments_is_one_line(tmp_path, capsys):
     assert "nowhere: no such folder; name with --expdir" in refused(capsys, "clean", "--expdir", tmp_path / "nowhere", call=run)
+
+
+def test_of_a_link_to_another_disk_ours_is_removed_and_all_else_stays(left, tmp_path):
+    """What is moved elsewhere and linked is cleaned as if it lay there; a link that only looks like ours leads to nobody's."""
+    disk, exp = tmp_path / "disk", left.root / "exp"
+    (disk / "mine").mkdir(parents=True)
+    (disk / "mine/notes.txt").write_text("mine")
+    (exp / "stl_n8/.cache.1.deadbeef").symlink_to(disk / "mine")
+    (exp / "stl_n8/fold1.superseded-1/notes.txt").unlink()
+    for path in (exp / "stl_n8/fold1.superseded-1", left.root / "dump/cache/cnn-0123456789abcdef"):
+        shutil.move(path, disk / path.name)
+        path.symlink_to(disk / path.name)
+    (disk / "cnn-0123456789abcdef/notes.txt").unlink()
+    make_old(left.root)
+    run("clean", "--expdir", exp, "--dumpdir", left.root / "dump", "--dry_run", "false")
+    assert (disk / "mine/notes.txt").read_text() == "mine"
+    assert os.listdir(disk) == ["mine"]
+    assert not [path for path in left.root.rglob("*") if path.is_symlink() and not path.exists()]
+    assert not (exp / "stl_n8/.cache.1.deadbeef").is_symlink()
+
+
+def test_folds_that_the_data_have_no_more_are_set_aside(recipe, capsys):
+    """Of a split with more folds: an ensemble of the system's folds would count them."""
+    recipe.train("ser", system="stl_n0")
+    system = recipe.root / "exp/stl_n0"
+    shutil.copytree(system / "fold1", system / "fold7", symlinks=True)
+    shutil.copytree(system / "fold1", system / "fold01", symlinks=True)
+    recipe.select("stl_n0")
+    assert (
+        f"{system}/fold7: the data have no fold 7 any more; moved to {system}/fold7.superseded-1\n" in capsys.readouterr().out
+    )
+    assert [model.source.name for model in find_models(system)] == ["fold1"]
+    assert (system / "fold01").is_dir()
+
+
+def test_a_damaged_configuration_is_one_line_that_says_what_to_do(left, capsys):
+    (left.root / "exp/stl_n8/fold1/config.yaml").write_text("{")
+    shown = refused(capsys, "clean", "--expdir", left.root / "exp", "--dumpdir", left.root / "dump", call=run)
+    assert "config.yaml: not YAML" in shown
+    assert shown.endswith("train this fold anew, or move its folder away")

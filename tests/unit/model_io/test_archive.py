@@ -1,5 +1,6 @@
 """What archives of models must keep doing; what they must not is in tests/faults."""
 
+import io
 import os
 import shutil
 import stat
@@ -14,6 +15,7 @@ from model_maker import make_model
 from tiny_recipe import SYSTEM
 
 from espnet_ser.errors import InputError
+from espnet_ser.inference.find_models import find_models
 from espnet_ser.model_io import archive
 from espnet_ser.model_io.archive import unpack_archive
 from espnet_ser.model_io.load import load_model
@@ -41,6 +43,21 @@ def pack_with_tar(folder, path):
         file.add(folder, ".")
 
 
+def pack_with_hard_links(folder, path):
+    """As GNU tar -h packs a file that it meets under two names."""
+    with tarfile.open(path, "w") as file:
+        known = {}
+        for source in sorted(folder.rglob("*")):
+            info = file.gettarinfo(source.resolve(), f"fold1/{source.relative_to(folder)}")
+            if source.resolve() in known:
+                info.type, info.linkname, info.size = tarfile.LNKTYPE, known[source.resolve()], 0
+                file.addfile(info)
+            elif source.is_file():
+                known[source.resolve()] = info.name
+                with open(source, "rb") as content:
+                    file.addfile(info, content)
+
+
 def pack_with_zip(folder, path):
     shutil.make_archive(str(path.with_suffix("")), "zip", folder.parent, folder.name)
 
@@ -57,6 +74,7 @@ def logits(model):
         (pack_with_espnet, "espnet.tgz"),
         (pack_with_tar, "model.tar"),
         (pack_with_tar, "model.tgz"),
+        (pack_with_hard_links, "links.tar"),
         (pack_with_zip, "model.zip"),
     ],
 )
@@ -143,6 +161,47 @@ def test_links_in_a_tar_are_refused_with_the_way_to_pack_without_them(tmp_path):
         file.add(folder, ".")
     with pytest.raises(InputError, match=r"entry '.*latest\.pth' is a link; .*tar -czhf"):
         load_model(tmp_path / "model.tar")
+
+
+def test_a_hard_link_to_what_is_not_a_file_before_it_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "model.tar", "w") as file:
+        info = tarfile.TarInfo("config.yaml")
+        info.type, info.linkname = tarfile.LNKTYPE, "/etc/passwd"
+        file.addfile(info)
+    with pytest.raises(InputError, match="entry 'config.yaml' is a link"):
+        load_model(tmp_path / "model.tar")
+
+
+def test_hard_links_count_as_often_as_they_are_unpacked(tmp_path):
+    with tarfile.open(tmp_path / "model.tar", "w") as file:
+        first = tarfile.TarInfo("0")
+        first.size = 40 << 20
+        file.addfile(first, io.BytesIO(bytes(first.size)))
+        for number in range(1, 1000):
+            info = tarfile.TarInfo(str(number))
+            info.type, info.linkname = tarfile.LNKTYPE, "0"
+            file.addfile(info)
+    with pytest.raises(InputError, match="brings what is unpacked to"):
+        unpack_archive(tmp_path / "model.tar", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["fold1/latest.pth", "model.safetensors"])
+def test_a_file_of_weights_is_no_model(tmp_path, name):
+    make_model(tmp_path / "fold1")
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(InputError, match="a file of weights; name the folder that it lies in"):
+        find_models(tmp_path / name)
+    (tmp_path / "page.html").write_text("<html>")
+    with pytest.raises(InputError, match=r"page.html: not a zip, tar or tar\.gz archive"):
+        find_models(tmp_path / "page.html")
+
+
+def test_a_packed_fold_may_be_zipped_with_its_folder(packed, tmp_path):
+    shutil.copytree(packed.folder, tmp_path / "in" / "fold1")
+    (tmp_path / "in/__MACOSX/fold1").mkdir(parents=True)
+    (tmp_path / "in/__MACOSX/fold1/._config.json").write_text("x")
+    shutil.make_archive(str(tmp_path / "model"), "zip", tmp_path / "in")
+    assert load_model(tmp_path / "model.zip")[0].tasks == load_model(packed.archive)[0].tasks
 
 
 def test_an_archive_of_several_models_names_them(tmp_path):

@@ -92,6 +92,17 @@ def test_a_dry_run_lists_all_and_asks_nobody(packed, capsys, monkeypatch):
     assert f"{len(local(packed))} files would go to me/ser (private)" in shown
 
 
+def test_what_was_damaged_since_it_was_packed_goes_nowhere(packed, tmp_path, capsys):
+    shutil.copytree(packed.base / "packed", tmp_path / "packed")
+    path = tmp_path / "packed/fold1/model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with no_network():
+        shown = refused(capsys, "upload", "--packed", tmp_path / "packed", "--repo", "me/ser", "--dry_run", "true", call=run)
+    assert "output fold1/model.safetensors: changed since it was written; run stage 7 again" in shown
+
+
 @pytest.fixture
 def copy(packed, tmp_path):
     shutil.copytree(packed.folder, tmp_path / "fold1")
