@@ -62,6 +62,9 @@ def epoch_model(folder: Path, epoch: int) -> Path:
     return folder / f"{epoch}epoch.pth"
 
 
+CARD_FILE = "README.md"
+"""In a packed fold: its card, which people may edit."""
+
 PACKED_FOLDER = "packed"
 """In a system's folder: its folds as others use them."""
 

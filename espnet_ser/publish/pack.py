@@ -14,7 +14,7 @@ from espnet_ser.evaluation.results import RESULTS_FILE, RUN_FILE, read_results, 
 from espnet_ser.experiment.scored_folds import PooledFolds
 from espnet_ser.experiment.trained_fold import TrainedFold, describe_run
 from espnet_ser.inference.find_models import selected_weights
-from espnet_ser.layout import PACKED_FOLDER, SCORED_FILE
+from espnet_ser.layout import CARD_FILE, PACKED_FOLDER, SCORED_FILE
 from espnet_ser.publish.card_facts import CardFacts, origin_of
 from espnet_ser.publish.model_card import READ, measured_markdown, model_card
 from espnet_ser.publish.zoo_archive import INTERMEDIATE_FOLDER, SER_FOLDER, copy_model, write_archive
@@ -27,7 +27,6 @@ from espnet_ser.utils.say import say
 from espnet_ser.utils.stamp import Stamp
 from espnet_ser.version import __version__
 
-CARD_FILE = "README.md"
 HEADS_FOLDER = "heads"
 """Where heads beside that of emotion go. Not to ``gender`` at the top: ESPnet's model zoo takes a value in a YAML file that
 is the name of something in the repository for its place, and a task is called so.
