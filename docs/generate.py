@@ -76,13 +76,11 @@ def commands_page() -> Iterator[str]:
     yield from (
         "## run.sh",
         "",
-        "`egs/iemocap/run.sh --iemocap DIR [options]`, from any folder. The same options are taken by:",
+        "Every recipe's `run.sh [options]`, from any folder, gives its choices and these options to the pipeline,",
+        "`egs/TEMPLATE/ser.sh`; so does `run_table.sh --table 1|2|3|all`, for all systems of a table of the paper.",
         "",
     )
-    yield "- `egs/iemocap/run_table.sh --table 1|2|3|all`, for all systems of a table of the paper;"
-    yield "- `egs/mini_iemocap/run.sh` and `run_table.sh`, after `--num_utts N` (480), which speak the corpus themselves;"
-    yield "- `egs/TEMPLATE/run.sh`, its copies, and `egs/ravdess/run.sh`, after `--corpus SOURCE`, for a corpus of one's own."
-    yield from ("", "Options may be written with `-` or `_`. An option without a default is empty.")
+    yield from ("Options may be written with `-` or `_`. An option without a default is empty.")
     for heading, options in recipe_options():
         yield from ("", f"### {heading}", "", *table(("option", "default", "what it says"), options))
     for name, purpose in COMMANDS.items():
@@ -101,12 +99,19 @@ def commands_page() -> Iterator[str]:
 
 
 def recipe_options() -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    """What stands at the top of run.sh: heading -> options, their defaults and meanings."""
-    block = (ROOT / "egs" / "iemocap" / "run.sh").read_text().partition("\n# What runs\n")[2].partition("\n\nhelp_message=")[0]
-    for part in f"# What runs\n{block}".split("\n\n"):
-        heading, *lines = part.splitlines()
-        options = [re.fullmatch(r"([a-z0-9_]+)=(\S*) *(?:# (.*))?", line).groups() for line in lines]
-        yield heading.removeprefix("# "), [(f"`--{name}`", code(value), says or "") for name, value, says in options]
+    """What stands at the top of ser.sh, and what recipes add: heading -> options, their defaults and meanings."""
+    egs = ROOT / "egs"
+    for part in (egs / "TEMPLATE" / "ser.sh").read_text().split("\n\n"):
+        if re.fullmatch(r"# .*(\n[a-z0-9_]+=.*)+", part):
+            yield part.partition("\n")[0].removeprefix("# "), options_in(part)
+    for recipe in ("iemocap", "mini_iemocap", "TEMPLATE", "ravdess"):
+        yield f"Of `egs/{recipe}` alone", options_in((egs / recipe / "local" / "options.sh").read_text())
+
+
+def options_in(text: str) -> list[tuple[str, str, str]]:
+    """What ``name=default # what it says`` declares, line by line."""
+    found = re.findall(r"^([a-z0-9_]+)=(\S*) *(?:# (.*))?$", text, re.M)
+    return [(f"`--{name}`", code(value), says) for name, value, says in found]
 
 
 def own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

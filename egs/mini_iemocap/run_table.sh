@@ -1,1 +1,1 @@
-run.sh
+../TEMPLATE/run_table.sh

@@ -1,1 +1,1 @@
-../TEMPLATE/run.sh
+../TEMPLATE/run_table.sh

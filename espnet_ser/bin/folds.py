@@ -24,7 +24,9 @@ def get_parser() -> argparse.ArgumentParser:
         help="what each fold holds out: a session, a speaker, what utt2fold says, or with a number that many even groups of "
         "sessions (%(default)s; without utt2session each speaker is a session); utt2split: one fold, train, dev and test",
     )
-    parser.add_argument("--classes", default="", help="emotions to predict, separated by spaces; default all that there are")
+    parser.add_argument(
+        "--classes", default="", help='emotions to predict, e.g. "angry happy sad"; all that there are if empty'
+    )
     add_datadir_options(parser)
     add_corpus_options(parser)
     return parser

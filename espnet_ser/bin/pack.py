@@ -17,7 +17,10 @@ def get_parser() -> argparse.ArgumentParser:
     add_recipe_options(parser)
     parser.add_argument("--fold", default="", help="the fold to pack, or 'all'; default the first: no score chooses it")
     parser.add_argument(
-        "--onnx", default="auto", choices=("auto", "true", "false"), help="export to ONNX too; auto: where onnx is installed"
+        "--onnx",
+        default="auto",
+        choices=("auto", "true", "false"),
+        help="export to ONNX too: auto (where onnx is installed), true, false",
     )
     return parser
 

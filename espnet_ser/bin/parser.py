@@ -86,19 +86,21 @@ def tag_name(text: str) -> str:
 
 def add_datadir_options(parser: argparse.ArgumentParser) -> None:
     """Adds what stage 1 asks of every corpus: where its data directories go, and how fast they are made."""
-    parser.add_argument("--datadir", type=Path, default=Path("data"), metavar="DIR", help="where to write (%(default)s)")
-    parser.add_argument("--nj", type=whole_number(1), default=2, help="processes that scan the audio (%(default)s)")
+    parser.add_argument("--datadir", type=Path, default=Path("data"), metavar="DIR", help="what stage 1 leaves")
+    parser.add_argument("--nj", type=whole_number(1), default=4, help="processes that scan the audio (%(default)s)")
 
 
 def add_corpus_options(parser: argparse.ArgumentParser) -> None:
     """Adds what stage 1 records of a corpus, for results and model cards."""
-    of = "for results and model cards, as given: "
-    parser.add_argument("--corpus_name", type=_corpus_fact("name"), default="", help=f"{of}what the corpus is called")
     parser.add_argument(
-        "--corpus_lang", type=_corpus_fact("lang"), default="", help=f"{of}its languages, as 'en' or 'en pt-BR'"
+        "--corpus_name",
+        type=_corpus_fact("name"),
+        default="",
+        help="what the corpus is called, for results and model cards; IEMOCAP's is known. Stage 1 records all four",
     )
-    parser.add_argument("--corpus_license", type=_corpus_fact("license"), default="", help=f"{of}its licence, as cc-by-4.0")
-    parser.add_argument("--corpus_url", type=_corpus_fact("url"), default="", help=f"{of}where it is described")
+    parser.add_argument("--corpus_lang", type=_corpus_fact("lang"), default="", help='its languages, e.g. en, or "en pt-BR"')
+    parser.add_argument("--corpus_license", type=_corpus_fact("license"), default="", help="its licence, e.g. cc-by-4.0")
+    parser.add_argument("--corpus_url", type=_corpus_fact("url"), default="", help="where it is described")
 
 
 def corpus_of(args: argparse.Namespace) -> Corpus:
@@ -118,8 +120,8 @@ def _corpus_fact(name: str) -> Callable[[str], str]:
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Adds what stages 3 to 6 have in common: the system, the folds, and where things lie."""
-    parser.add_argument("--system", required=True, help="name of a file in conf/systems")
-    parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
+    parser.add_argument("--system", required=True, help="a file of conf/systems")
+    parser.add_argument("--folds", default="", help='folds to run, e.g. "1 2 3"; all if empty')
     add_place_options(parser)
 
 
@@ -136,51 +138,68 @@ def add_model_options(parser: argparse.ArgumentParser, of_model: str) -> None:
 
 def add_place_options(parser: argparse.ArgumentParser) -> None:
     """Adds where things lie, whatever the system and the fold."""
-    parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
-    parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 left")
-    parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where models and results lie")
-    parser.add_argument("--tag", type=tag_name, default="", help="suffix of the system's experiment folder")
-    parser.add_argument("--intermediate_tag", type=tag_name, default="", help="suffix of the intermediate folder")
+    parser.add_argument("--conf", type=Path, default=Path("conf"), help="folder with systems/")
+    parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 leaves")
+    parser.add_argument("--expdir", type=Path, default=Path("exp"), help="models and results")
+    parser.add_argument("--tag", type=tag_name, default="", help="suffix of the system's folder in exp")
+    parser.add_argument(
+        "--intermediate_tag", type=tag_name, default="", help="suffix of the intermediate models' folder in exp"
+    )
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Adds what trainings have in common beside :func:`add_recipe_options`: with what, and how."""
-    parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="what stage 2 left")
+    parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="what stage 2 leaves, and caches")
     parser.add_argument("--ssl", required=True, help="pretrained encoder: a folder or a hub name")
     parser.add_argument(
-        "--intermediate_config", type=Path, default=Path("conf/train_intermediate.yaml"), help="ESPnet options of stage 3"
+        "--intermediate_config",
+        type=Path,
+        default=Path("conf/train_intermediate.yaml"),
+        help="ESPnet options of the intermediate finetuning",
     )
-    parser.add_argument("--ser_config", type=Path, default=Path("conf/train_ser.yaml"), help="ESPnet options of stage 4")
-    parser.add_argument("--intermediate_args", default="", help="further ESPnet options of stage 3, as one string")
-    parser.add_argument("--ser_args", default="", help="further ESPnet options of stage 4, as one string")
-    parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="as in stage 2")
-    parser.add_argument("--nbpe", type=whole_number(1), default=100, help="as in stage 2")
+    parser.add_argument("--ser_config", type=Path, default=Path("conf/train_ser.yaml"), help="ESPnet options of SER finetuning")
     parser.add_argument(
-        "--intermediate_data", default="four", choices=("four", "all"), help="utterances of the intermediate finetuning"
+        "--intermediate_args", default="", help='further ESPnet options of the intermediate finetuning, e.g. "--max_epoch 50"'
+    )
+    parser.add_argument("--ser_args", default="", help="further ESPnet options of SER finetuning")
+    add_token_options(parser)
+    parser.add_argument(
+        "--intermediate_data",
+        default="four",
+        choices=("four", "all"),
+        help="what the intermediate finetuning is trained on: four (the four classes) or all (every utterance of the "
+        "training sessions)",
     )
     parser.add_argument("--seed", type=whole_number(0, 2**32 - 1), default=0, help="random seed")
-    parser.add_argument("--ngpu", type=whole_number(0), default=0, help="GPUs of each training; 0 trains on the CPU")
+    parser.add_argument("--ngpu", type=whole_number(0), default=0, help="GPUs per training, on each of its machines")
     parser.add_argument(
         "--dist_backend",
         default="nccl",
         choices=("nccl", "gloo"),
-        help="how the processes of a training talk, one for each GPU; with gloo --ngpu N is N processes on the CPU where there "
-        "is no GPU",
+        help="how the processes of a training talk: nccl, or gloo, with which --ngpu N is N processes where there is no GPU",
     )
     parser.add_argument(
         "--cache",
         default="auto",
         choices=("auto", "none", "cnn", "prefix"),
-        help="which outputs of frozen layers to compute once and keep in dump/cache: all that is constant, none, the CNN's, or "
-        "layer m's as well (with frozen: constant)",
+        help="outputs of frozen layers to compute once, in dump/cache: auto (all that is constant), none, cnn, or prefix (with "
+        "frozen: constant)",
     )
     parser.add_argument(
         "--save_every_min",
         type=whole_number(0),
         default=10,
-        help="minutes between two checkpoints, which are written after an epoch, at least (%(default)s)",
+        help="minutes between two checkpoints of a training, at least: what a sudden end may cost; each is three models large",
     )
-    parser.add_argument("--cache_dtype", default="float16", choices=("float16", "float32"), help="precision of the cache")
+    parser.add_argument(
+        "--cache_dtype", default="float16", choices=("float16", "float32"), help="precision of the cache: float16 or float32"
+    )
+
+
+def add_token_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what the CTC head spells with."""
+    parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="CTC targets: char or bpe")
+    parser.add_argument("--nbpe", type=whole_number(1), default=100, help="number of BPE tokens")
 
 
 def as_words(args: argparse.Namespace, add_options: Callable[[argparse.ArgumentParser], None]) -> list[str]:

@@ -25,7 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--check_counts",
         choices=["auto", "full", "partial"],
         default="auto",
-        help="compare with the published counts: always (full), never (partial), or if it looks like all of IEMOCAP (auto)",
+        help="compare with the published counts: auto (if the release looks full), full, partial",
     )
     add_datadir_options(parser)
     add_corpus_options(parser)

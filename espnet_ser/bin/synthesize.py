@@ -29,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives another release")
     parser.add_argument(
-        "--nj", type=whole_number(1), default=2, metavar="N", help="processes that speak; the result does not depend on it"
+        "--nj", type=whole_number(1), default=4, metavar="N", help="processes that speak; the result does not depend on it"
     )
     parser.add_argument(
         "--audio",

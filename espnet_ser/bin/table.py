@@ -20,7 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--table", default="", help="table of the paper: 1, 2, 3 or all")
     parser.add_argument("--systems", default="", help="systems, separated by spaces; default all of the table's")
-    parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
+    parser.add_argument("--folds", default="", help='folds to run, e.g. "1 2 3"; all if empty')
     add_place_options(parser)
     add_training_options(parser)
     parser.add_argument("--nj", type=int, default=4, help="jobs at a time")

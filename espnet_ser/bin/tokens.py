@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet_ser.bin.parser import CommandParser, whole_number
+from espnet_ser.bin.parser import CommandParser, add_token_options
 from espnet_ser.utils.say import say
 
 
@@ -16,12 +16,11 @@ def get_parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="example: espnet-ser tokens --datadir data --dumpdir dump --folds '1 2 3 4 5' --ssl facebook/wav2vec2-base",
     )
-    parser.add_argument("--datadir", type=Path, default=Path("data"), help="where stage 1 left the data directories")
-    parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="where the token lists go")
-    parser.add_argument("--folds", default="", help="folds, separated by spaces; default all")
-    parser.add_argument("--token_type", default="char", choices=("char", "bpe"), help="characters, or SentencePiece BPE")
-    parser.add_argument("--nbpe", type=whole_number(1), default=100, help="number of BPE tokens")
-    parser.add_argument("--ssl", help="encoder to fetch, a folder or a hub name, so that later stages need no network")
+    parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 leaves")
+    parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="what stage 2 leaves, and caches")
+    parser.add_argument("--folds", default="", help='folds to run, e.g. "1 2 3"; all if empty')
+    add_token_options(parser)
+    parser.add_argument("--ssl", help="pretrained encoder: a folder or a hub name")
     return parser
 
 

@@ -26,7 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--intermediate_from",
         default="",
-        help="ASR model (a folder of transformers or a hub name) that stands in for the intermediate model, and for --ssl",
+        help="a public ASR model in place of the intermediate one, e.g. facebook/wav2vec2-base-960h: stage 3 trains nothing",
     )
     parser.add_argument("--job", type=int, default=1, help="which fold to train, counted from 1 (JOB of a job array)")
     launched = parser.add_argument_group("Several machines", "what espnet2.bin.launch adds to the command, on each of them")

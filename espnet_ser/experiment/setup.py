@@ -38,15 +38,15 @@ class Setup:
     ssl: str
     configs: Mapping[str, Path]
     extras: Mapping[str, tuple[str, ...]]
-    token: tuple[str, int] = ("char", 0)
-    intermediate_data: str = "four"
-    tag: str = ""
-    intermediate_tag: str = ""
-    seed: int = 0
-    cache: str = "auto"
-    cache_dtype: str = "float16"
-    save_every_min: int = 10
-    intermediate_from: str = ""
+    token: tuple[str, int]
+    intermediate_data: str
+    tag: str
+    intermediate_tag: str
+    seed: int
+    cache: str
+    cache_dtype: str
+    save_every_min: int
+    intermediate_from: str
 
     def intermediate_folder(self, system: System, fold: str) -> Path:
         """Where a system's intermediate finetuning is trained."""

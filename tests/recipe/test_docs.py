@@ -38,7 +38,7 @@ STAND_INS = {
 """What a page says -> what is run in its place."""
 
 SMALLER = {
-    "egs/iemocap/run.sh": ("ssl=facebook/wav2vec2-base", "ssl=conf/mini/encoder"),
+    "egs/TEMPLATE/ser.sh": ("ssl=facebook/wav2vec2-base", "ssl=conf/mini/encoder"),
     "conf/train_ser.yaml": ("max_epoch: 100", "max_epoch: 1"),
     "conf/train_intermediate.yaml": ("max_epoch: 100", "max_epoch: 1"),
 }

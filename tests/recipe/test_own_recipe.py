@@ -48,7 +48,7 @@ def test_a_copy_of_the_template_runs_and_needs_the_corpus_once(repository, tmp_p
     ("arguments", "message"),
     [
         ([], "no such data directory; egs/TEMPLATE/README.md says how to make one"),
-        (["--corpus"], "--corpus takes what local/data.sh reads"),
+        (["--corpus"], "option --corpus needs a value"),
         (["--corpus", "/no/such/folder"], "give a Kaldi data directory (with wav.scp)"),
         (["--folds_by", "0"], "or a number of folds from 2, not '0'"),
     ],

@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# Makes a Kaldi data directory of a corpus; here of one that is such a directory already. Write your own in its place.
-#   local/data.sh SOURCE OUT
+# Stage 1: a Kaldi data directory of a corpus, data/corpus, and its folds. It is called from where the user called run.sh.
+#   local/data.sh --corpus=SOURCE --classes=CLASSES --datadir=DIR [options of espnet-ser folds]
 set -euo pipefail
 
-if [[ $# -ne 2 || ! -f $1/wav.scp ]]; then
-    echo "$0: give a Kaldi data directory (with wav.scp), and where to put a copy; got: ${*@Q}" >&2
-    exit 1
-fi
-mkdir -p -- "$(dirname -- "$2")"
-new=$(mktemp -d -- "$2.XXXXXX")
-trap 'rm -rf -- "${new}"' EXIT
-for name in segments text utt2spk utt2emotion utt2label utt2gender spk2gender utt2style utt2session utt2fold utt2split; do
-    [[ ! -e $1/${name} ]] || cp -- "$1/${name}" "${new}/${name}"
-done
-# Paths relative to where this is called from would not be so elsewhere.
-python3 - "$1/wav.scp" >"${new}/wav.scp" <<'PYTHON'
+# Makes a Kaldi data directory; here of one that is such a directory already. Write your own in its place.
+#   make_kaldi_dir SOURCE OUT
+make_kaldi_dir() {
+    if [[ ! -f $1/wav.scp ]]; then
+        echo "$0: give a Kaldi data directory (with wav.scp), not ${1@Q}" >&2
+        exit 1
+    fi
+    mkdir -p -- "$(dirname -- "$2")"
+    new=$(mktemp -d -- "$2.XXXXXX")
+    trap 'rm -rf -- "${new}"' EXIT
+    for name in segments text utt2spk utt2emotion utt2label utt2gender spk2gender utt2style utt2session utt2fold utt2split; do
+        [[ ! -e $1/${name} ]] || cp -- "$1/${name}" "${new}/${name}"
+    done
+    # Paths relative to where this is called from would not be so elsewhere.
+    python3 - "$1/wav.scp" >"${new}/wav.scp" <<'PYTHON'
 import sys
 from pathlib import Path
 
@@ -28,5 +31,10 @@ try:
 except InputError as error:
     sys.exit(f"local/data.sh: {error}")
 PYTHON
-rm -rf -- "$2"
-mv -- "${new}" "$2"
+    rm -rf -- "$2"
+    mv -- "${new}" "$2"
+}
+
+source=${1#--corpus=} out=${3#--datadir=}/corpus
+[[ -z ${source} ]] || make_kaldi_dir "${source}" "${out}"
+exec python3 -m espnet_ser folds --data "${out}" "${@:2}"

@@ -1,10 +1,9 @@
 # shellcheck shell=bash disable=SC2034
-# Sourced by run.sh: options of ../iemocap/run.sh that this corpus wants. What run.sh is given outranks them.
-options=(--folds_by session)
-# What results and model cards say of the corpus; of what is empty they say that it is not stated.
-options+=(
-    --corpus_name ""    # what it is called
-    --corpus_lang ""    # its languages: en, or "en pt-BR"
-    --corpus_license "" # its licence: cc-by-4.0, or a name
-    --corpus_url ""     # where it is described
-)
+# Sourced by ser.sh.
+
+# Its own
+corpus=  # what local/data.sh reads: a folder or a file; data/corpus, if it has been made before
+classes= # emotions to predict, e.g. "angry happy sad"; all that there are if empty
+
+# Once all options are known, before anything runs.
+check_options() { :; }

@@ -1,4 +1,9 @@
 # shellcheck shell=bash disable=SC2034
-# Sourced by run.sh: options of ../iemocap/run.sh that this corpus wants. What run.sh is given outranks them.
-options=(--folds_by 6) # of 24 actors: each fold holds out two women and two men
-options+=(--corpus_name RAVDESS --corpus_lang en --corpus_license cc-by-nc-sa-4.0 --corpus_url https://zenodo.org/records/1188976)
+# Sourced by ser.sh.
+
+# Its own
+corpus=  # a folder with Actor_01 and so on, or Audio_Speech_Actors_01-24.zip; data/corpus, if it has been made before
+classes= # emotions to predict, e.g. "angry happy sad"; all that there are if empty
+
+# Once all options are known, before anything runs.
+check_options() { :; }

@@ -173,7 +173,7 @@ def options_of(path: Path) -> set[str]:
     """The options of a script; those of the recipe's wrappers are the recipe's too."""
     texts = [path.read_text()]
     if path.parent.parent == ROOT / "egs":
-        texts.append((ROOT / "egs" / "iemocap" / "run.sh").read_text())
+        texts += [(path.parent / name).read_text() for name in ("ser.sh", "local/options.sh")]
     found = set()
     for text in texts:
         found |= set(re.findall(r"^([a-z]\w*)=", text, re.M))  # for parse_options.sh

@@ -106,5 +106,5 @@ def test_options_of_the_recipe_are_words_and_no_commands(tmp_path):
     options = [word for name in texts for word in (f"--{name}", command)]
     result = recipe(*options, "--stop_stage", "1", "--datadir", str(tmp_path / "data"))
     assert result.returncode == 1
-    assert "espnet-ser prepare: error: --folds_by: unknown value" in result.stderr
+    assert "espnet-ser prepare: error: --check_counts: unknown value" in result.stderr
     assert "\x1b" not in result.stdout + result.stderr
