@@ -51,6 +51,12 @@ def flac_bytes(**fields) -> bytearray:
     return flac
 
 
+def ogg_bytes() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, tone(8000), 16000, format="OGG")
+    return file.getvalue()
+
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 
 CASES = {
@@ -74,6 +80,9 @@ CASES = {
     "audio: a FLAC that promises 60 million samples": (content(flac_bytes(total=57_000_000)), "F000.wav: "),
     "audio: a FLAC that promises 10 billion samples": (content(flac_bytes(total=10_000_000_000)), "3600 s is the most"),
     "audio: half a FLAC": (content(flac_bytes()[: len(flac_bytes()) // 2]), "F000.wav: "),
+    "audio: a third of an Ogg": (content(ogg_bytes()[: len(ogg_bytes()) // 3]), "truncated: its last page is missing"),
+    "audio: two Oggs in one": (content(ogg_bytes() * 2), "several recordings in one file, of which the first alone"),
+    "audio: two WAVs in one": (content(wav_bytes() * 2), "several recordings in one file, of which the first alone"),
     "audio: 0 Hz": (content(wav_bytes(rate=0)), "F000.wav: "),
     "audio: 1 Hz": (content(wav_bytes(rate=1)), "a sample rate of 1 Hz, where 1000 to 768000 is possible"),
     "audio: 2 GHz": (content(wav_bytes(rate=2_000_000_000)), "a sample rate of 2000000000 Hz"),

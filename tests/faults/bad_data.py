@@ -117,6 +117,14 @@ CASES |= {
         "lists no audio; a line is an utterance id and a path",
     ),
     "data: a folder for a file": (listing("utt2spk", in_place_of(os.mkdir)), "utt2spk: Is a directory"),
+    "data: a link to nothing for a list that may be missing": (
+        listing("text", in_place_of(lambda path: path.symlink_to("nowhere"))),
+        "text: a link to nowhere, where nothing is; correct the link or remove it",
+    ),
+    "data: genders of an utterance and its speaker at odds": (
+        edited("utt2gender", f"{UTT} f", f"{UTT} m"),
+        f"'{UTT}' has gender m, its speaker f by line",
+    ),
     "data: a pipe for a file": (listing("utt2spk", in_place_of(os.mkfifo)), "utt2spk: a pipe or a device, not a file"),
     "data: an utterance twice": (
         listing("utt2emotion", lambda path: put(path, path.read_text() + f"{UTT} happy\n")),
@@ -215,6 +223,10 @@ CASES |= {
     "encoder: an empty file of weights": (
         encoder(lambda folder: put(folder / "model.safetensors", "")),
         "model.safetensors: damaged, or not a file of weights",
+    ),
+    "encoder: of another sample rate": (
+        encoder(lambda folder: put(folder / "preprocessor_config.json", '{"do_normalize": true, "sampling_rate": 8000}')),
+        "preprocessor_config.json: sampling_rate is 8000, and encoders are given 16000 Hz",
     ),
     "encoder: a weight of another shape": (encoder(misshapen), "encoder.layers.0.attention.k_proj.weight"),
     "encoder: a weight missing": (encoder(lacking), "encoder.layers.3.attention.k_proj.weight"),

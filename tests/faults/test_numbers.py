@@ -56,12 +56,12 @@ CASES = {
     "an emotion that no training utterance has": (
         lambda recipe, patch: change_data(recipe, "train", lambda examples: without(examples, emotion="sad")),
         [],
-        ["no training utterance of this fold has the emotion sad"],
+        ["no training utterance of this fold has the emotion sad", "or other folds (--folds_by), or leave it out (--classes)"],
     ),
     "a gender that no training utterance has": (
         lambda recipe, patch: change_data(recipe, "train", lambda examples: without(examples, gender="f")),
         [],
-        ["no training utterance of this fold has the gender f"],
+        ["no training utterance of this fold has the gender f", "or a system that does not predict gender (--system)"],
     ),
     "auxiliary tasks of no weight": (None, ["--args", "--aux_weight 0"], ["aux_weight 0 leaves gender untrained"]),
     "emotion of no weight": (None, ["--args", "--aux_weight 1"], ["aux_weight 1 leaves emotion untrained"]),
