@@ -9,14 +9,11 @@ import json
 import unicodedata
 from collections.abc import Callable
 
-JOINERS = "\u200c\u200d"
-"""Without width, and a part of how Persian, Hindi and many emoji are spelt."""
+JOINERS = "\u200c\u200d"  # without width, and a part of how Persian, Hindi and many emoji are spelt
 
-MAX_NAME = 250
-"""Characters of a name: of a class, a speaker, a session, an utterance."""
+MAX_NAME = 250  # characters of a name: of a class, a speaker, a session, an utterance
 
-MAX_CLASSES = 1000
-"""Classes of a task."""
+MAX_CLASSES = 1000  # classes of a task
 
 _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Embeddings, overrides and isolates: they change the direction of what is written around them."""

@@ -9,11 +9,9 @@ from difflib import get_close_matches
 
 from espnet_ser.characters import spelt_out
 
-LONGEST_LINE = 800
-"""Characters of an error that are shown."""
+LONGEST_LINE = 800  # characters of an error that are shown
 
-MAX_SHOWN_PROBLEMS = 100
-"""Problems of a corpus that an error lists; of the others it says how many there are."""
+MAX_SHOWN_PROBLEMS = 100  # problems of a corpus that an error lists; of the others it says how many there are
 
 
 class InputError(ValueError):

@@ -20,8 +20,7 @@ class Spoken(Protocol):
 
 Item = TypeVar("Item", bound=Spoken)
 
-PARTS = ("train", "dev", "test")
-"""What a model is trained on, what chooses its epoch, and what it is scored on."""
+PARTS = ("train", "dev", "test")  # what a model is trained on, what chooses its epoch, and what it is scored on
 
 _IN = {"train": "training", "dev": "dev", "test": "test"}
 

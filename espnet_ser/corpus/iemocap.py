@@ -23,8 +23,7 @@ from espnet_ser.errors import CorpusError, InputError
 from espnet_ser.utils.machine import can_share_work
 
 SESSIONS = (1, 2, 3, 4, 5)
-EMOTIONS = ("happy", "sad", "angry", "neutral")
-"""The four classes, in the order of every table."""
+EMOTIONS = ("happy", "sad", "angry", "neutral")  # the four classes, in the order of every table
 
 _EMOTION_OF = {"hap": "happy", "exc": "happy", "sad": "sad", "ang": "angry", "neu": "neutral"}
 _RELEASE_NAME = "IEMOCAP_full_release"

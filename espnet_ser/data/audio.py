@@ -36,10 +36,8 @@ from espnet_ser.utils.hashing import file_sha256
 
 SAMPLE_RATE = 16000
 
-LONGEST_WHOLE_S = 35.0
-"""Seconds; what is longer is predicted in windows, unless windows are asked for."""
-MIN_SAMPLES = 400
-"""The receptive field of wav2vec 2.0's feature encoder: a shorter waveform gives no frame at all."""
+LONGEST_WHOLE_S = 35.0  # seconds; what is longer is predicted in windows, unless windows are asked for
+MIN_SAMPLES = 400  # the receptive field of wav2vec 2.0's feature encoder: a shorter waveform gives no frame at all
 
 _BLOCK_BYTES = 1 << 20
 _MAX_STREAM_BYTES = 1 << 32  # a WAV can be no larger

@@ -44,8 +44,7 @@ SUFFIXES = (
 )
 """Names of sound and video that libsndfile does not read."""
 
-MAX_DECODING_S = 300
-"""ffmpeg decodes hours in less."""
+MAX_DECODING_S = 300  # ffmpeg decodes hours in less
 
 _CONTAINERS = (
     "mov,matroska,webm,asf,aac,amr,amrnb,amrwb,ac3,eac3,dts,dtshd,ape,wv,tta,mpc,mpc8,tak,rm,avi,flv,mpeg,mpegts,ogg,mp3,oma,qcp,"

@@ -14,8 +14,7 @@ from espnet_ser.characters import name_fault, text_fault
 from espnet_ser.errors import InputError
 from espnet_ser.utils.files import read_regular
 
-Table = dict[str, tuple[int, str]]
-"""A list's content: key -> (line number, value)."""
+Table = dict[str, tuple[int, str]]  # a list's content: key -> (line number, value)
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OF_TWO_BYTES = (b"\xff\xfe", b"\xfe\xff")

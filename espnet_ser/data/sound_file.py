@@ -16,17 +16,13 @@ from espnet_ser.data.sound_stream import UNKNOWN_FRAMES, to_its_end
 from espnet_ser.errors import InputError
 from espnet_ser.utils.files import open_regular
 
-MIN_RATE, MAX_RATE = 1000, 768_000
-"""Sample rates in Hz beyond which a header is damaged, whatever else it says."""
+MIN_RATE, MAX_RATE = 1000, 768_000  # sample rates in Hz beyond which a header is damaged, whatever else it says
 
-MAX_DURATION_S = 3600
-"""No utterance lasts longer; what a damaged header promises often does."""
+MAX_DURATION_S = 3600  # no utterance lasts longer; what a damaged header promises often does
 
-MAX_CHANNELS = 64
-"""An array with more has some other axis where its channels should be, and a file with more a damaged header."""
+MAX_CHANNELS = 64  # an array with more has some other axis where its channels should be, and a file with more a damaged header
 
-MAX_OVERSHOOT_S = 0.5
-"""By so much a segment may end after its recording, as in Kaldi: times are rounded."""
+MAX_OVERSHOOT_S = 0.5  # by so much a segment may end after its recording, as in Kaldi: times are rounded
 
 _EXACT = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 """Kinds of samples in which libsndfile finds a place exactly: after a seek in MP3 or Vorbis some are wrong, in GSM all."""

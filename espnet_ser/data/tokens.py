@@ -23,14 +23,11 @@ if TYPE_CHECKING:
 BLANK, UNKNOWN, SPACE = "<blank>", "<unk>", "<space>"
 SENTENCEPIECE_SPACE = "\u2581"
 
-MAX_TOKEN = 1000
-"""Characters of a token."""
+MAX_TOKEN = 1000  # characters of a token
 
-MAX_TOKENS = 100_000
-"""Tokens of a list."""
+MAX_TOKENS = 100_000  # tokens of a list
 
-_MAX_LIST_BYTES = 1 << 20
-"""As JSON: ``config.yaml`` holds the list too."""
+_MAX_LIST_BYTES = 1 << 20  # as JSON: ``config.yaml`` holds the list too
 _MAX_BPE_BYTES = 16 << 20
 
 

@@ -21,8 +21,7 @@ from espnet_ser.inference.prediction import Decision, Prediction
 from espnet_ser.inference.speech_emotion import SpeechEmotion
 
 _WORDS = {"f": "female", "m": "male"}
-_MANY_CLASSES = 10
-"""Of more classes the likeliest are shown first."""
+_MANY_CLASSES = 10  # of more classes the likeliest are shown first
 
 _TASKS = {"gender": "Voice", "style": "Speech"}
 

@@ -5,8 +5,7 @@ import socket
 
 from espnet_ser.errors import InputError
 
-FIRST, LAST = 7860, 7959
-"""Where no port is asked for, the first free one of these is taken."""
+FIRST, LAST = 7860, 7959  # where no port is asked for, the first free one of these is taken
 
 
 def find_port(host: str, port: int | None) -> int:

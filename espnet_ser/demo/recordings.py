@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-KEPT_S = 300.0
-"""A recording is removed so long after it was sent: until then it may wait for its answer, and the page plays it."""
+KEPT_S = 300.0  # a recording is removed so long after it was sent: until then it may wait for its answer, and the page plays it
 
 _PREFIX = "espnet_ser_demo_"
 _EVERY_S = 10.0

@@ -12,8 +12,7 @@ from espnet_ser.inference.prediction import Moment
 from espnet_ser.inference.windows import Window, shares
 from espnet_ser.report.figures import COLOURS, drawn_name, figure_png, num_columns, plt, styled
 
-WIDE_INCHES, NARROW_INCHES = (9.0, 3.6), (3.6, 4.2)
-"""Sizes for a screen and for a telephone's: text stays readable in both."""
+WIDE_INCHES, NARROW_INCHES = (9.0, 3.6), (3.6, 4.2)  # sizes for a screen and for a telephone's: text stays readable in both
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _OTHERS = "#9AA0A6"

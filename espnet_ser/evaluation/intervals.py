@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 NUM_BOOTSTRAP = 1000
-MAX_DRAWN_AT_A_TIME = 1_000_000
-"""Utterances that a bootstrap holds in memory at a time; no effect on the result."""
+MAX_DRAWN_AT_A_TIME = 1_000_000  # utterances that a bootstrap holds in memory at a time; no effect on the result
 
 
 def mean_and_std(values: Sequence[float]) -> dict[str, float | None]:

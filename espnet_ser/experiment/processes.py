@@ -26,13 +26,11 @@ from espnet_ser.tasks.launch_options import LAUNCH_OPTIONS
 from espnet_ser.utils.atomic import disk_errors_as_input_errors
 from espnet_ser.utils.signals import ENDING_SIGNALS, REQUEUE_CODE, STOP
 
-GRACE_S = 60.0
-"""For ranks that save themselves, and for news of a rank that can no longer be reached."""
+GRACE_S = 60.0  # for ranks that save themselves, and for news of a rank that can no longer be reached
 
 POLL_S = 0.2
 
-START_METHOD = "spawn"
-"""A copy of a process that has met a GPU or started threads does not work."""
+START_METHOD = "spawn"  # a copy of a process that has met a GPU or started threads does not work
 
 
 @dataclass(frozen=True)
@@ -155,8 +153,7 @@ class Ranks:
         return Ending(Path(f"{method.removeprefix('file://')}.ended") if shared else (folder and folder / "ended"))
 
 
-ALONE = Ranks()
-"""One process, without a GPU of its own."""
+ALONE = Ranks()  # one process, without a GPU of its own
 
 
 @dataclass(frozen=True)

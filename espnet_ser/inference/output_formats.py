@@ -111,11 +111,9 @@ FORMATS: Mapping[str, Callable[[Sequence[Told]], str]] = {
 }
 """Name -> what writes one recording or more."""
 
-_FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
-"""Full-width ones too, which some spreadsheets take for the others."""
+_FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width ones too, which some spreadsheets take for the others
 
-EMBEDDING_SUFFIXES = (".npz", ".ark")
-"""Of NumPy's archives and Kaldi's."""
+EMBEDDING_SUFFIXES = (".npz", ".ark")  # of NumPy's archives and Kaldi's
 
 
 def write_embeddings(path: Path, all_told: Sequence[Told]) -> None:

@@ -11,8 +11,7 @@ from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.evaluation.decoding import decode, prediction_line
 from espnet_ser.models.ser_model import SERModel
 
-BATCH_SAMPLES = 60 * SAMPLE_RATE
-"""Samples in a batch of utterances that are predicted."""
+BATCH_SAMPLES = 60 * SAMPLE_RATE  # samples in a batch of utterances that are predicted
 
 
 @torch.no_grad()

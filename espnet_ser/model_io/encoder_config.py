@@ -19,8 +19,7 @@ MIN_SAMPLES_PER_FRAME, MAX_SAMPLES_PER_FRAME = 160, 16_000
 MAX_USES_PER_SECOND = 2000
 """Times that a second of speech may use a weight, on average: wav2vec2-base 73, a small CNN alone 700, strides of 1 16,000."""
 
-MAX_VALUES_PER_SECOND = 4_000_000
-"""Of any layer's output; published encoders have 1.6 million after their first convolution."""
+MAX_VALUES_PER_SECOND = 4_000_000  # of any layer's output; published encoders have 1.6 million after their first convolution
 
 MAX_ATTENTION_VALUES = 200_000_000
 """Of one layer's attention, heads x frames x frames, over :data:`LONGEST_WHOLE_S`; wavlm-large has 49 million."""

@@ -9,8 +9,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.model_io.encoder_folder import read_encoder_config
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
-OURS = "espnet_ser"
-"""Under which key of ``config.json`` stage 7 keeps what a model was trained on."""
+OURS = "espnet_ser"  # under which key of ``config.json`` stage 7 keeps what a model was trained on
 
 
 def encoder_trained_on(folder: Path) -> dict[str, list[str]] | None:

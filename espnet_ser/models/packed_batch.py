@@ -19,8 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
-PACKED_ATTENTION = "espnet_ser_packed"
-"""Name of :func:`packed_attention` among transformers' attention functions."""
+PACKED_ATTENTION = "espnet_ser_packed"  # name of :func:`packed_attention` among transformers' attention functions
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SHORT = 4
-"""Kernels up to which a CPU convolves a signal sooner than it transforms the kernels."""
+SHORT = 4  # kernels up to which a CPU convolves a signal sooner than it transforms the kernels
 
 
 def convolve_positions(embed: nn.Module, hidden: Tensor) -> Tensor:

@@ -9,8 +9,7 @@ from espnet_ser.report.figures import COLUMN, plt, save_figure, styled
 from espnet_ser.report.grid import MISSING, Grid, grid_markdown
 from espnet_ser.report.markdown import environments_markdown
 
-NUM_COLUMNS = 40
-"""Most columns of the plot: measurements are averaged into so many periods of the training."""
+NUM_COLUMNS = 40  # most columns of the plot: measurements are averaged into so many periods of the training
 
 Cosines = Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]]
 """Pair of tasks -> part of the encoder -> fold -> cosine at each measurement; None where a task had no gradient."""

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from espnet_ser.characters import spelt_out
 
-MISSING = "–"
-"""Stands where there is no number."""
+MISSING = "–"  # stands where there is no number
 
 
 _MARKDOWN = re.compile(r"[|`\\~$]|\*(?=\S)|\[(?=.*\])|(?<!\w)_|_(?!\w)")

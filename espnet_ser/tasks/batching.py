@@ -14,8 +14,7 @@ NUM_STEPS = {
 }
 """ESPnet's schedulers that want to know how many steps a training has -> what they call that."""
 
-NUM_EPOCHS = {"cosineannealinglr": "T_max"}
-"""Those that want to know how many epochs it has."""
+NUM_EPOCHS = {"cosineannealinglr": "T_max"}  # those that want to know how many epochs it has
 
 
 def batch_limits(args: Namespace, mode: str) -> dict[str, int]:

@@ -17,11 +17,9 @@ REQUEUE_CODE = 85
 Slurm requeues a job that ends with a status of its ``RequeueExit``, which a site sets; job scripts look for this one.
 """
 
-SAME_S = 2.0
-"""Signals that follow one another so soon are one request: cluster, job runner and recipe may each send one."""
+SAME_S = 2.0  # signals that follow one another so soon are one request: cluster, job runner and recipe may each send one
 
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-"""What a cluster, a job runner or a person sends to end a process."""
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)  # what a cluster, a job runner or a person sends to end a process
 
 
 def ignore_ending_signals() -> None:
@@ -149,5 +147,4 @@ class StopRequest:
             self.end("nothing is saved since the last checkpoint" if again else "what was finished before is saved")
 
 
-STOP = StopRequest()
-"""Of this process, as its signals are."""
+STOP = StopRequest()  # of this process, as its signals are
