@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from espnet_ser.corpus.iemocap import EMOTIONS, SESSIONS, Utterance
-from espnet_ser.corpus.iemocap_files import LABELS
 from espnet_ser.corpus.transcript import normalise
 from espnet_ser.errors import CorpusError, unknown_name
+from espnet_ser.utils.say import aligned
 
 DIALOGS_PER_SESSION = {1: 28, 2: 30, 3: 32, 4: 30, 5: 31}
 UTTERANCES_PER_SESSION = {1: 1819, 2: 1811, 3: 2136, 4: 2103, 5: 2170}
@@ -41,8 +41,6 @@ FOUR_CLASS = {
     (5, "f"): (159, 132, 78, 221),
     (5, "m"): (283, 113, 92, 163),
 }
-FOUR_CLASS_PER_SESSION = {1: 1085, 2: 1023, 3: 1151, 4: 1031, 5: 1241}
-FOUR_CLASS_PER_EMOTION = {"happy": 1636, "sad": 1084, "angry": 1103, "neutral": 1708}
 FOUR_CLASS_PER_STYLE = {"scripted": 2588, "improvised": 2943}
 # As this project's `normalise` has the words; durations as printed, with so many decimals.
 DERIVED = {
@@ -73,7 +71,7 @@ def check_counts(utterances: Sequence[Utterance], mode: str = "auto") -> str:
     is_full = 2 * len(utterances) >= _TOTAL or num_dialogs >= sum(DIALOGS_PER_SESSION.values())
     if mode == "partial" or (mode == "auto" and not is_full):
         return ""
-    found = _counts(utterances)
+    found = _found_counts(utterances)
     problems = [
         f"count of {name}: expected {expected}, found {found[name]}"
         for name, expected in published_counts().items()
@@ -90,38 +88,32 @@ def check_counts(utterances: Sequence[Utterance], mode: str = "auto") -> str:
 
 def published_counts() -> dict[str, int]:
     """Name -> published count of everything that :func:`check_counts` refuses to differ from."""
-    counts = {"utterances": _TOTAL, "dialogs": sum(DIALOGS_PER_SESSION.values())}
-    counts |= {f"dialogs in session {session}": count for session, count in DIALOGS_PER_SESSION.items()}
-    counts |= {f"utterances in session {session}": count for session, count in UTTERANCES_PER_SESSION.items()}
-    counts |= {f"utterances labelled {label}": count for label, count in UTTERANCES_PER_LABEL.items()}
-    counts |= {"four-class utterances": sum(FOUR_CLASS_PER_SESSION.values())}
-    counts |= {f"four-class utterances in session {session}": count for session, count in FOUR_CLASS_PER_SESSION.items()}
-    counts |= {f"{emotion} utterances": count for emotion, count in FOUR_CLASS_PER_EMOTION.items()}
-    counts |= {
-        f"{emotion} utterances in session {session}, gender {gender}": count
-        for (session, gender), row in FOUR_CLASS.items()
-        for emotion, count in zip(EMOTIONS, row, strict=True)
-    }
-    return counts | {f"four-class {style} utterances": count for style, count in FOUR_CLASS_PER_STYLE.items()}
+    cells = {(*key, emotion): count for key, row in FOUR_CLASS.items() for emotion, count in zip(EMOTIONS, row, strict=True)}
+    return _named_counts(DIALOGS_PER_SESSION, UTTERANCES_PER_SESSION, UTTERANCES_PER_LABEL, cells, FOUR_CLASS_PER_STYLE)
 
 
-def _counts(utterances: Sequence[Utterance]) -> dict[str, int]:
-    """The counterpart of :func:`published_counts`, counted."""
-    sessions = Counter(utterance.session for utterance in utterances)
-    dialogs = Counter(session for session, _ in {(utterance.session, utterance.dialog) for utterance in utterances})
-    labels = Counter(utterance.label for utterance in utterances)
+def _found_counts(utterances: Sequence[Utterance]) -> dict[str, int]:
     four = [utterance for utterance in utterances if utterance.emotion is not None]
-    four_sessions = Counter(utterance.session for utterance in four)
-    emotions = Counter(utterance.emotion for utterance in four)
-    cells = Counter((utterance.session, utterance.gender, utterance.emotion) for utterance in four)
-    styles = Counter(utterance.style for utterance in four)
-    counts = {"utterances": len(utterances), "dialogs": dialogs.total()}
+    return _named_counts(
+        Counter(session for session, _ in {(utterance.session, utterance.dialog) for utterance in utterances}),
+        Counter(utterance.session for utterance in utterances),
+        Counter(utterance.label for utterance in utterances),
+        Counter((utterance.session, utterance.gender, utterance.emotion) for utterance in four),
+        Counter(utterance.style for utterance in four),
+    )
+
+
+def _named_counts(dialogs: Mapping, sessions: Mapping, labels: Mapping, cells: Mapping, styles: Mapping) -> dict[str, int]:
+    def four(place: int, value: object) -> int:
+        return sum(count for key, count in cells.items() if key[place] == value)
+
+    counts = {"utterances": sum(sessions.values()), "dialogs": sum(dialogs.values())}
     counts |= {f"dialogs in session {session}": dialogs[session] for session in SESSIONS}
     counts |= {f"utterances in session {session}": sessions[session] for session in SESSIONS}
-    counts |= {f"utterances labelled {label}": labels[label] for label in LABELS}
-    counts |= {"four-class utterances": len(four)}
-    counts |= {f"four-class utterances in session {session}": four_sessions[session] for session in SESSIONS}
-    counts |= {f"{emotion} utterances": emotions[emotion] for emotion in EMOTIONS}
+    counts |= {f"utterances labelled {label}": labels[label] for label in UTTERANCES_PER_LABEL}
+    counts |= {"four-class utterances": sum(cells.values())}
+    counts |= {f"four-class utterances in session {session}": four(0, session) for session in SESSIONS}
+    counts |= {f"{emotion} utterances": four(2, emotion) for emotion in EMOTIONS}
     counts |= {
         f"{emotion} utterances in session {session}, gender {gender}": cells[session, gender, emotion]
         for session, gender in FOUR_CLASS
@@ -166,7 +158,5 @@ def summary_table(utterances: Sequence[Utterance]) -> str:
         rows.append([str(session), *map(str, values), str(sum(values)), str(num_all)])
     totals = [sum(int(row[column]) for row in rows[1:]) for column in range(1, len(rows[0]))]
     rows.append(["total", *map(str, totals)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     hours = sum(utterance.duration_s for utterance in four) / 3600
-    return "\n".join([*lines, f"four classes: {hours:.2f} h of speech; all: every utterance with a label"])
+    return "\n".join([*aligned(rows, right=True), f"four classes: {hours:.2f} h of speech; all: every utterance with a label"])

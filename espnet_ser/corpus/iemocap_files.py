@@ -24,6 +24,7 @@ _NUMBER = r"\s*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*"
 _LABEL_LINE = re.compile(
     rf"\[{_NUMBER}-{_NUMBER}\]\s*(?P<utt>\S+)\s+(?P<label>\S+)\s*\[{_NUMBER},{_NUMBER},{_NUMBER}\]\s*", re.ASCII
 )
+_NUMBERS = {"start_s": 1, "end_s": 2, "valence": 5, "activation": 6, "dominance": 7}  # -> group of _LABEL_LINE
 _TRANSCRIPT_LINE = re.compile(r"(?P<utt>Ses\w+)\s*\[[\d.\s-]+\]\s*:(?P<words>.*)", re.ASCII)
 
 
@@ -54,7 +55,7 @@ def read_labels(path: Path, problems: list[str]) -> dict[str, dict]:
         if fault := _not_utf8(line):
             problems.append(f"{where}: {fault}")
             continue
-        if not match or not all(isfinite(float(match[group])) for group in (1, 2, 5, 6, 7)):
+        if not match or not all(isfinite(float(match[group])) for group in _NUMBERS.values()):
             problems.append(
                 f"{where}: malformed label line {_shown(line)}; expected [start - end] id label [v, a, d]: copy the file again"
             )
@@ -70,16 +71,8 @@ def read_labels(path: Path, problems: list[str]) -> dict[str, dict]:
                 f"{where}: duplicate id {utt_id}, already labelled in line {first_line[utt_id]}; copy the file again"
             )
         else:
-            start_s, end_s, valence, activation, dominance = (float(match[group]) for group in (1, 2, 5, 6, 7))
             first_line[utt_id] = number
-            labelled[utt_id] = {
-                "label": label,
-                "start_s": start_s,
-                "end_s": end_s,
-                "valence": valence,
-                "activation": activation,
-                "dominance": dominance,
-            }
+            labelled[utt_id] = {"label": label} | {name: float(match[group]) for name, group in _NUMBERS.items()}
     return labelled
 
 

@@ -22,6 +22,7 @@ from espnet_ser.data.lists import Table, read_table
 from espnet_ser.data.sound_file import Segment
 from espnet_ser.data.spelling import check_spellings
 from espnet_ser.errors import CorpusError, InputError, unknown_name
+from espnet_ser.utils.say import aligned
 
 FOLDS_FILE = "utt2fold"
 """Which fold holds an utterance out, a whole number from 1."""
@@ -234,8 +235,7 @@ def fold_table(folds: Sequence[Fold[Example]], classes: Sequence[str]) -> str:
         speakers = len({example.speaker for example in part})
         held = [counts[emotion] for emotion in classes]
         rows.append([name, str(speakers), *map(str, held), str(sum(held))])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(aligned(rows, right=True))
 
 
 def _read_required(path: Path) -> Table:

@@ -126,39 +126,23 @@ def collate(items: Iterable[tuple[str, dict[str, torch.Tensor]]]) -> Batch:
     return utts, batch
 
 
+@dataclass(eq=False)
 class BatchFactory(AbsIterFactory):
     """What ESPnet's trainer asks for the batches of each epoch.
 
-    Args:
-        dataset: The utterances.
-        batch_size: The most utterances in a batch, over all ranks together; None for any number.
-        batch_bins: The most samples in a batch, over all ranks together; None for any number.
-        seed: Decides, with the epoch, how batches are composed.
-        shuffle: Whether to train on them, in random batches of which each rank takes a share; False for evaluation: ranks take
-            whole batches in turn, so that no result depends on how many there are.
-        rank: This process, 0 to ``world_size`` - 1.
-        world_size: Number of processes that train together.
-        num_workers: Processes that read audio; 0 reads in this one.
-        pin_memory: For copies to a GPU.
+    In training each rank takes a share of every batch; in evaluation ranks take whole batches in turn, so that no result
+    depends on how many there are.
     """
 
-    def __init__(
-        self,
-        dataset: UtteranceDataset,
-        batch_size: int | None = None,
-        batch_bins: int | None = None,
-        seed: int = 0,
-        shuffle: bool = True,
-        rank: int = 0,
-        world_size: int = 1,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-    ):
-        self.dataset = dataset
-        self.batch_size, self.batch_bins = batch_size, batch_bins
-        self.seed, self.shuffle = seed, shuffle
-        self.rank, self.world_size = rank, world_size
-        self.num_workers, self.pin_memory = num_workers, pin_memory
+    dataset: UtteranceDataset
+    batch_size: int | None = None  # the most utterances in a batch, over all ranks together; None for any number
+    batch_bins: int | None = None  # the most samples, likewise
+    seed: int = 0  # decides, with the epoch, how batches are composed
+    shuffle: bool = True  # whether to train on them, in random batches
+    rank: int = 0  # this process, 0 to ``world_size`` - 1
+    world_size: int = 1
+    num_workers: int = 0  # processes that read audio; 0 reads in this one
+    pin_memory: bool = False  # for copies to a GPU
 
     def build_iter(self, epoch: int, shuffle: bool | None = None) -> "EpochBatches":
         """The batches of one epoch (counted from 1)."""

@@ -15,6 +15,7 @@ from espnet_ser.errors import InputError, one_line
 from espnet_ser.evaluation.predictions import predictions_text
 from espnet_ser.inference.prediction import Decision, Prediction
 from espnet_ser.utils.atomic import atomic_path
+from espnet_ser.utils.say import aligned
 
 
 class Told(NamedTuple):
@@ -42,9 +43,7 @@ def table_text(all_told: Sequence[Told]) -> str:
             span = f"{moment.start_s:8.2f} to {moment.end_s:.2f} s"
             rows.append([span, *_emotion(moment.label, moment.scores, 3), *[""] * 4])
     filled = [tuple(map(one_line, column)) for column in zip(*rows, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in filled]
-    lines = ("  ".join(map(str.ljust, row, widths)) for row in zip(*filled, strict=True))
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return "".join(f"{line}\n" for line in aligned(zip(*filled, strict=True)))
 
 
 def jsonl_text(all_told: Sequence[Told]) -> str:

@@ -56,7 +56,7 @@ def status_table(jobs: Iterable[Job], histories: Mapping[str, History], width: i
             [job_cell(row[column], histories.get(row[column].name, ()), narrow) if column in row else "" for column in columns]
             for row in shown.values()
         ]
-        return _align([["", *heads], *([name, *words] for name, words in zip(shown, cells, strict=True))])
+        return aligned([["", *heads], *([name, *words] for name, words in zip(shown, cells, strict=True))])
 
     lines = aligned(narrow=False)
     if max(map(len, lines)) > width:
@@ -112,8 +112,3 @@ def _counts(jobs: Iterable[Job]) -> str:
     counts = Counter(job.state for job in jobs)
     words = {State.WAITS: "waiting", State.FAILED: "failed"}
     return ", ".join(f"{counts[state]} {words.get(state, state.value)}" for state in State if counts[state])
-
-
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -27,29 +28,22 @@ _IN_REPORTS = [timedelta, np.dtype, type(np.dtype(np.float64)), np.float64(0).__
 """What ESPnet's reporter keeps of an epoch beside plain numbers."""
 
 
+@dataclass(eq=False)
 class PausableEpoch:
     """One epoch of a training, which saves itself before its next step when the process is asked to end.
 
     Processes that train together agree on that step: whichever of them was asked, all end, and the first saves for all.
-
-    Args:
-        files: Of the training.
-        epoch: Its number.
-        model: What is trained.
-        parts: ``optimizers``, ``schedulers`` and the gradient ``scaler``: what has a state beside the model; None for what is
-            not used.
-        reporter: Of this epoch's training steps.
-        accum_grad: Batches between two steps of the optimiser; in between there are gradients, which are not saved.
     """
 
-    def __init__(
-        self, files: EpochFiles, epoch: int, model: SERModel, parts: Mapping, reporter: SubReporter, accum_grad: int = 1
-    ):
-        self.files, self.epoch, self.model, self.parts = files, epoch, model, parts
-        self.reporter, self.accum_grad = reporter, accum_grad
-        self.num_done = 0
-        self._start_s = time.perf_counter()
-        self._random: dict | None = None
+    files: EpochFiles
+    epoch: int
+    model: SERModel
+    parts: Mapping  # ``optimizers``, ``schedulers`` and ``scaler`` (of gradients); None for what is not used
+    reporter: SubReporter  # of this epoch's training steps
+    accum_grad: int = 1  # batches between two steps of the optimiser; in between there are gradients, which are not saved
+    num_done: int = field(default=0, init=False)
+    _start_s: float = field(default_factory=time.perf_counter, init=False)
+    _random: dict | None = field(default=None, init=False)
 
     @property
     def seconds(self) -> float:
