@@ -35,10 +35,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Serves the page until a signal ends it, or writes a Space.
-
-    Raises:
-        InputError: When Gradio is missing, a model cannot be loaded, or the port is taken.
+    """Serves the page until a signal ends it, or writes a Space. Raises InputError when Gradio is missing, a model cannot be
+    loaded, or the port is taken.
     """
     args = get_parser().parse_args(argv)
     if args.space:

@@ -35,11 +35,9 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Waits for the training; asked to end by SIGTERM or SIGINT, until its processes have saved themselves.
-
-    Raises:
-        InputError: What the process that failed first had to say.
-        SystemExit: With :data:`~espnet_ser.utils.signals.REQUEUE_CODE` when the training was saved and is to be started again.
+    """Waits for the training; asked to end by SIGTERM or SIGINT, until its processes have saved themselves. Raises InputError:
+    what the process that failed first had to say; SystemExit with :data:`~espnet_ser.utils.signals.REQUEUE_CODE` when the
+    training was saved and is to be started again.
     """
     args = get_parser().parse_args(argv)
     runner = shlex.split(args.cmd)

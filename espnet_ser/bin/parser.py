@@ -12,8 +12,7 @@ from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.evaluation.predictions import SELECTIONS
 from espnet_ser.experiment.setup import Setup
 
-MOST = 2**31 - 1
-"""The largest number that an option takes which has no limit of its own."""
+MOST = 2**31 - 1  # the largest number that an option takes which has no limit of its own
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -30,11 +29,7 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Raises what argparse would print.
-
-        Raises:
-            InputError: Always.
-        """
+        """Raises what argparse would print. Always an InputError."""
         raise InputError(f"{message} (--help lists the options)")
 
     def parse_args(self, args=None, namespace=None) -> argparse.Namespace:
@@ -210,10 +205,8 @@ def as_words(args: argparse.Namespace, add_options: Callable[[argparse.ArgumentP
 
 
 def setup_of(args: argparse.Namespace) -> Setup:
-    """What :func:`add_recipe_options` and :func:`add_training_options` were told.
-
-    Raises:
-        InputError: When quotes do not match in one of the strings of options.
+    """What :func:`add_recipe_options` and :func:`add_training_options` were told. Raises InputError when quotes do not match in
+    one of the strings of options.
     """
     extras = {}
     for stage, option in (("intermediate", "intermediate_args"), ("ser", "ser_args")):

@@ -36,9 +36,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains one fold, goes on with an interrupted training, or says that there is nothing to do.
-
-    Asked to end by SIGTERM or SIGINT, it saves itself and exits with :data:`espnet_ser.utils.signals.REQUEUE_CODE`.
+    """Trains one fold, goes on with an interrupted training, or says that there is nothing to do. Asked to end by SIGTERM or
+    SIGINT, it saves itself and exits with :data:`espnet_ser.utils.signals.REQUEUE_CODE`.
     """
     with STOP.heard():
         command = shlex.join(["espnet-ser", "train", *(sys.argv[2:] if argv is None else argv)])

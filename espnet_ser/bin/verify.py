@@ -23,11 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints a line for each thing that was checked.
-
-    Raises:
-        InputError: When something is wrong; it says how much.
-    """
+    """Prints a line for each thing that was checked. Raises InputError when something is wrong; it says how much."""
     args = get_parser().parse_args(argv)
     from espnet_ser.errors import InputError
     from espnet_ser.verification.folders import Verifier

@@ -24,11 +24,9 @@ from espnet_ser.data.spelling import check_spellings
 from espnet_ser.errors import CorpusError, InputError, unknown_name
 from espnet_ser.utils.say import aligned
 
-FOLDS_FILE = "utt2fold"
-"""Which fold holds an utterance out, a whole number from 1."""
+FOLDS_FILE = "utt2fold"  # which fold holds an utterance out, a whole number from 1
 
-SPLIT_FILE = "utt2split"
-"""Which official part an utterance is in: train, dev or test."""
+SPLIT_FILE = "utt2split"  # which official part an utterance is in: train, dev or test
 
 _MOST_SHOWN = 10  # folds, or speakers, in one line
 _REQUIRED = {"wav": "wav.scp", "speaker": "utt2spk", "emotion": "utt2emotion"}

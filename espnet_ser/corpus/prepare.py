@@ -28,8 +28,7 @@ from espnet_ser.utils.replacing import folder_beside, keep_others, others_files
 from espnet_ser.utils.say import say
 from espnet_ser.utils.stamp import Stamp
 
-LAYOUT_VERSION = 2
-"""What a data directory is made with, so that one of another layout is made anew."""
+LAYOUT_VERSION = 2  # what a data directory is made with, so that one of another layout is made anew
 
 _MOST_CHANGES = 5
 
@@ -105,9 +104,8 @@ def to_example(utterance: Utterance) -> Example:
 
 
 def _replace_contents(datadir: Path, write: Callable[[Path], None], inputs: dict) -> None:
-    """Builds everything beside, then swaps it in folder by folder, the stamp last.
-
-    A run that is killed in between leaves folders that are not as the stamp says; the next one finds them as it makes them.
+    """Builds everything beside, then swaps it in folder by folder, the stamp last. A run that is killed in between leaves
+    folders that are not as the stamp says; the next one finds them as it makes them.
     """
     if datadir.exists() and not datadir.is_dir():
         raise InputError(f"{datadir}: not a folder; name another with --datadir")

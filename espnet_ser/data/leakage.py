@@ -50,14 +50,8 @@ def all_of(*trained_on: Mapping | None) -> dict[str, list[str]] | None:
 
 
 def refuse_endless_names(examples: Iterable[Example], where: object) -> None:
-    """Stops at more speakers and sessions than a trained model's ``config.yaml`` has room for.
-
-    Args:
-        examples: All that may be trained on.
-        where: Named in errors.
-
-    Raises:
-        InputError: Says how many characters there are.
+    """Stops at more speakers and sessions than a trained model's ``config.yaml`` has room for. ``examples``: all that may be
+    trained on. Raises InputError: says how many characters there are.
     """
     examples = list(examples)
     for kind in ("speaker", "session"):
@@ -77,17 +71,9 @@ def refuse_leak(
     source: object,
     remedy: str = "train the intermediate model for this very fold",
 ) -> None:
-    """Stops a model that was trained on what it is to be tested on.
-
-    Args:
-        trained_on: From :func:`describe_training_data`.
-        test: The held-out utterances.
-        by: What folds leave out, ``session`` or ``speaker``.
-        source: The model, named in errors.
-        remedy: What to do about it.
-
-    Raises:
-        InputError: When a held-out speaker (or, for folds by session, session) was trained on, or nothing is known of it.
+    """Stops a model that was trained on what it is to be tested on. ``trained_on``: from :func:`describe_training_data`;
+    ``by``: what folds leave out, ``session`` or ``speaker``; ``remedy``: what to do about it. Raises InputError when a held-out
+    speaker (or, for folds by session, session) was trained on, or nothing is known of it.
     """
     if not trained_on or not {"sessions", "speakers"} <= set(trained_on):
         raise InputError(f"{source} does not say what it was trained on, so it cannot be shown to be free of the test data")
@@ -102,11 +88,8 @@ def refuse_leak(
 
 
 def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> None:
-    """Stops a training on held-out speech under whatever name.
-
-    Raises:
-        InputError: When an utterance id, an audio file, the content of one or its samples are on both sides, or a speaker under
-            two spellings.
+    """Stops a training on held-out speech under whatever name. Raises InputError when an utterance id, an audio file, the
+    content of one or its samples are on both sides, or a speaker under two spellings.
     """
     train, test = list(train), list(test)
     speakers = spelt_alike({example.speaker for example in test}, {example.speaker for example in train})

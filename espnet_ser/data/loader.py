@@ -19,8 +19,7 @@ from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.utils.machine import can_share_work
 from espnet_ser.utils.signals import ignore_ending_signals
 
-Labels = Mapping[str, Sequence[str]]
-"""Utterance task -> its class names; a class index is a place in them."""
+Labels = Mapping[str, Sequence[str]]  # utterance task -> its class names; a class index is a place in them
 
 Read = Callable[[Example], dict[str, torch.Tensor]]
 """What is read of an utterance for the encoder: :func:`read_speech`, or :class:`CachedFrames`."""
@@ -128,10 +127,8 @@ def collate(items: Iterable[tuple[str, dict[str, torch.Tensor]]]) -> Batch:
 
 @dataclass(eq=False)
 class BatchFactory(AbsIterFactory):
-    """What ESPnet's trainer asks for the batches of each epoch.
-
-    In training each rank takes a share of every batch; in evaluation ranks take whole batches in turn, so that no result
-    depends on how many there are.
+    """What ESPnet's trainer asks for the batches of each epoch. In training each rank takes a share of every batch; in
+    evaluation ranks take whole batches in turn, so that no result depends on how many there are.
     """
 
     dataset: UtteranceDataset

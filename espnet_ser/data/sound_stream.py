@@ -10,8 +10,7 @@ from io import FileIO
 from espnet_ser.data.sound_header import FileSection
 from espnet_ser.errors import InputError
 
-UNKNOWN_FRAMES = 1 << 50
-"""What libsndfile says of a length that nobody knows, or more."""
+UNKNOWN_FRAMES = 1 << 50  # what libsndfile says of a length that nobody knows, or more
 
 _HIDDEN_SIZE = 1 << 60  # bytes: an estimate made from it is beyond UNKNOWN_FRAMES, whatever the frames
 _XING_OFFSETS = (4 + 32, 4 + 17, 4 + 9)  # in the first frame, after its header and what depends on version and channels
@@ -24,10 +23,8 @@ _BEGINS, _ENDS = 2, 4  # flags of an Ogg page
 
 
 def to_its_end(file: FileIO | FileSection, name: object) -> FileIO | FileSection:
-    """A file that libsndfile reads to its end: the file itself, unless libmpg123 would estimate how long it is.
-
-    Raises:
-        InputError: It holds several recordings, of which libsndfile reads the first, or is an Ogg that was cut.
+    """A file that libsndfile reads to its end: the file itself, unless libmpg123 would estimate how long it is. Raises
+    InputError: it holds several recordings, of which libsndfile reads the first, or is an Ogg that was cut.
     """
     file.seek(0)
     head = file.read(10)

@@ -48,16 +48,10 @@ main(["demo", *options, *([f"--port={{port}}"] if port else [])])
 
 
 def write_space(folder: Path, models: Sequence[str], max_seconds: int) -> None:
-    """Writes the folder; it appears whole or not at all.
-
-    Args:
-        folder: To be made; it may be there if it is empty.
-        models: Each a model's name on the hub, or what stage 7 left of a fold (``exp/NAME/packed/fold1``), which is copied.
-        max_seconds: Longer recordings are refused.
-
-    Raises:
-        InputError: When there is something in the folder, a model is neither, what it holds may not be published, or something
-            is not installed that the Space needs.
+    """Writes the folder; it appears whole or not at all. ``folder``: to be made; it may be there if it is empty; ``models``:
+    each a model's name on the hub, or what stage 7 left of a fold (``exp/NAME/packed/fold1``), which is copied;
+    ``max_seconds``: longer recordings are refused. Raises InputError when there is something in the folder, a model is neither,
+    what it holds may not be published, or something is not installed that the Space needs.
     """
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

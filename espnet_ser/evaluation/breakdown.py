@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from espnet_ser.evaluation.metrics import class_scores, confusion_matrix, macro_f1, part_scores
 
-Lines = Sequence[Mapping]
-"""Predictions (lines of ``predictions_*.jsonl``)."""
+Lines = Sequence[Mapping]  # predictions (lines of ``predictions_*.jsonl``)
 
 
 def classes_of(lines: Iterable[Mapping]) -> list[str]:

@@ -15,8 +15,7 @@ from espnet_ser.utils.atomic import atomic_write
 SELECTIONS = ("last", "others", "dev", "oracle")
 """Ways to choose the epoch, in the order shown: see :mod:`espnet_ser.evaluation.selection`."""
 
-WITHOUT_DEV = "last"
-"""The headline of folds without a dev part; every fold has it."""
+WITHOUT_DEV = "last"  # the headline of folds without a dev part; every fold has it
 
 
 def headline(selections: Collection[str]) -> str:
@@ -45,14 +44,8 @@ def is_epoch(path: Path, part: str = "predictions|dev") -> bool:
 
 
 def read_epochs(fold_folder: Path, part: str = "test") -> list[list[dict]]:
-    """The predictions of each epoch of a training, in order.
-
-    Args:
-        fold_folder: The training's.
-        part: Of which utterances, ``test`` or ``dev``.
-
-    Raises:
-        InputError: When one is missing or damaged.
+    """The predictions of each epoch of a training, in order. ``fold_folder``: the training's; ``part``: of which utterances,
+    ``test`` or ``dev``. Raises InputError when one is missing or damaged.
     """
     kind = epoch_path(fold_folder, 0, part).name.partition("_")[0]
     epochs = sorted(path for path in (fold_folder / EPOCHS_FOLDER).glob("*") if is_epoch(path, kind))

@@ -94,17 +94,9 @@ def summarise(
 
 
 def read_results(folder: Path, system: str | None = None) -> dict:
-    """The scores of a system.
-
-    Args:
-        folder: The system's.
-        system: Whose scores these must be; None for any.
-
-    Returns:
-        What :func:`espnet_ser.evaluation.results.summarise` returned.
-
-    Raises:
-        InputError: When the file is missing, damaged, or of another system.
+    """The scores of a system. ``folder``: the system's; ``system``: whose scores these must be; None for any. Returns what
+    :func:`espnet_ser.evaluation.results.summarise` returned. Raises InputError when the file is missing, damaged, or of another
+    system.
     """
     path = folder / RESULTS_FILE
     if not path.is_file():
@@ -121,14 +113,9 @@ def read_results(folder: Path, system: str | None = None) -> dict:
 
 
 def read_run(folder: Path) -> dict:
-    """With what, from what and where a system was trained and scored.
-
-    Returns:
-        The content of ``run.json``: ``command``, ``settings`` (these two empty where it does not give them), ``trained_with``,
-        ``scored_with``, ``scored_on``, ``trace``, ``trained_by``. Empty where there is no file.
-
-    Raises:
-        InputError: When the file is damaged.
+    """With what, from what and where a system was trained and scored. Returns the content of ``run.json``: ``command``,
+    ``settings`` (these two empty where it does not give them), ``trained_with``, ``scored_with``, ``scored_on``, ``trace``,
+    ``trained_by``. Empty where there is no file. Raises InputError when the file is damaged.
     """
     path = folder / RUN_FILE
     if not path.is_file():
@@ -148,13 +135,10 @@ def common_selections(predictions: Mapping[str, Mapping]) -> list[str]:
 def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
     """Scores over runs of one system that differ in nothing but the seed.
 
-    Args:
-        results_by_seed: Seed -> content of its ``results.json``.
-
-    Returns:
-        ``{"system", "headline", "folds": {fold: {"absent"}}, "seeds": {seed: {selection: {"ua", "ua_pooled", "wa",
-        "wa_pooled"}, "gender_ua", "style_ua", "wer", "cer"}}, "summary": {selection: {"ua": {"mean", "std"}, ...}, "gender_ua":
-        {...} | None, ...}}``: of each run its mean over folds and its pooled score, then mean and deviation (n - 1) over runs.
+    ``results_by_seed``: seed -> content of its ``results.json``. Returns ``{"system", "headline", "folds": {fold: {"absent"}},
+    "seeds": {seed: {selection: {"ua", "ua_pooled", "wa", "wa_pooled"}, "gender_ua", "style_ua", "wer", "cer"}}, "summary":
+    {selection: {"ua": {"mean", "std"}, ...}, "gender_ua": {...} | None, ...}}``: of each run its mean over folds and its pooled
+    score, then mean and deviation (n - 1) over runs.
     """
     runs = list(results_by_seed.values())
     selections = [s for s in SELECTIONS if all(s in run["summary"] for run in runs)]

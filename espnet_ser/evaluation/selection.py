@@ -19,11 +19,9 @@ KEPT_BY = (("valid", "ua", "max"),)
 """What ESPnet's trainer keeps the best models by, for ``oracle``; the last one is kept always. Which epoch ``others`` takes is
 known only when all folds are trained: there are weights of it where it is one of these."""
 
-KEPT_BY_DEV = ("valid", "dev_ua", "max")
-"""Likewise for ``dev``."""
+KEPT_BY_DEV = ("valid", "dev_ua", "max")  # likewise for ``dev``
 
-Lines = Sequence[Mapping]
-"""Predictions of one epoch (lines of ``predictions_*.jsonl``)."""
+Lines = Sequence[Mapping]  # predictions of one epoch (lines of ``predictions_*.jsonl``)
 
 
 def choose_epochs(
@@ -33,15 +31,9 @@ def choose_epochs(
 
     ``others`` takes the utterances of all other folds that were trained for as many epochs together, each predicted by the
     model of its own fold: one UA over them, not a mean over folds, in which a fold that lacks a class would count for too
-    little of it.
-
-    Args:
-        epochs_by_fold: Fold -> the predictions of each epoch, in order.
-        dev_by_fold: Likewise of the dev part, for folds that have one.
-
-    Returns:
-        Fold -> selection -> epoch, counted from 1. ``others`` is left out where there is no other such fold, ``dev`` where
-        there is no such part.
+    little of it. ``epochs_by_fold``: fold -> the predictions of each epoch, in order; ``dev_by_fold``: likewise of the dev
+    part, for folds that have one. Returns fold -> selection -> epoch, counted from 1. ``others`` is left out where there is no
+    other such fold, ``dev`` where there is no such part.
     """
     chosen: dict[str, dict[str, int]] = {}
     for fold, epochs in epochs_by_fold.items():
@@ -67,14 +59,10 @@ def standing(ua: float, epoch: int) -> float:
 
 
 def selected_lines(lines: Lines, intermediate: Lines | None = None) -> list[dict]:
-    """The predictions of one selection.
-
-    What only the intermediate model predicts (gender or words, where the SER finetuning trains emotion alone) is taken from its
-    last epoch, as in Table 3's figures with an asterisk; ``from_intermediate`` names it.
-
-    Args:
-        lines: Predictions of the chosen epoch.
-        intermediate: Predictions of the intermediate finetuning's model for the same utterances, where there is one.
+    """The predictions of one selection. What only the intermediate model predicts (gender or words, where the SER finetuning
+    trains emotion alone) is taken from its last epoch, as in Table 3's figures with an asterisk; ``from_intermediate`` names
+    it. ``lines``: predictions of the chosen epoch; ``intermediate``: predictions of the intermediate finetuning's model for the
+    same utterances, where there is one.
     """
     if intermediate is None:
         return [dict(line) for line in lines]

@@ -7,8 +7,7 @@ import numpy as np
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.intervals import accuracies_of_counts, bootstrap_counts, jackknife_interval, table
 
-ALPHA = 0.05
-"""A difference with a smaller p value is called one."""
+ALPHA = 0.05  # a difference with a smaller p value is called one
 
 _SCORE_NAMES = {"ua": "UA", "wa": "WA"}
 

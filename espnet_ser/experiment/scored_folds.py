@@ -30,28 +30,18 @@ _ALWAYS_SHOWN = ("max_epoch", "optim_conf")
 
 @dataclass(frozen=True)
 class PooledFolds:
-    """Folds that may be scored together.
+    """Folds that may be scored together."""
 
-    Attributes:
-        folds: Fold -> what trainings left of it.
-        predictions: Fold -> selection -> lines of predictions; a selection that a fold lacks is left out.
-        train_texts: Fold -> the transcripts of all that its models were trained on.
-    """
-
-    folds: Mapping[str, TrainedFold]
+    folds: Mapping[str, TrainedFold]  # fold -> what trainings left of it
+    # fold -> selection -> lines of predictions; a selection that a fold lacks is left out
     predictions: Mapping[str, Mapping[str, list[dict]]]
-    train_texts: Mapping[str, set[str]]
+    train_texts: Mapping[str, set[str]]  # fold -> the transcripts of all that its models were trained on
 
     @classmethod
     def read(cls, folds: Mapping[str, TrainedFold]) -> "PooledFolds":
-        """Reads the predictions of all folds.
-
-        Args:
-            folds: Fold -> what trainings left of it; at least one.
-
-        Raises:
-            InputError: When predictions are missing or have changed, folds were trained differently, their epochs were not
-                chosen together, or something was trained again since.
+        """Reads the predictions of all folds. ``folds``: fold -> what trainings left of it; at least one. Raises InputError
+        when predictions are missing or have changed, folds were trained differently, their epochs were not chosen together, or
+        something was trained again since.
         """
         for fold in folds.values():
             if changed := Stamp(fold.folder / SELECTED_FILE).changed_outputs():
@@ -91,12 +81,9 @@ class PooledFolds:
         }
 
     def trace(self) -> dict[str, object]:
-        """What the figures come from, by content: the same in two equal runs, wherever and whenever they were made.
-
-        Returns:
-            ``{"corpus": SHA-256 of all held-out utterances, "seed", "espnet_ser": version that trained, "trainings": {fold:
-            {"intermediate", "ser"}}}``; a training is the SHA-256 of all that went into it but an intermediate
-            model's weights.
+        """What the figures come from, by content: the same in two equal runs, wherever and whenever they were made. Returns
+        ``{"corpus": SHA-256 of all held-out utterances, "seed", "espnet_ser": version that trained, "trainings": {fold:
+        {"intermediate", "ser"}}}``; a training is the SHA-256 of all that went into it but an intermediate model's weights.
         """
         inputs = Stamp(next(iter(self.folds.values())).folder / DONE_FILE).inputs()
         return {
@@ -111,9 +98,7 @@ class PooledFolds:
 
     def trained_by(self) -> dict[str, dict[str, dict[str, str]]]:
         """Fold -> finetuning -> the command that trained, the machine's name, the SHA-256 of the training's ``config.yaml``.
-
-        Raises:
-            InputError: When a fold's record is damaged.
+        Raises InputError when a fold's record is damaged.
         """
         return {
             name: {finetuning: _trained_by(folder) for finetuning, folder in _trainings(fold).items()}
@@ -137,10 +122,8 @@ class PooledFolds:
         }
 
     def trained_with(self) -> dict[str, str]:
-        """Machine, versions, commit and date of the SER trainings; where folds differ, each value with its folds.
-
-        Raises:
-            InputError: When a fold's record is damaged.
+        """Machine, versions, commit and date of the SER trainings; where folds differ, each value with its folds. Raises
+        InputError when a fold's record is damaged.
         """
         environments = {name: _run_record(fold.folder)["environment"] for name, fold in self.folds.items()}
         environments = {name: environment for name, environment in environments.items() if environment}
@@ -156,11 +139,8 @@ class PooledFolds:
         return trained_with
 
     def summarise(self, system: str, num_folds: int) -> dict:
-        """The content of ``results.json``: scores, and under ``trace`` what they come from.
-
-        Args:
-            system: Its name.
-            num_folds: How many folds the recipe has, these among them.
+        """The content of ``results.json``: scores, and under ``trace`` what they come from. ``num_folds``: how many folds the
+        recipe has, these among them.
         """
         slices = slices_of(self.headline_lines(), {name: fold.test for name, fold in self.folds.items()}, self.train_texts)
         return {**summarise(system, self.predictions, slices, num_folds), "trace": self.trace()}
@@ -171,10 +151,8 @@ class PooledFolds:
         return {name: by[main] for name, by in self.predictions.items()}
 
     def histories(self) -> dict[str, dict[str, list[dict]]]:
-        """Title of a finetuning -> fold -> records of ``history.jsonl``.
-
-        Raises:
-            InputError: When a record lacks what is drawn of it.
+        """Title of a finetuning -> fold -> records of ``history.jsonl``. Raises InputError when a record lacks what is drawn of
+        it.
         """
         intermediate = {name: _history(fold.intermediate) for name, fold in self.folds.items() if fold.intermediate}
         ser = {name: _history(fold.folder) for name, fold in self.folds.items()}

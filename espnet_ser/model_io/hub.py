@@ -26,15 +26,10 @@ def resolve_encoder(name_or_dir: str, option: str = "--ssl") -> Path:
     """The local folder of an encoder: the folder itself, or a snapshot of the hub's repository of that name.
 
     Of a repository its configuration, what says how input is prepared, and one form of its weights are fetched. What was
-    fetched before, by whatever program, is found again without a network, and only what it lacks is fetched.
-
-    Args:
-        name_or_dir: A folder with ``config.json`` and weights in transformers' format, or a hub name such as
-            ``facebook/wav2vec2-base``, or ``facebook/wav2vec2-base@REVISION``: a branch, a tag or a commit.
-        option: Which option named it; errors name it.
-
-    Raises:
-        InputError: When it is neither, or cannot be fetched.
+    fetched before, by whatever program, is found again without a network, and only what it lacks is fetched. ``name_or_dir``: a
+    folder with ``config.json`` and weights in transformers' format, or a hub name such as ``facebook/wav2vec2-base``, or
+    ``facebook/wav2vec2-base@REVISION``: a branch, a tag or a commit. Raises InputError when it is neither, or cannot be
+    fetched.
     """
     if not name_or_dir.strip():
         raise InputError(f"{option}: an empty name; name a folder that transformers saved, or a model of the hub")

@@ -20,18 +20,10 @@ def load_model(source: Path | str, device: str = "cpu", model_file: Path | None 
     """A trained model, in eval mode, and the configuration it was trained with.
 
     Nothing but the folder is read: the encoder's own configuration lies in ``config.yaml``. It may be a stranger's: no code in
-    it is run, and it takes no more memory than its weights fill.
-
-    Args:
-        source: What stage 3 or 4 left for one fold, or a zip, tar or tar.gz of it.
-        device: ``cpu``, ``cuda``, ...
-        model_file: What was trained as another epoch left it, not the last one.
-
-    Returns:
-        The model, and its configuration; ``tokenizer`` in it spells what the model transcribes (None without ``asr``).
-
-    Raises:
-        InputError: When a file is missing, damaged or not to be trusted, or the weights do not fit.
+    it is run, and it takes no more memory than its weights fill. ``source``: what stage 3 or 4 left for one fold, or a zip, tar
+    or tar.gz of it; ``device``: ``cpu``, ``cuda``, ...; ``model_file``: what was trained as another epoch left it, not the last
+    one. Returns the model, and its configuration; ``tokenizer`` in it spells what the model transcribes (None without ``asr``).
+    Raises InputError when a file is missing, damaged or not to be trusted, or the weights do not fit.
     """
     with opened_model(source) as found:
         folder = found.folder

@@ -33,14 +33,8 @@ _FORMER_NAMES = {
 
 
 def build_encoder(config: Mapping, where: str = "the encoder's configuration") -> nn.Module:
-    """A transformers encoder with fresh weights.
-
-    Args:
-        config: Its configuration, with ``model_type`` ``wav2vec2``, ``hubert`` or ``wavlm``.
-        where: Where that stands, named in errors.
-
-    Raises:
-        InputError: For another type of model, or settings that do not fit together.
+    """A transformers encoder with fresh weights. ``config``: its configuration, with ``model_type`` ``wav2vec2``, ``hubert`` or
+    ``wavlm``. Raises InputError for another type of model, or settings that do not fit together.
     """
     from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
 
@@ -67,13 +61,10 @@ def build_encoder(config: Mapping, where: str = "the encoder's configuration") -
 
 
 def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
-    """Fills an encoder with a pretrained model's weights, whatever heads that model carries beside.
-
-    The files are read here and not by transformers, which would follow what the folder names: adapters, other files, other
-    libraries. A structure without memory (torch's ``meta`` device) is only held against the weights.
-
-    Raises:
-        InputError: When the weights cannot be read, or a parameter of the encoder (but the mask embedding) is not in them.
+    """Fills an encoder with a pretrained model's weights, whatever heads that model carries beside. The files are read here and
+    not by transformers, which would follow what the folder names: adapters, other files, other libraries. A structure without
+    memory (torch's ``meta`` device) is only held against the weights. Raises InputError when the weights cannot be read, or a
+    parameter of the encoder (but the mask embedding) is not in them.
     """
     stored, load = _encoder_weights(folder)
     names = _names_in_encoder(stored, encoder.config.model_type)
@@ -134,10 +125,8 @@ def _names_in_encoder(stored: Iterable[str], model_type: str) -> dict[str, str]:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict from a file; only tensors are ever loaded from it, never code, and no more than the file holds.
-
-    Raises:
-        InputError: When it is missing, damaged or holds anything but tensors.
+    """A state dict from a file; only tensors are ever loaded from it, never code, and no more than the file holds. Raises
+    InputError when it is missing, damaged or holds anything but tensors.
     """
     stored = tensors_in_torch_file(_existing(path))
     try:
@@ -161,14 +150,9 @@ def _existing(path: Path) -> Path:
 
 
 def read_trained_weights(folder: Path, model_file: Path | None = None) -> dict[str, Tensor]:
-    """All weights of a trained model: what was trained, and what lay frozen beside it.
-
-    Args:
-        folder: Where training left them.
-        model_file: What was trained as another epoch left it, not the last one.
-
-    Raises:
-        InputError: When a file is missing, damaged or holds anything but tensors.
+    """All weights of a trained model: what was trained, and what lay frozen beside it. ``folder``: where training left them;
+    ``model_file``: what was trained as another epoch left it, not the last one. Raises InputError when a file is missing,
+    damaged or holds anything but tensors.
     """
     return read_all_weights((folder / FROZEN_FILE, model_file or folder / MODEL_FILE))
 
@@ -190,9 +174,8 @@ def frozen_weights(model: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def without_frozen_weights(model: nn.Module) -> Iterator[None]:
-    """While the body runs, the model's state dict leaves out what is frozen, and the model loads one that does.
-
-    What never changes would otherwise be written in every epoch: with n = 0 it is all but a few of a hundred million weights.
+    """While the body runs, the model's state dict leaves out what is frozen, and the model loads one that does. What never
+    changes would otherwise be written in every epoch: with n = 0 it is all but a few of a hundred million weights.
     """
     frozen = frozen_weights(model)
 
@@ -215,21 +198,10 @@ def without_frozen_weights(model: nn.Module) -> Iterator[None]:
 def load_weights(
     model: nn.Module, weights: Mapping[str, Tensor], fresh: Iterable[str] = (), source: object = "weights"
 ) -> list[str]:
-    """Loads weights into a model so that each parameter and buffer is covered.
-
-    Weights without memory (torch's ``meta`` device) are only held against the model.
-
-    Args:
-        model: The model.
-        weights: The state dict to load from; it may hold more than the model wants.
-        fresh: Prefixes of what the model starts anew and is not to be loaded.
-        source: Named in errors.
-
-    Returns:
-        The keys of ``weights`` that the model had no use for.
-
-    Raises:
-        InputError: When a parameter is missing or has another shape; it is named.
+    """Loads weights into a model so that each parameter and buffer is covered. Weights without memory (torch's ``meta`` device)
+    are only held against the model. ``weights``: the state dict to load from; it may hold more than the model wants; ``fresh``:
+    prefixes of what the model starts anew and is not to be loaded. Returns the keys of ``weights`` that the model had no use
+    for. Raises InputError when a parameter is missing or has another shape; it is named.
     """
     fresh = tuple(fresh)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not (fresh and name.startswith(fresh))}
@@ -241,18 +213,10 @@ def load_weights(
 
 
 def refuse_misfit(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor | StoredTensor], source: object) -> list[str]:
-    """Holds weights, or what is known of them without reading them, against what a model wants.
-
-    Args:
-        wanted: The model's parameters and buffers, which need have no memory yet.
-        weights: By the same names; there may be more.
-        source: Named in errors.
-
-    Returns:
-        The keys of ``weights`` that are not wanted.
-
-    Raises:
-        InputError: When one is missing, has another shape, or has whole numbers for fractions; it is named.
+    """Holds weights, or what is known of them without reading them, against what a model wants. ``wanted``: the model's
+    parameters and buffers, which need have no memory yet; ``weights``: by the same names; there may be more. Returns the keys
+    of ``weights`` that are not wanted. Raises InputError when one is missing, has another shape, or has whole numbers for
+    fractions; it is named.
     """
     missing = sorted(wanted.keys() - weights.keys())
     if missing:

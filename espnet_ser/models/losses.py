@@ -9,8 +9,7 @@ from espnet_ser.errors import InputError
 
 BLANK = 0
 MAIN_TASK = "emotion"
-CTC_REDUCTIONS = ("mean", "batch", "sum")
-"""What CTC's loss is a mean over: see :func:`ctc_loss`."""
+CTC_REDUCTIONS = ("mean", "batch", "sum")  # what CTC's loss is a mean over: see :func:`ctc_loss`
 _SHOWN_UTTS = 32
 
 
@@ -71,14 +70,9 @@ def frames_needed(tokens: Sequence[int]) -> int:
 
 
 def refuse_non_finite(stats: Mapping[str, Tensor], utts: Sequence[str]) -> None:
-    """Stops where a loss is infinite or NaN: whatever is computed from it says nothing.
-
-    Args:
-        stats: Of a batch; those whose names begin with ``loss`` are looked at.
-        utts: The batch's utterance ids.
-
-    Raises:
-        InputError: Names the losses and the utterances.
+    """Stops where a loss is infinite or NaN: whatever is computed from it says nothing. ``stats``: of a batch; those whose
+    names begin with ``loss`` are looked at; ``utts``: the batch's utterance ids. Raises InputError: names the losses and the
+    utterances.
     """
     wrong = {name: float(value) for name, value in stats.items() if name.startswith("loss") and not value.isfinite()}
     if wrong:
@@ -91,9 +85,8 @@ def refuse_non_finite(stats: Mapping[str, Tensor], utts: Sequence[str]) -> None:
 
 
 def weighted(losses: dict[str, Tensor], aux_weight: float = 0.1, literal_eq: bool = False) -> dict[str, Tensor]:
-    """Each task's share of the objective, whose sum is what is minimised (Eq. 1; Eq. 2 where a head reverses its gradient).
-
-    The emotion task weighs 1 - ``aux_weight`` and the k auxiliary tasks share ``aux_weight`` (Sec. 3.2 calls the weights
+    """Each task's share of the objective, whose sum is what is minimised (Eq. 1; Eq. 2 where a head reverses its gradient). The
+    emotion task weighs 1 - ``aux_weight`` and the k auxiliary tasks share ``aux_weight`` (Sec. 3.2 calls the weights
     'parameters of auxiliary tasks'). With ``literal_eq`` the two change places, as Eq. 1 and 2 print it. Without an emotion
     task (intermediate finetuning) the tasks weigh the same; a single task weighs one.
 

@@ -29,13 +29,8 @@ _SHOWN = 5
 
 
 def publishable_files(folder: Path) -> list[str]:
-    """The files of a packed fold, as paths within it, sorted; all of them may be published.
-
-    Args:
-        folder: What stage 7 left: ``exp/<system>/packed/fold<k>``.
-
-    Raises:
-        InputError: Names what may not be published, or what no packed fold lacks.
+    """The files of a packed fold, as paths within it, sorted; all of them may be published. ``folder``: what stage 7 left:
+    ``exp/<system>/packed/fold<k>``. Raises InputError: names what may not be published, or what no packed fold lacks.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; run stage 7, which packs a model")

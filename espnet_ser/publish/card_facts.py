@@ -12,12 +12,10 @@ from espnet_ser.data.datadir import Example
 from espnet_ser.evaluation.intervals import intervals
 from espnet_ser.evaluation.metrics import score
 
-IEMOCAP, SYNTHETIC, OTHER = "IEMOCAP", "synthetic", "other"
-"""What a model was trained on, as far as the data itself shows."""
+IEMOCAP, SYNTHETIC, OTHER = "IEMOCAP", "synthetic", "other"  # what a model was trained on, as far as the data itself shows
 
 NOT_STATED = "not stated"
-HUB_NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
-"""A repository of the Hugging Face hub, as a regular expression."""
+HUB_NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"  # a repository of the Hugging Face hub, as a regular expression
 
 
 @dataclass(frozen=True)

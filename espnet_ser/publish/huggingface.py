@@ -18,17 +18,12 @@ from espnet_ser.model_io.trained_encoder import OURS
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 
-_PAD, _DELIMITER = "<pad>", "|"
-"""What transformers calls the blank and the space between words."""
+_PAD, _DELIMITER = "<pad>", "|"  # what transformers calls the blank and the space between words
 
 
 def why_not(model: SERModel, task: str, tokenizer: Tokenizer | None = None) -> str | None:
-    """What keeps plain transformers from expressing a head; None when it can.
-
-    Args:
-        model: The head's model.
-        task: The head.
-        tokenizer: That of ``asr``.
+    """What keeps plain transformers from expressing a head; None when it can. ``model``: the head's model; ``task``: the head;
+    ``tokenizer``: that of ``asr``.
     """
     if not isinstance(model.encoder, Wav2Vec2Encoder):
         return "its encoder is none of transformers'"
@@ -121,9 +116,8 @@ def _save(exported: nn.Module, encoder: Wav2Vec2Encoder, head: dict[str, torch.T
 
 
 def _transformers_tokenizer(tokenizer: CharTokenizer):
-    """A tokenizer of transformers that spells as ours: no ``<unk>``, words separated by single spaces.
-
-    ``Wav2Vec2CTCTokenizer`` would leave both in.
+    """A tokenizer of transformers that spells as ours: no ``<unk>``, words separated by single spaces. ``Wav2Vec2CTCTokenizer``
+    would leave both in.
     """
     from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
     from tokenizers import Tokenizer as Spelling

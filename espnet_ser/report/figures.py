@@ -24,14 +24,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's palette, which the colour-blind can tell apart."""
 
 PAPER_COLOUR = "#D55E00"
-COLUMN, PAGE = 3.3, 7.0
-"""Widths in inches: of a column of a paper in two columns, and of both."""
+COLUMN, PAGE = 3.3, 7.0  # widths in inches: of a column of a paper in two columns, and of both
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 _MAX_NAME = 32
 _MAX_LEGEND = 24
-_MAX_INCHES = 60
-"""Of a side: wider pictures than 65,536 dots cannot be drawn, and far smaller ones fill the memory."""
+_MAX_INCHES = 60  # of a side: wider pictures than 65,536 dots cannot be drawn, and far smaller ones fill the memory
 _MAX_FOLDS = 6
 _CELL, _LINE, _LETTER = 0.43, 0.15, 0.075  # inches: a cell with its number, a line of text, a letter
 styled = plt.style.context(
@@ -89,11 +87,8 @@ def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") 
 
 @styled
 def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: Path) -> None:
-    """Draws loss and held-out scores over epochs, a line per fold, a row per finetuning.
-
-    Args:
-        histories: Title of a finetuning -> fold -> records of ``history.jsonl``.
-        path: The PNG; the PDF lies beside it.
+    """Draws loss and held-out scores over epochs, a line per fold, a row per finetuning. ``histories``: title of a finetuning
+    -> fold -> records of ``history.jsonl``; ``path``: the PNG; the PDF lies beside it.
     """
     stages = {title: folds for title, folds in histories.items() if any(folds.values())}
     figure, grid = plt.subplots(max(len(stages), 1), 2, figsize=(PAGE, 2.3 * max(len(stages), 1)), squeeze=False)
@@ -119,13 +114,9 @@ def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: 
 
 @styled
 def plot_layers(scores: Mapping[int, Mapping | None], paper: Mapping[int, float], path: Path) -> None:
-    """Draws UA over the number of finetuned Transformer layers, beside the paper's line (its Table 1).
-
-    Args:
-        scores: Layers -> ``{"mean", "std", "ci95", ...}``; None where the system has not been scored. A deviation that is not
-            known (None) is not drawn.
-        paper: Layers -> the paper's UA.
-        path: The PNG; the PDF lies beside it.
+    """Draws UA over the number of finetuned Transformer layers, beside the paper's line (its Table 1). ``scores``: layers ->
+    ``{"mean", "std", "ci95", ...}``; None where the system has not been scored. A deviation that is not known (None) is not
+    drawn; ``paper``: layers -> the paper's UA; ``path``: the PNG; the PDF lies beside it.
     """
     figure, axes = plt.subplots(figsize=(COLUMN, 2.4))
     ours = {layers: score for layers, score in sorted(scores.items()) if score is not None}
@@ -145,14 +136,10 @@ def plot_layers(scores: Mapping[int, Mapping | None], paper: Mapping[int, float]
 
 @styled
 def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], path: Path) -> None:
-    """Draws each system's mean UA over folds, the pooled one with its 95 % interval over utterances, and the paper's UA.
-
-    Bars start at 0, so that their lengths compare; a system that has not been scored keeps its place.
-
-    Args:
-        scores: System -> ``{"mean", "pooled", "ci95", ...}``, in the order to show; None where it has not been scored.
-        paper: System -> the paper's UA.
-        path: The PNG; the PDF lies beside it.
+    """Draws each system's mean UA over folds, the pooled one with its 95 % interval over utterances, and the paper's UA. Bars
+    start at 0, so that their lengths compare; a system that has not been scored keeps its place. ``scores``: system ->
+    ``{"mean", "pooled", "ci95", ...}``, in the order to show; None where it has not been scored; ``paper``: system -> the
+    paper's UA; ``path``: the PNG; the PDF lies beside it.
     """
     names = [drawn_name(name) + ("" if score else " (not finished)") for name, score in scores.items()]
     width = COLUMN if _LETTER * max(map(num_columns, names)) < COLUMN / 2 else PAGE
@@ -180,13 +167,9 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
 
 @styled
 def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]], path: Path) -> None:
-    """Draws embeddings in two dimensions: a column for each of the first six folds (each is another model).
-
-    By emotion, and by gender below if known.
-
-    Args:
-        folds: Fold -> embeddings float [num_utterances, dim], and each utterance's emotion and gender (``''`` if unknown).
-        path: The PNG; the PDF lies beside it.
+    """Draws embeddings in two dimensions: a column for each of the first six folds (each is another model). By emotion, and by
+    gender below if known. ``folds``: fold -> embeddings float [num_utterances, dim], and each utterance's emotion and gender
+    (``''`` if unknown); ``path``: the PNG; the PDF lies beside it.
     """
     names = [sorted({label for fold in folds.values() for label in fold[kind]}) for kind in (1, 2)]
     names = [known for known in names if known != [""]]

@@ -10,15 +10,9 @@ from espnet_ser.report.wording import FIGURES, SCORE_NAMES, TABLE_FIGURES, notes
 
 
 def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
-    """RESULTS.md of one system.
-
-    Args:
-        report: The system, which has been scored.
-        figures: Those of :data:`~espnet_ser.report.wording.FIGURES` that lie in ``figures/``.
-
-    Returns:
-        Markdown: the headline, the table of folds with the summary, tables of classes, speakers and slices, and an environments
-        block.
+    """RESULTS.md of one system. ``report``: the system, which has been scored; ``figures``: those of
+    :data:`~espnet_ser.report.wording.FIGURES` that lie in ``figures/``. Returns Markdown: the headline, the table of folds with
+    the summary, tables of classes, speakers and slices, and an environments block.
     """
     results = report.results
     main = results["headline"]
@@ -41,16 +35,10 @@ def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
 
 
 def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterable[str], run: Mapping) -> str:
-    """RESULTS.md of a table.
-
-    Args:
-        title: Its heading.
-        reports: The systems, in the paper's order.
-        figures: Those of :data:`~espnet_ser.report.wording.TABLE_FIGURES` that lie in ``figures/``.
-        run: ``command``, ``settings`` and ``trained_with`` (what all systems share of them), and ``environment``.
-
-    Returns:
-        Markdown: each row beside the paper's, notes, figures, and an environments block.
+    """RESULTS.md of a table. ``reports``: the systems, in the paper's order; ``figures``: those of
+    :data:`~espnet_ser.report.wording.TABLE_FIGURES` that lie in ``figures/``; ``run``: ``command``, ``settings`` and
+    ``trained_with`` (what all systems share of them), and ``environment``. Returns Markdown: each row beside the paper's,
+    notes, figures, and an environments block.
     """
     grid = system_grid(reports)
     starred, beside = any(report.from_intermediate for report in reports), any(report.paper for report in reports)

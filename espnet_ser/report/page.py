@@ -30,13 +30,10 @@ def system_page(report: SystemReport) -> str:
 
 
 def table_page(title: str, reports: Sequence[SystemReport], figures: Path, run: Mapping) -> str:
-    """The page of a table: the systems beside the paper's rows, figures, then each system folded away.
-
-    Args:
-        title: Its heading.
-        reports: The systems, in the paper's order; those that have not been scored keep their rows.
-        figures: The folder of the table's figures; each system's are in its own.
-        run: ``command``, ``settings`` and ``trained_with`` (what all systems share of them), and ``environment``.
+    """The page of a table: the systems beside the paper's rows, figures, then each system folded away. ``reports``: the
+    systems, in the paper's order; those that have not been scored keep their rows; ``figures``: the folder of the table's
+    figures; each system's are in its own; ``run``: ``command``, ``settings`` and ``trained_with`` (what all systems share of
+    them), and ``environment``.
     """
     done = [report for report in reports if report.results is not None]
     links = {report.name: f"#{_anchor(report.name)}" for report in done}
@@ -70,15 +67,8 @@ def table_page(title: str, reports: Sequence[SystemReport], figures: Path, run: 
 
 
 def grid_html(grid: Grid, links: Mapping[str, str] | None = None, strips: tuple[str, Sequence[str]] | None = None) -> str:
-    """A table in HTML.
-
-    Args:
-        grid: The table.
-        links: Name of a row -> what it links to.
-        strips: Heading of a further second column, and its cells, one per row; both HTML.
-
-    Returns:
-        ``<table>`` in a box that scrolls by itself where the table is wider than the screen.
+    """A table in HTML. ``links``: name of a row -> what it links to; ``strips``: heading of a further second column, and its
+    cells, one per row; both HTML. Returns ``<table>`` in a box that scrolls by itself where the table is wider than the screen.
     """
     ends = [sum(span for _, span in grid.groups[: i + 1]) for i in range(len(grid.groups))]
     border = ['class="start"' if column in ends else "" for column in range(len(grid.header))]

@@ -9,8 +9,7 @@ from espnet_ser.report.grid import MISSING, Grid, Strong, interval, number, spre
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, folds_text
 
-_MAX_CLASSES = 30
-"""Of a confusion matrix in a report; ``results.json`` has it whole, as it has all speakers."""
+_MAX_CLASSES = 30  # of a confusion matrix in a report; ``results.json`` has it whole, as it has all speakers
 _MAX_SPEAKERS = 60
 
 

@@ -13,8 +13,7 @@ SELECTION_NOTES = {
 }
 """Every way of choosing the epoch, in the order shown."""
 
-SELECTION_NEEDS = {"others": "needs a further fold, trained for as many epochs"}
-"""Those that may be left out -> why."""
+SELECTION_NEEDS = {"others": "needs a further fold, trained for as many epochs"}  # those that may be left out -> why
 
 SCORE_NAMES = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER", "cer": "CER"}
 """Every score as it is called in tables and figures."""
@@ -31,10 +30,8 @@ TABLE_FIGURES = {"bars": "UA of each system", "layers": "UA over the number of f
 
 
 def table_names(table: str) -> tuple[str, str]:
-    """The folder and the title of a table of systems.
-
-    Args:
-        table: ``1``, ``2``, ``3``, ``all``, or empty for systems of one's choice.
+    """The folder and the title of a table of systems. ``table``: ``1``, ``2``, ``3``, ``all``, or empty for systems of one's
+    choice.
 
     >>> table_names("3"), table_names("")
     (('table3', 'Table 3'), ('systems', 'Systems'))
@@ -69,10 +66,8 @@ def scored_folds(results: Mapping) -> str:
 
 
 def absence_notes(*results: Mapping) -> list[str]:
-    """Which folds lack a class, so that their UA is over fewer; nothing where none does.
-
-    Args:
-        results: Contents of ``results.json``, of systems over the same folds.
+    """Which folds lack a class, so that their UA is over fewer; nothing where none does. ``results``: contents of
+    ``results.json``, of systems over the same folds.
     """
     texts = []
     for task, of in {"emotion": "", "gender": "of genders ", "style": "of styles "}.items():

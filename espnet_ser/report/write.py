@@ -97,17 +97,9 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
 
 
 def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.ndarray, list[str], list[str]]:
-    """The embeddings of a fold's utterances.
-
-    Args:
-        path: ``embeddings.npz``.
-        examples: The utterances that the fold holds out.
-
-    Returns:
-        Embeddings float32 [num_utterances, dim], emotions and genders.
-
-    Raises:
-        InputError: When the file is damaged, or has an utterance that the fold does not hold out.
+    """The embeddings of a fold's utterances. ``path``: ``embeddings.npz``; ``examples``: the utterances that the fold holds
+    out. Returns embeddings float32 [num_utterances, dim], emotions and genders. Raises InputError when the file is damaged, or
+    has an utterance that the fold does not hold out.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -122,9 +114,8 @@ def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.nda
 
 @contextmanager
 def _drawn_beside(figures: Path, names: Iterable[str], stamp: Stamp) -> Iterator[Path]:
-    """A folder to draw in; when all is drawn, its figures take the place of those of these names in ``figures``.
-
-    One that is not drawn today is not left from yesterday. When drawing fails (a full disk), yesterday's are as they were.
+    """A folder to draw in; when all is drawn, its figures take the place of those of these names in ``figures``. One that is
+    not drawn today is not left from yesterday. When drawing fails (a full disk), yesterday's are as they were.
     """
     figures.mkdir(parents=True, exist_ok=True)
     with folder_beside(figures / "drawing") as beside:

@@ -25,36 +25,22 @@ BAD = (State.FAILED, State.SKIPPED)
 
 @dataclass
 class Job:
-    """One command, with what it waits for and where it is.
+    """One command, with what it waits for and where it is."""
 
-    Attributes:
-        row: What it works on: ``intermediate/asr`` or ``asr__ser``.
-        column: Which part of that it does: ``fold 1``, ``score``.
-        command: The command and its arguments.
-        log: Where its output goes.
-        depends_on: Names of the jobs that must have ended well before.
-        is_done: Whether its result is there already; asked at most once, when those it depends on have ended well. None where
-            the command itself finds out.
-        folder: The folder whose history grows while it runs, for a training; None for a job of seconds.
-        num_gpus: GPUs that it takes.
-        state: Where it is.
-        reason: Why it failed.
-        code: Its exit status, once it has ended.
-        started_s: When it started, on the clock of ``time.monotonic``; ``ended_s`` likewise.
-    """
-
-    row: str
-    column: str
-    command: tuple[str, ...]
-    log: Path
-    depends_on: tuple[str, ...] = ()
+    row: str  # what it works on: ``intermediate/asr`` or ``asr__ser``
+    column: str  # which part of that it does: ``fold 1``, ``score``
+    command: tuple[str, ...]  # the command and its arguments
+    log: Path  # where its output goes
+    depends_on: tuple[str, ...] = ()  # names of the jobs that must have ended well before
+    # whether its result is there already; asked at most once, when those it depends on have ended well. None where the command
+    # itself finds out
     is_done: Callable[[], bool] | None = None
-    folder: Path | None = None
-    num_gpus: int = 0
-    state: State = State.WAITS
-    reason: str = ""
-    code: int | None = None
-    started_s: float = 0.0
+    folder: Path | None = None  # the folder whose history grows while it runs, for a training; None for a job of seconds
+    num_gpus: int = 0  # GPUs that it takes
+    state: State = State.WAITS  # where it is
+    reason: str = ""  # why it failed
+    code: int | None = None  # its exit status, once it has ended
+    started_s: float = 0.0  # when it started, on the clock of ``time.monotonic``; ``ended_s`` likewise
     ended_s: float = 0.0
 
     @property

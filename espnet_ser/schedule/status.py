@@ -29,16 +29,10 @@ def job_cell(job: Job, history: History = (), narrow: bool = False) -> str:
 
 
 def status_table(jobs: Iterable[Job], histories: Mapping[str, History], width: int, height: int) -> list[str]:
-    """A row for each intermediate model and system, a column for each fold and for what follows.
-
-    Args:
-        jobs: All of them.
-        histories: Name of a job -> the epochs that it has done, for those that have done one.
-        width: Characters of a line, at most: where the cells do not fit they get narrower, and last of all they are cut.
-        height: Lines, at most (2 or more): rows where nothing happens give way.
-
-    Returns:
-        The lines.
+    """A row for each intermediate model and system, a column for each fold and for what follows. ``histories``: name of a job
+    -> the epochs that it has done, for those that have done one; ``width``: characters of a line, at most: where the cells do
+    not fit they get narrower, and last of all they are cut; ``height``: lines, at most (2 or more): rows where nothing happens
+    give way. Returns the lines.
     """
     rows: dict[str, dict[str, Job]] = {}
     for job in jobs:

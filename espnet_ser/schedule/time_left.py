@@ -9,10 +9,8 @@ History = Sequence[Mapping]
 
 
 def epoch_seconds(history: History) -> float:
-    """What an epoch takes, in seconds: the median, as the first one and those of a busy machine take longer.
-
-    Args:
-        history: From :func:`espnet_ser.train.history.read_history`, of an epoch or more.
+    """What an epoch takes, in seconds: the median, as the first one and those of a busy machine take longer. ``history``: from
+    :func:`espnet_ser.train.history.read_history`, of an epoch or more.
     """
     return sorted(record["seconds"] for record in history)[len(history) // 2]
 
@@ -26,17 +24,10 @@ def training_seconds_left(history: History) -> float:
 def jobs_seconds_left(jobs: Iterable[Job], histories: Mapping[str, History], max_jobs_run: int) -> float | None:
     """What all jobs together still take.
 
-    A training that has not begun is taken to be like those of the same stage that have, or else like any; the jobs between
-    and after trainings take next to nothing.
-
-    Args:
-        jobs: All of them.
-        histories: Name of a job -> what it has done so far, for those that have done an epoch.
-        max_jobs_run: How many run at a time.
-
-    Returns:
-        Seconds: the work shared out evenly, or the longest chain of jobs that wait for one another, if that is longer. None
-        while no epoch has been measured.
+    A training that has not begun is taken to be like those of the same stage that have, or else like any; the jobs between and
+    after trainings take next to nothing. ``histories``: name of a job -> what it has done so far, for those that have done an
+    epoch; ``max_jobs_run``: how many run at a time. Returns seconds: the work shared out evenly, or the longest chain of jobs
+    that wait for one another, if that is longer. None while no epoch has been measured.
     """
     jobs = {job.name: job for job in jobs}
     totals: dict[bool, list[float]] = {True: [], False: []}

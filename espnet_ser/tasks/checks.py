@@ -15,10 +15,8 @@ from espnet_ser.models.losses import MAIN_TASK, frames_needed, weighted
 
 
 def refuse_missing_classes(labels: Labels, train: Sequence[Example]) -> None:
-    """Stops where a class cannot be learnt.
-
-    Raises:
-        InputError: When no training utterance is of a class, or there is one class alone.
+    """Stops where a class cannot be learnt. Raises InputError when no training utterance is of a class, or there is one class
+    alone.
     """
     for task, classes in labels.items():
         if len(classes) < 2:
@@ -33,9 +31,8 @@ def refuse_missing_classes(labels: Labels, train: Sequence[Example]) -> None:
 
 
 def report_doubts(args: Namespace) -> None:
-    """Says which emotions no held-out utterance has, and which held-out speakers may be trained on under another id.
-
-    To ESPnet's log, once that has been set up: a line before that would keep it from being so.
+    """Says which emotions no held-out utterance has, and which held-out speakers may be trained on under another id. To
+    ESPnet's log, once that has been set up: a line before that would keep it from being so.
     """
     if args.train_dir is None or args.valid_dir is None:
         return
@@ -63,10 +60,8 @@ def report_crowded(examples: Sequence[Example], tokenizer: Tokenizer, encoder: t
 
 
 def refuse_selection(args: Namespace) -> None:
-    """Refuses what would let the held-out fold choose the epoch or the learning rate, or load weights unchecked.
-
-    Raises:
-        InputError: Names the option.
+    """Refuses what would let the held-out fold choose the epoch or the learning rate, or load weights unchecked. Raises
+    InputError: names the option.
     """
     if args.patience is not None:
         raise InputError("--patience: stopping early would let the held-out fold choose the epoch; set --max_epoch")
@@ -77,10 +72,8 @@ def refuse_selection(args: Namespace) -> None:
 
 
 def refuse_idle_heads(args: Namespace) -> None:
-    """Refuses to carry a head that nothing trains, since its scores would be those of chance.
-
-    Raises:
-        InputError: Names the tasks whose weight is zero.
+    """Refuses to carry a head that nothing trains, since its scores would be those of chance. Raises InputError: names the
+    tasks whose weight is zero.
     """
     shares = weighted(dict.fromkeys(args.tasks, torch.ones(())), args.aux_weight, args.literal_eq)
     idle = [task for task, share in shares.items() if not share > 0]

@@ -30,9 +30,8 @@ _IN_REPORTS = [timedelta, np.dtype, type(np.dtype(np.float64)), np.float64(0).__
 
 @dataclass(eq=False)
 class PausableEpoch:
-    """One epoch of a training, which saves itself before its next step when the process is asked to end.
-
-    Processes that train together agree on that step: whichever of them was asked, all end, and the first saves for all.
+    """One epoch of a training, which saves itself before its next step when the process is asked to end. Processes that train
+    together agree on that step: whichever of them was asked, all end, and the first saves for all.
     """
 
     files: EpochFiles

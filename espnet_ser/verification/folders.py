@@ -25,21 +25,14 @@ from espnet_ser.verification.training import Places, Training, check_training
 
 @dataclass
 class Verifier:
-    """Checks folders of ``exp/``, each once.
+    """Checks folders of ``exp/``, each once."""
 
-    Attributes:
-        places: Where to look for what models name.
-        checked: Folders that have been checked.
-    """
-
-    places: Places = field(default_factory=Places)
-    checked: set[Path] = field(default_factory=set)
+    places: Places = field(default_factory=Places)  # where to look for what models name
+    checked: set[Path] = field(default_factory=set)  # folders that have been checked
 
     def check(self, folder: Path) -> Iterator[Finding]:
-        """Everything about a system, about runs with several seeds, or about a table, and about what these are made of.
-
-        Raises:
-            InputError: When the folder is none of these.
+        """Everything about a system, about runs with several seeds, or about a table, and about what these are made of. Raises
+        InputError when the folder is none of these.
         """
         if folder.resolve() in self.checked:
             return

@@ -14,10 +14,8 @@ from espnet_ser.utils.stamp import Stamp
 
 
 class Selections:
-    """What stage 5 left of the folds of a system, against what follows from the predictions of every epoch.
-
-    Args:
-        folds: All that are here.
+    """What stage 5 left of the folds of a system, against what follows from the predictions of every epoch. ``folds``: all that
+    are here.
     """
 
     def __init__(self, folds: Mapping[str, TrainedFold]):

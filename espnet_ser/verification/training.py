@@ -21,17 +21,12 @@ from espnet_ser.verification.finding import DAMAGE, Finding
 
 @dataclass(frozen=True)
 class Places:
-    """Where to look for what models name in their ``config.yaml``.
+    """Where to look for what models name in their ``config.yaml``."""
 
-    Attributes:
-        datadir: What stage 1 left; None for where it lay beside the model, or else for where the configuration says.
-        expdir: Whose ``intermediate/`` holds the intermediate models; None likewise.
-        audio: Whether to read the audio files too.
-    """
-
+    # what stage 1 left; None for where it lay beside the model, or else for where the configuration says
     datadir: Path | None = None
-    expdir: Path | None = None
-    audio: bool = False
+    expdir: Path | None = None  # whose ``intermediate/`` holds the intermediate models; None likewise
+    audio: bool = False  # whether to read the audio files too
 
     def data(self, folder: Path, config: Mapping, key: str) -> Path:
         """The data directory that a model's configuration names."""
@@ -58,34 +53,21 @@ def _found(named: Path, folder: Path, config: Mapping) -> Path:
 
 @dataclass(frozen=True)
 class Training:
-    """A training that has finished, with its data.
+    """A training that has finished, with its data."""
 
-    Attributes:
-        folder: Where it left its model.
-        config: The content of its ``config.yaml``.
-        inputs: What its stamp says went into it.
-        train_dir: What it was trained on.
-        test_dir: What it was tested on.
-        train: The utterances of the one.
-        test: And of the other.
-        dev: The utterances that chose its epoch, if any did.
-    """
-
-    folder: Path
-    config: Mapping
-    inputs: Mapping
-    train_dir: Path
-    test_dir: Path
-    train: list[Example]
-    test: list[Example]
-    dev: list[Example]
+    folder: Path  # where it left its model
+    config: Mapping  # the content of its ``config.yaml``
+    inputs: Mapping  # what its stamp says went into it
+    train_dir: Path  # what it was trained on
+    test_dir: Path  # what it was tested on
+    train: list[Example]  # the utterances of the one
+    test: list[Example]  # and of the other
+    dev: list[Example]  # the utterances that chose its epoch, if any did
 
     @classmethod
     def find(cls, folder: Path, places: Places) -> "Training":
-        """Reads what the model in a folder says of itself, and the data that it names.
-
-        Raises:
-            InputError: When something of it is missing or damaged.
+        """Reads what the model in a folder says of itself, and the data that it names. Raises InputError when something of it
+        is missing or damaged.
         """
         config = read_yaml_mapping(folder / "config.yaml", missing="train it anew")
         for key in ("train_dir", "valid_dir", "fold_by", "max_epoch"):
@@ -172,12 +154,8 @@ def _stands_beside(line: Mapping, example: Example) -> bool:
 
 
 def check_training(name: str, folder: Path, places: Places) -> Iterator[Finding]:
-    """All that can be checked of one training by itself.
-
-    Args:
-        name: What to call it.
-        folder: Where it left its model.
-        places: Where its data may be.
+    """All that can be checked of one training by itself. ``name``: what to call it; ``folder``: where it left its model;
+    ``places``: where its data may be.
     """
     try:
         training = Training.find(folder, places)
