@@ -44,7 +44,7 @@ def status_table(jobs: Iterable[Job], histories: Mapping[str, History], width: i
         hidden = by_interest[: len(rows) + 2 - height]
     shown = {name: row for name, row in rows.items() if name not in hidden}
 
-    def aligned(narrow: bool) -> list[str]:
+    def lines_of(narrow: bool) -> list[str]:
         heads = [column.replace("fold ", "f") if narrow else column for column in columns]
         cells = [
             [job_cell(row[column], histories.get(row[column].name, ()), narrow) if column in row else "" for column in columns]
@@ -52,9 +52,9 @@ def status_table(jobs: Iterable[Job], histories: Mapping[str, History], width: i
         ]
         return aligned([["", *heads], *([name, *words] for name, words in zip(shown, cells, strict=True))])
 
-    lines = aligned(narrow=False)
+    lines = lines_of(narrow=False)
     if max(map(len, lines)) > width:
-        lines = aligned(narrow=True)
+        lines = lines_of(narrow=True)
     if hidden:
         lines.append(f"... and {len(hidden)} more: {_counts(job for name in hidden for job in rows[name].values())}")
     return [line[:width] for line in lines]
