@@ -6,6 +6,7 @@ from textwrap import indent
 
 from espnet_ser.schedule.jobs import BAD, GOOD, Job, State
 from espnet_ser.schedule.time_left import History, jobs_seconds_left, short_duration, training_seconds_left
+from espnet_ser.utils.say import aligned
 
 _NARROW = {
     State.UP_TO_DATE: "done",
