@@ -11,42 +11,25 @@ from espnet_ser.layout import system_folder
 
 @dataclass(frozen=True)
 class Setup:
-    """With what a recipe trains its systems, and where it keeps things.
+    """With what a recipe trains its systems, and where it keeps things."""
 
-    Attributes:
-        datadir: What recipe stage 1 left.
-        dumpdir: What recipe stage 2 left.
-        expdir: Where experiments go.
-        ssl: Pretrained encoder: a folder or a hub name.
-        intermediate_from: Likewise, an ASR model with CTC whose encoder stands in for the intermediate model; '' to train it.
-        configs: ``intermediate`` and ``ser`` -> YAML of ESPnet options.
-        extras: ``intermediate`` and ``ser`` -> further ESPnet options; they outrank the configuration's.
-        token: Token type and number of BPE tokens.
-        intermediate_data: ``four`` (those of the classes) or ``all`` utterances of the training sessions for the
-            intermediate finetuning.
-        tag: Suffix of the systems' folders.
-        intermediate_tag: Suffix of the intermediate folders.
-        seed: Random seed.
-        cache: Which outputs of frozen layers to keep, of :data:`espnet_ser.train.fill_cache.CACHE_CHOICES`.
-        cache_dtype: In which precision.
-        save_every_min: Minutes between two checkpoints, at least.
-    """
-
-    datadir: Path
-    dumpdir: Path
-    expdir: Path
-    ssl: str
-    configs: Mapping[str, Path]
+    datadir: Path  # what recipe stage 1 left
+    dumpdir: Path  # what recipe stage 2 left
+    expdir: Path  # where experiments go
+    ssl: str  # pretrained encoder: a folder or a hub name
+    configs: Mapping[str, Path]  # ``intermediate`` and ``ser`` -> YAML of ESPnet options
+    # ``intermediate`` and ``ser`` -> further ESPnet options; they outrank the configuration's
     extras: Mapping[str, tuple[str, ...]]
-    token: tuple[str, int]
+    token: tuple[str, int]  # token type and number of BPE tokens
+    # ``four`` (those of the classes) or ``all`` utterances of the training sessions for the intermediate finetuning
     intermediate_data: str
-    tag: str
-    intermediate_tag: str
-    seed: int
-    cache: str
-    cache_dtype: str
-    save_every_min: int
-    intermediate_from: str
+    tag: str  # suffix of the systems' folders
+    intermediate_tag: str  # suffix of the intermediate folders
+    seed: int  # random seed
+    cache: str  # which outputs of frozen layers to keep, of :data:`espnet_ser.train.fill_cache.CACHE_CHOICES`
+    cache_dtype: str  # in which precision
+    save_every_min: int  # minutes between two checkpoints, at least
+    intermediate_from: str  # likewise, an ASR model with CTC whose encoder stands in for the intermediate model; '' to train it
 
     def intermediate_folder(self, system: System, fold: str) -> Path:
         """Where a system's intermediate finetuning is trained."""

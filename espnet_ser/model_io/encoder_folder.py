@@ -30,15 +30,10 @@ _SHARD = re.compile(r"[A-Za-z0-9][\w.-]{0,200}\.(safetensors|bin)", re.ASCII)
 def encoder_identity(folder: Path, is_waveform_said: bool = False) -> dict[str, object]:
     """What a pretrained encoder is, by content: the settings and weights that are loaded, and how its input is prepared.
 
-    What else lies in the folder does not count, nor how the files are called or when they were touched.
-
-    Args:
-        folder: As transformers saved it.
-        is_waveform_said: Whether the user says if the waveform is normalised; then the folder is not asked.
-
-    Raises:
-        InputError: When a file is missing, nothing says whether the encoder wants normalised waveforms, or it was pretrained at
-            another sample rate than 16 kHz.
+    What else lies in the folder does not count, nor how the files are called or when they were touched. ``folder``: as
+    transformers saved it; ``is_waveform_said``: whether the user says if the waveform is normalised; then the folder is not
+    asked. Raises InputError when a file is missing, nothing says whether the encoder wants normalised waveforms, or it was
+    pretrained at another sample rate than 16 kHz.
     """
     _check_sampling_rate(folder)
     return {
@@ -49,19 +44,13 @@ def encoder_identity(folder: Path, is_waveform_said: bool = False) -> dict[str, 
 
 
 def read_encoder_config(folder: Path) -> dict:
-    """The encoder's configuration as transformers saved it.
-
-    Raises:
-        InputError: When ``config.json`` is missing or no JSON.
-    """
+    """The encoder's configuration as transformers saved it. Raises InputError when ``config.json`` is missing or no JSON."""
     return _read_mapping(folder / CONFIG)
 
 
 def wants_normalized_waveform(folder: Path) -> bool:
-    """Whether the encoder's preprocessor normalises each waveform.
-
-    Raises:
-        InputError: When no file says so: encoders differ in it, and the wrong way is worse than none.
+    """Whether the encoder's preprocessor normalises each waveform. Raises InputError when no file says so: encoders differ in
+    it, and the wrong way is worse than none.
     """
     for path, settings in _preprocessors(folder):
         kind = settings.get("feature_extractor_type", "Wav2Vec2FeatureExtractor")
@@ -109,9 +98,7 @@ def _how_to_know(folder: Path) -> str:
 
 def weights_files(folder: Path) -> dict[Path, set[str] | None]:
     """The files of an encoder's weights, sorted -> the parameters that an index lists in each; None for one without an index.
-
-    Raises:
-        InputError: When there are none, or the index is damaged or names files that are not there, or not in this folder.
+    Raises InputError when there are none, or the index is damaged or names files that are not there, or not in this folder.
     """
     if (folder / "adapter_config.json").exists():
         raise InputError(f"{folder}: cannot load the encoder's weights: they want an adapter; merge it into them first")
@@ -140,10 +127,8 @@ def _refuse_pointer(path: Path) -> None:
 
 
 def read_index(path: Path) -> dict[str, str]:
-    """Parameter -> the file that it is in, as the index of weights in several files has it.
-
-    Raises:
-        InputError: When it is damaged, lists a parameter twice, or names anything but files of weights beside it.
+    """Parameter -> the file that it is in, as the index of weights in several files has it. Raises InputError when it is
+    damaged, lists a parameter twice, or names anything but files of weights beside it.
     """
 
     def each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -186,11 +171,7 @@ def _read_mapping(path: Path) -> dict:
 
 
 def num_layers(folder: Path) -> int:
-    """The number of the encoder's Transformer layers.
-
-    Raises:
-        InputError: When its configuration does not say.
-    """
+    """The number of the encoder's Transformer layers. Raises InputError when its configuration does not say."""
     layers = read_encoder_config(folder).get("num_hidden_layers")
     if type(layers) is not int or not 1 <= layers <= MAX_LAYERS:
         raise InputError(
@@ -200,10 +181,8 @@ def num_layers(folder: Path) -> int:
 
 
 def refuse_without_ctc(folder: Path) -> None:
-    """Makes sure that a folder's model has been trained to transcribe: that its configuration names a model with CTC.
-
-    Raises:
-        InputError: When it does not.
+    """Makes sure that a folder's model has been trained to transcribe: that its configuration names a model with CTC. Raises
+    InputError when it does not.
     """
     architectures = read_encoder_config(folder).get("architectures")
     names = architectures if isinstance(architectures, list) else []
