@@ -29,7 +29,7 @@ class Setup:
     cache: str  # which outputs of frozen layers to keep, of :data:`espnet_ser.train.fill_cache.CACHE_CHOICES`
     cache_dtype: str  # in which precision
     save_every_min: int  # minutes between two checkpoints, at least
-    intermediate_from: str  # likewise, an ASR model with CTC whose encoder stands in for the intermediate model; '' to train it
+    intermediate_from: str  # ASR model with CTC whose encoder stands in for the intermediate model; '' to train it
 
     def intermediate_folder(self, system: System, fold: str) -> Path:
         """Where a system's intermediate finetuning is trained."""
