@@ -6,6 +6,7 @@ import shutil
 import pytest
 from checkout import ROOT, run
 from mini import files_of
+from own_corpus import tables, write_corpus
 from ravdess_names import as_official, make_official
 
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
@@ -42,6 +43,19 @@ def test_a_copy_of_the_template_runs_and_needs_the_corpus_once(repository, tmp_p
     again = run(recipe / "run.sh", *options)
     assert again.stdout.count("up to date") >= 4
     assert files_of(recipe / "exp") | files_of(recipe / "data") == before
+
+
+def test_what_was_changed_in_the_folder_of_the_corpus_is_kept(repository, tmp_path):
+    recipe = repository / "egs" / "changed"
+    shutil.copytree(repository / "egs" / "TEMPLATE", recipe, symlinks=True)
+    write_corpus(tmp_path / "kaldi", tables())
+    for _ in range(2):
+        run(recipe / "run.sh", "--corpus", "kaldi", "--folds_by", "2", "--stop_stage", "1", cwd=tmp_path)
+    (recipe / "data/corpus/NOTES").write_text("mine")
+    result = run(recipe / "run.sh", "--corpus", "kaldi", "--folds_by", "2", "--stop_stage", "1", cwd=tmp_path)
+    assert "was changed: moved to" in result.stdout
+    assert (recipe / "data/corpus.kept-1/NOTES").read_text() == "mine"
+    assert sorted(path.name for path in (recipe / "data").glob("corpus*") if path.is_dir()) == ["corpus", "corpus.kept-1"]
 
 
 @pytest.mark.parametrize(

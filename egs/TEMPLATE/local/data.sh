@@ -31,9 +31,26 @@ try:
 except InputError as error:
     sys.exit(f"local/data.sh: {error}")
 PYTHON
-    rm -rf -- "$2"
-    mv -- "${new}" "$2"
+    replace "${new}" "$2"
 }
+
+# Puts a new folder in the place of an old one; an old one in which anything was added or changed is kept as OLD.kept-N.
+#   replace NEW OLD
+replace() {
+    local written=${2%/*}/.${2##*/}.sha256 number=1
+    if [[ -e $2 ]]; then
+        if [[ -f ${written} && "$(checksums "$2")" == "$(<"${written}")" ]]; then
+            rm -rf -- "$2"
+        else
+            while [[ -e $2.kept-${number} ]]; do number=$((number + 1)); done
+            mv -- "$2" "$2.kept-${number}"
+            echo "local/data.sh: $2 was changed: moved to $2.kept-${number}"
+        fi
+    fi
+    mv -- "$1" "$2"
+    checksums "$2" >"${written}"
+}
+checksums() { (cd -- "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum); }
 
 source=${1#--corpus=} out=${3#--datadir=}/corpus
 [[ -z ${source} ]] || make_kaldi_dir "${source}" "${out}"
