@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.models.encoders import ENCODERS, MAX_CTC_FRAME_MS
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
 PAPER_LAYERS = 12
@@ -18,7 +19,6 @@ PAPER_FROZEN_LAYERS = 4
 """m, the lower layers that SER finetuning freezes, and the layer that the skip branch taps (Sec. 3.2)."""
 
 _TASKS = ("emotion", "asr", "gender", "style")
-_ENCODERS = ("ssl", "cnn_lstm")
 _TABLES = (1, 2, 3)
 _RESERVED = ("intermediate", "systems")
 
@@ -32,7 +32,7 @@ class Finetuning:
         trainable_layers: Transformer layers trained, from the top, on the paper's scale of 12.
         skip_layer: The layer whose output the gender head sees beside the last one's (m = 4, Sec. 2.3), on the same scale.
         reversed: Tasks whose gradient is reversed on its way into the encoder (Eq. 2).
-        encoder: ``ssl``, the pretrained encoder that the recipe is given, or ``cnn_lstm``, the supervised baseline of Table 1.
+        encoder: One of :data:`espnet_ser.models.encoders.ENCODERS`; ``ssl`` is the pretrained encoder that the recipe is given.
         surgery: Whether conflicting gradients are projected apart (the paper's reference 25).
     """
 
@@ -211,12 +211,15 @@ def _finetuning(path: Path, content: object) -> Finetuning:
         raise InputError(f"{path}: skip_layer must be 0 to {PAPER_LAYERS}, not {finetuning.skip_layer!r}")
     if not isinstance(finetuning.surgery, bool):
         raise InputError(f"{path}: surgery must be true or false, not {finetuning.surgery!r}")
-    if finetuning.encoder not in _ENCODERS:
-        raise unknown_name("encoder", str(finetuning.encoder), _ENCODERS, where=str(path))
-    if finetuning.encoder == "cnn_lstm" and ("trainable_layers" in content or finetuning.skip_layer is not None):
-        raise InputError(f"{path}: trainable_layers and skip_layer are of Transformer layers, and encoder cnn_lstm has none")
-    if finetuning.encoder == "cnn_lstm" and "asr" in finetuning.tasks:
-        raise InputError(f"{path}: encoder cnn_lstm gives a frame every 80 ms, too few for the characters of asr")
+    encoder = ENCODERS.get(str(finetuning.encoder))
+    if encoder is None:
+        raise unknown_name("encoder", str(finetuning.encoder), ENCODERS, where=str(path))
+    which = f"encoder {finetuning.encoder}"
+    if not encoder.pretrained and ("trainable_layers" in content or finetuning.skip_layer is not None):
+        raise InputError(f"{path}: trainable_layers and skip_layer are of Transformer layers, and {which} has none")
+    if encoder.frame_ms > MAX_CTC_FRAME_MS and "asr" in finetuning.tasks:
+        frames = f"{which} gives a frame every {encoder.frame_ms} ms"
+        raise InputError(f"{path}: {frames}, too few for the characters of asr")
     if finetuning.skip_layer is not None and "gender" not in finetuning.tasks:
         raise InputError(f"{path}: skip_layer is a branch of the gender head, and gender is not among the tasks")
     if finetuning.surgery and len(finetuning.tasks) < 2:

@@ -107,6 +107,7 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     names += ("reversed_tasks", "gradient_surgery", "aux_weight", "literal_eq")
     names += ("scheduler_conf", "dropout", "encoder_conf", "cache_cut", "cache_dtype", "use_amp", "use_tf32", "compile")
     names += ("ctc_reduction",) if "asr" in config["tasks"] else ()
+    names += ("pooling",) if config.get("pooling", "mean") != "mean" else ()
     names += ("frozen",) if _freezes_layers(config) else ()
     names += ("intermediate_from",) if config.get("intermediate_from") else ()
     encoder = encoder_name(Path(config["ssl"])) if config.get("ssl") else config["encoder"]

@@ -34,6 +34,7 @@ from espnet_ser.layout import (
 from espnet_ser.model_io.encoder_folder import encoder_identity, encoder_name, encoder_source, num_layers, refuse_without_ctc
 from espnet_ser.model_io.hub import resolve_encoder
 from espnet_ser.model_io.trained_encoder import refuse_trained_encoder
+from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors, remove_unfinished
 from espnet_ser.utils.environment import describe_environment, host_name
 from espnet_ser.utils.locks import lock_file
@@ -94,7 +95,7 @@ class Experiment:
         refuse_missing_targets(part.tasks, train, train_dir)
         dev = read_dev(test_dir.parent) if finetuning == "ser" else []
         named = (setup.intermediate_from, "--intermediate_from") if setup.intermediate_from else (setup.ssl, "--ssl")
-        encoder = resolve_encoder(*named) if part.encoder == "ssl" else None
+        encoder = resolve_encoder(*named) if ENCODERS[part.encoder].pretrained else None
         test = read_datadir(test_dir)
         if setup.intermediate_from:
             refuse_without_ctc(encoder)

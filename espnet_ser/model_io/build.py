@@ -17,8 +17,9 @@ from espnet_ser.model_io.weights import (
     load_weights,
     read_trained_weights,
 )
-from espnet_ser.models.cnn_lstm import CNNLSTMEncoder
+from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.models.heads import CTCHead, UtteranceHead
+from espnet_ser.models.pooling import POOLINGS
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 
@@ -33,22 +34,24 @@ def build_untrained(args: Namespace) -> SERModel:
         if not (args.token_list if task == "asr" else (args.labels or {}).get(task)):
             what = "token_list: the tokens" if task == "asr" else f"labels: {{{task}: [...]}}, the classes"
             raise InputError(f"the model cannot be built without {what} of {task}; training takes them from the data")
-    encoder = CNNLSTMEncoder() if args.encoder == "cnn_lstm" else _build_ssl_encoder(args)
+    spec = ENCODERS[args.encoder]
+    encoder = _build_ssl_encoder(args) if spec.pretrained else spec.load()()
+    pooling = POOLINGS[args.pooling](encoder.dim)
     heads = {}
     for task in args.tasks:
         if task == "asr":
             heads[task] = CTCHead(encoder.dim, len(args.token_list), args.dropout)
         else:
-            dim = 2 * encoder.dim if task == "gender" and encoder.skip_layer is not None else encoder.dim
+            dim = pooling.dim * (2 if task == "gender" and encoder.skip_layer is not None else 1)
             reversal_scale = args.reversal_scale if task in args.reversed_tasks else None
             heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout, reversal_scale)
-    return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery, args.ctc_reduction)
+    return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery, args.ctc_reduction, pooling)
 
 
 def build_structure(args: Namespace) -> SERModel:
     """As :func:`build_untrained`, but a pretrained encoder's model is without weights, and takes no memory for them."""
-    # torchaudio looks into the filters of the other encoder, which is small.
-    with torch.device("meta" if args.encoder == "ssl" else "cpu"):
+    # Encoders that are not pretrained are small, and what they are made of may look into its filters (torchaudio).
+    with torch.device("meta" if ENCODERS[args.encoder].pretrained else "cpu"):
         return build_untrained(args)
 
 
@@ -103,7 +106,9 @@ def load_intermediate(model: SERModel, weights: Mapping[str, torch.Tensor], sour
         InputError: When they do not fit the model.
     """
     known = {name.split(".")[1] for name in weights if name.startswith("heads.")}
-    load_weights(model, weights, fresh=[f"heads.{task}." for task in model.tasks if task not in known], source=source)
+    fresh = [f"heads.{task}." for task in model.tasks if task not in known]
+    fresh += [] if any(name.startswith("pooling.") for name in weights) else ["pooling."]
+    load_weights(model, weights, fresh=fresh, source=source)
 
 
 def _num_frames(config, seconds: float | None) -> int | None:

@@ -8,7 +8,9 @@ from espnet_ser.characters import MAX_CLASSES
 from espnet_ser.data.tokens import BLANK, MAX_TOKEN, MAX_TOKENS, UNKNOWN
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.model_folder import CONFIG_FILE
+from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.models.losses import CTC_REDUCTIONS
+from espnet_ser.models.pooling import POOLINGS
 from espnet_ser.models.ser_model import TASKS
 from espnet_ser.models.wav2vec2 import FROZEN
 from espnet_ser.utils.value_checks import (
@@ -28,12 +30,12 @@ from espnet_ser.utils.value_checks import (
 )
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
-ENCODERS = ("ssl", "cnn_lstm")
 MAX_SPEAKERS = 100_000
 
 _CLASSES = several(name(), 1, MAX_CLASSES, unique=True)
 _ALWAYS: dict[str, Check] = {
     "encoder": choice(ENCODERS),
+    "pooling": choice(POOLINGS),
     "tasks": several(choice(TASKS), 1, len(TASKS), unique=True),
     "reversed_tasks": several(choice(("gender", "style")), 0, 2, unique=True),
     "reversal_scale": positive(1e6),
@@ -73,7 +75,7 @@ def check_model_config(config: Mapping[str, object], where: object) -> None:
         InputError: Names the setting and what it may be.
     """
     _check(config, _ALWAYS, where)
-    _check(config, _WITH_SSL if config["encoder"] == "ssl" else {}, where)
+    _check(config, _WITH_SSL if ENCODERS[config["encoder"]].pretrained else {}, where)
     refuse_wrong(config, _WHERE_GIVEN, where)
     if not set(config["reversed_tasks"]) <= set(config["tasks"]):
         raise InputError(f"{where}: reversed_tasks names a task that is not among tasks; train the model again")

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchaudio.transforms import MelSpectrogram
 
-from espnet_ser.models.wav2vec2 import convolved_length, normalise_waveforms, valid_mask
+from espnet_ser.models.pooling import valid_mask
+from espnet_ser.models.wav2vec2 import convolved_length, normalise_waveforms
 
 SAMPLE_RATE = 16000
 POWER_FLOOR = 1e-8

@@ -23,7 +23,7 @@ class UtteranceHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Mean over valid frames [batch, dim] -> logits [batch, num_classes]."""
-        if self.reversal_scale is not None:
+        if self.reversal_scale is not None and pooled.requires_grad:
             pooled = GradientReversal.apply(pooled, self.reversal_scale)
         return self.output(self.dropout(pooled))
 

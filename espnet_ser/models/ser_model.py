@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from espnet_ser.models.losses import ctc_loss, refuse_non_finite, weighted
 from espnet_ser.models.pcgrad import surgery_loss
-from espnet_ser.models.wav2vec2 import CUTS, masked_mean
+from espnet_ser.models.pooling import MeanPooling
+from espnet_ser.models.wav2vec2 import CUTS
 from espnet_ser.utils.distributed import num_ranks, sum_over_ranks
 
 TASKS = ("emotion", "asr", "gender", "style")
@@ -25,6 +26,7 @@ class SERModel(AbsESPnetModel):
         encoder: Gives the last layer's frames, the tapped layer's or None, and the numbers of frames
             (see :class:`espnet_ser.models.wav2vec2.Wav2Vec2Encoder`).
         heads: One head per task; its keys are the tasks.
+        pooling: Of an utterance's frames (see :mod:`espnet_ser.models.pooling`); None for the mean.
         aux_weight: Weight of the auxiliary tasks (Eq. 1).
         literal_eq: Read Eq. 1 to the letter (see :func:`espnet_ser.models.losses.weighted`).
         gradient_surgery: Project conflicting gradients of the tasks apart in the encoder (the paper's reference 25).
@@ -45,12 +47,16 @@ class SERModel(AbsESPnetModel):
         literal_eq: bool = False,
         gradient_surgery: bool = False,
         ctc_reduction: str = "mean",
+        pooling: nn.Module | None = None,
     ):
         super().__init__()
         if not heads or not set(heads) <= set(TASKS):
             raise ValueError(f"tasks must be some of {', '.join(TASKS)}, not {', '.join(heads) or 'none'}")
         self.encoder = encoder
         self.heads = nn.ModuleDict({task: heads[task] for task in TASKS if task in heads})
+        self.pooling = MeanPooling(encoder.dim) if pooling is None else pooling
+        if set(self.heads) <= {"asr"}:  # no task sees what is pooled
+            self.pooling.requires_grad_(False)
         self.aux_weight = aux_weight
         self.literal_eq = literal_eq
         self.gradient_surgery = gradient_surgery
@@ -71,7 +77,7 @@ class SERModel(AbsESPnetModel):
 
         Returns:
             Task -> logits, [batch, classes]; for ``asr`` [batch, frames, tokens], with ``num_frames`` [batch] beside them;
-            ``embedding`` [batch, dim], the last layer's mean over valid frames.
+            ``embedding`` [batch, dim], what is pooled of the last layer.
         """
         return self._decide(*self.encoder(speech, speech_lengths))
 
@@ -88,13 +94,13 @@ class SERModel(AbsESPnetModel):
         return self.logits(batch["speech"], batch["speech_lengths"])
 
     def _decide(self, hidden: Tensor, tap: Tensor | None, num_frames: Tensor) -> dict[str, Tensor]:
-        pooled = masked_mean(hidden, num_frames)
+        pooled = self.pooling(hidden, num_frames)
         outputs: dict[str, Tensor] = {"num_frames": num_frames, "embedding": pooled}
         for task, head in self.heads.items():
             if task == "asr":
                 outputs[task] = head(hidden)
             elif task == "gender" and tap is not None:
-                outputs[task] = head(torch.cat([masked_mean(tap, num_frames), pooled], dim=-1))
+                outputs[task] = head(torch.cat([self.pooling(tap, num_frames), pooled], dim=-1))
             else:
                 outputs[task] = head(pooled)
         return outputs
@@ -185,9 +191,9 @@ class SERModel(AbsESPnetModel):
         return dict.fromkeys(self.heads, zero), dict.fromkeys(["loss", *names], zero.detach())
 
     def shared_and_own_parameters(self) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
-        """What is trained of the encoder, which all tasks share, and of the heads, each of which is one task's own."""
+        """What is trained of encoder and pooling, which tasks share, and of the heads, each of which is one task's own."""
         trained = {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
-        shared = {name: parameter for name, parameter in trained.items() if name.startswith("encoder.")}
+        shared = {name: parameter for name, parameter in trained.items() if not name.startswith("heads.")}
         return shared, {name: parameter for name, parameter in trained.items() if name not in shared}
 
     def collect_feats(self, **batch: Tensor) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
 from espnet_ser.models.packed_batch import PACKED_ATTENTION, PackedWavLMAttention, Packing
+from espnet_ser.models.pooling import MeanPooling, valid_mask
 from espnet_ser.models.positional import convolve_positions
 
 SUPPORTED_MODEL_TYPES = ("wav2vec2", "hubert", "wavlm")
@@ -45,25 +46,9 @@ _LAYER_SETTINGS = (
 )
 
 
-def valid_mask(lengths: Tensor, max_length: int) -> Tensor:
-    """Marks what is not padding: bool [batch, max_length].
-
-    >>> valid_mask(torch.tensor([1, 3]), 3).int().tolist()
-    [[1, 0, 0], [1, 1, 1]]
-    """
-    return torch.arange(max_length, device=lengths.device)[None, :] < lengths[:, None]
-
-
 def convolved_length(length: Tensor, kernel: int, stride: int) -> Tensor:
     """How long a convolution without padding leaves a signal: [batch] -> [batch]."""
     return torch.div(length - kernel, stride, rounding_mode="floor") + 1
-
-
-def masked_mean(hidden: Tensor, lengths: Tensor) -> Tensor:
-    """Mean over the valid frames of each utterance (Sec. 3.2): [batch, frames, dim], [batch] -> [batch, dim]."""
-    assert hidden.ndim == 3, hidden.shape
-    mask = valid_mask(lengths, hidden.shape[1])[..., None]
-    return hidden.masked_fill(~mask, 0.0).sum(1, dtype=torch.float32) / lengths[:, None]
 
 
 def normalise_waveforms(speech: Tensor, num_samples: Tensor) -> Tensor:
@@ -206,7 +191,7 @@ class Wav2Vec2Encoder(nn.Module):
         if cut == "prefix":
             return packing.unpack(hidden), num_frames
         hidden, _ = self._trained_layers(hidden, None, packing)
-        return masked_mean(packing.unpack(hidden), num_frames)[:, None], torch.ones_like(num_frames)
+        return MeanPooling(self.dim)(packing.unpack(hidden), num_frames)[:, None], torch.ones_like(num_frames)
 
     def forward_from(self, cut: str, hidden: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Goes on from what :meth:`outputs_at` gave for the same cut; returns what :meth:`forward` does."""

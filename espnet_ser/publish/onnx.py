@@ -1,8 +1,8 @@
 """The utterance heads of a trained model as ONNX: waveforms in, posteriors out, with batches and lengths of any size.
 
-Normalisation of the waveform is part of the graph, and so are the lengths: as in :class:`~espnet_ser.models.wav2vec2.
-Wav2Vec2Encoder`, an utterance gets in a padded batch what it gets alone. That model runs utterances end to end, which a graph
-cannot; here padding is computed and masked.
+Normalisation of the waveform is part of the graph, and so are the lengths: an utterance gets in a padded batch what it gets
+alone. :class:`~espnet_ser.models.wav2vec2.Wav2Vec2Encoder` runs utterances end to end, which a graph cannot; here padding is
+computed and masked.
 """
 
 import contextlib
@@ -22,8 +22,9 @@ from espnet_ser.data.datadir import Example
 from espnet_ser.data.loader import Labels
 from espnet_ser.evaluation.metrics import unweighted_accuracy, weighted_accuracy
 from espnet_ser.inference.predict import predict
+from espnet_ser.models.pooling import valid_mask
 from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
-from espnet_ser.models.wav2vec2 import convolved_length, masked_mean, normalise_waveforms, valid_mask
+from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, convolved_length, normalise_waveforms
 
 ONNX_FOLDER = "onnx"
 FLOAT_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
@@ -49,7 +50,7 @@ def package_versions() -> dict[str, str]:
 
 
 class PaddedSER(nn.Module):
-    """Encoder and utterance heads of a trained model over padded batches, each operation masked.
+    """A trained model and its utterance heads, with an encoder that a graph can hold.
 
     Args:
         model: In eval mode, with an encoder of transformers' kind; it is copied.
@@ -57,29 +58,36 @@ class PaddedSER(nn.Module):
 
     def __init__(self, model: SERModel):
         super().__init__()
-        encoder = model.encoder
+        heads = {task: copy.deepcopy(head).cpu() for task, head in model.heads.items() if task in UTTERANCE_TASKS}
+        self.model = SERModel(PaddedEncoder(model.encoder), heads, pooling=copy.deepcopy(model.pooling).cpu()).eval()
+
+    def forward(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, ...]:
+        """Waveforms at 16 kHz [batch, samples], their lengths [batch] -> posteriors of each head [batch, classes]."""
+        outputs = self.model.logits(speech, num_samples)
+        return tuple(outputs[task].softmax(-1) for task in self.model.tasks)
+
+
+class PaddedEncoder(nn.Module):
+    """As :class:`~espnet_ser.models.wav2vec2.Wav2Vec2Encoder`, over padded batches, each operation masked.
+
+    Args:
+        encoder: In eval mode; it is copied.
+    """
+
+    def __init__(self, encoder: Wav2Vec2Encoder):
+        super().__init__()
         self.wav2vec2 = copy.deepcopy(encoder.wav2vec2).cpu().float().eval()
         self.wav2vec2.set_attn_implementation("eager")
         self.wav2vec2.encoder.pos_conv_embed.conv = _plain(self.wav2vec2.encoder.pos_conv_embed.conv)
         self.normalize_waveform = encoder.normalize_waveform
-        self.skip_layer = encoder.skip_layer
-        self.heads = nn.ModuleDict(
-            {task: copy.deepcopy(model.heads[task].output).cpu() for task in UTTERANCE_TASKS if task in model.heads}
-        )
+        self.dim, self.skip_layer = encoder.dim, encoder.skip_layer
 
-    def forward(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, ...]:
-        """Waveforms at 16 kHz [batch, samples], their lengths [batch] -> posteriors of each head [batch, classes]."""
+    def forward(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """As of :class:`~espnet_ser.models.wav2vec2.Wav2Vec2Encoder`."""
         if self.normalize_waveform:
             speech = normalise_waveforms(speech, num_samples)
         hidden, num_frames = self._convolve(speech, num_samples)
-        hidden, tap = self._transform(hidden, num_frames)
-        pooled = masked_mean(hidden, num_frames)
-        posteriors = []
-        for task, head in self.heads.items():
-            with_tap = task == "gender" and tap is not None
-            frame = torch.cat([masked_mean(tap, num_frames), pooled], dim=-1) if with_tap else pooled
-            posteriors.append(head(frame).softmax(-1))
-        return tuple(posteriors)
+        return *self._transform(hidden, num_frames), num_frames
 
     def _convolve(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         config = self.wav2vec2.config
@@ -148,7 +156,7 @@ def export_onnx(model: SERModel, labels: Labels, folder: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     module = PaddedSER(model).eval()
-    tasks = list(module.heads)
+    tasks = module.model.tasks
     folder.mkdir(parents=True, exist_ok=True)
     speech = torch.randn(2, SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
     lengths = torch.tensor([SAMPLE_RATE, SAMPLE_RATE // 2])

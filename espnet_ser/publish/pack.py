@@ -15,6 +15,7 @@ from espnet_ser.experiment.scored_folds import PooledFolds
 from espnet_ser.experiment.trained_fold import TrainedFold, describe_run
 from espnet_ser.inference.find_models import selected_weights
 from espnet_ser.layout import CARD_FILE, PACKED_FOLDER, SCORED_FILE
+from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.publish.card_facts import CardFacts, origin_of
 from espnet_ser.publish.model_card import READ, measured_markdown, model_card
 from espnet_ser.publish.zoo_archive import INTERMEDIATE_FOLDER, SER_FOLDER, copy_model, write_archive
@@ -141,12 +142,12 @@ class FoldToPack:
         heard = {"SER": args.trained_on}
         if self.fold.intermediate is not None:
             heard = {"intermediate": intermediate_args.trained_on, **heard}
-        run = read_run(self.base)
+        run, pretrained = read_run(self.base), ENCODERS[args.encoder].pretrained
         facts = CardFacts(
             system=self.system,
             fold=self.name,
             encoder=str(getattr(args, "ssl_source", None) or describe_run(self.fold.folder)["encoder"]),
-            norm=ser.encoder.wav2vec2.config.feat_extract_norm if args.encoder == "ssl" else None,
+            norm=ser.encoder.wav2vec2.config.feat_extract_norm if pretrained else None,
             labels=args.labels,
             trained_on=heard,
             test=self.fold.test,
@@ -159,14 +160,14 @@ class FoldToPack:
             exported=exported,
             left_out=left_out,
             measured=measured,
-            onnx=self.with_onnx and args.encoder == "ssl",
+            onnx=self.with_onnx and pretrained,
         )
         atomic_write(folder / CARD_FILE, model_card(facts))
 
     def _export_to_onnx(self, model, args, folder: Path) -> Mapping | None:
         from espnet_ser.publish.onnx import MAX_BYTES, ONNX_FOLDER, export_onnx, measure
 
-        if args.encoder != "ssl":
+        if not ENCODERS[args.encoder].pretrained:
             say(f"fold {self.name}: no ONNX export: its encoder is none of transformers'", flush=True)
             return None
         num_bytes = sum(parameter.numel() * 4 for parameter in model.parameters())

@@ -20,6 +20,7 @@ from espnet_ser.layout import FROZEN_FILE, MODEL_FILE, TOKENS_FOLDER
 from espnet_ser.model_io.encoder_config import encoder_settings
 from espnet_ser.model_io.model_config import model_settings
 from espnet_ser.model_io.model_folder import CONFIG_FILE, META_FILE
+from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.utils.atomic import atomic_path, atomic_write
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
@@ -41,7 +42,7 @@ def copy_model(model: SERModel, source: Path, target: Path, model_file: Path | N
         model_file: What was trained as another epoch left it, not the last one.
     """
     settings = model_settings(read_yaml_mapping(source / CONFIG_FILE, missing="train the model first"))
-    if settings["encoder"] == "ssl":  # as transformers saved it, it may say where it lay
+    if ENCODERS[settings["encoder"]].pretrained:  # as transformers saved it, it may say where it lay
         known = {"model_type", *encoder_settings(type(model.encoder.wav2vec2.config))}
         settings["encoder_config"] = {key: value for key, value in settings["encoder_config"].items() if key in known}
     target.mkdir(parents=True)

@@ -3,15 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.report.grid import code_markdown
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import folds_text
 
 _OF_THE_SYSTEM = {"tasks", "trainable_layers", "skip_layer", "reversed_tasks", "gradient_surgery"}
 """Settings that a system's file makes: the very thing that a table compares."""
-
-_ENCODER_OF_THE_SYSTEM = "cnn_lstm"
-"""The encoder that a system's file names; the others are what the recipe is given."""
 
 
 def num_utterances(results: Mapping) -> int:
@@ -80,7 +78,7 @@ def _differing(reports: Sequence[SystemReport]) -> list[str]:
     by_setting: dict[str, dict[str, str]] = {}
     for report in reports:
         for key, value in report.run.get("settings", {}).items() if report.results is not None else ():
-            if key.removeprefix("intermediate: ") not in _OF_THE_SYSTEM and value != _ENCODER_OF_THE_SYSTEM:
+            if key.removeprefix("intermediate: ") not in _OF_THE_SYSTEM and str(value) not in ENCODERS:
                 by_setting.setdefault(key, {})[report.name] = str(value)
     return [f"{code_markdown(key)} {_rows_by_value(rows)}" for key, rows in by_setting.items() if len(set(rows.values())) > 1]
 

@@ -8,6 +8,7 @@ from espnet_ser.corpus.record import Corpus
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.results import RESULTS_FILE, read_results, read_run
 from espnet_ser.experiment.systems import System
+from espnet_ser.models.encoders import ENCODERS
 
 _TABLE_OF_LAYERS = 1
 """The paper's table whose rows differ in how many layers are finetuned."""
@@ -54,7 +55,7 @@ class SystemReport:
     def of(cls, system: System, folder: Path, results: Mapping | None, run: Mapping) -> "SystemReport":
         """What is known of a system, from its parts."""
         intermediate_tasks = () if system.intermediate is None else system.intermediate.tasks
-        of_layers = _TABLE_OF_LAYERS in system.rows and system.ser.encoder == "ssl"
+        of_layers = _TABLE_OF_LAYERS in system.rows and ENCODERS[system.ser.encoder].pretrained
         return cls(
             name=system.name,
             folder=folder,

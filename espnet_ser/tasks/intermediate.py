@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.encoder_config import OF_TRAINING
+from espnet_ser.models.encoders import ENCODERS
 
 
 def go_on_from(args: Namespace, intermediate: Namespace, source: object) -> None:
@@ -17,7 +18,7 @@ def go_on_from(args: Namespace, intermediate: Namespace, source: object) -> None
     Raises:
         InputError: When the SER finetuning wants another encoder, other tokens or classes, or the gender head elsewhere.
     """
-    if args.encoder == "ssl":
+    if ENCODERS[args.encoder].pretrained:
         from transformers import CONFIG_MAPPING
 
         if args.normalize_waveform not in (None, intermediate.normalize_waveform):
@@ -34,6 +35,8 @@ def go_on_from(args: Namespace, intermediate: Namespace, source: object) -> None
                     f"--encoder_conf {name}={value}: {source} has {name} {there[name]}, and its weights are of that encoder; "
                     f"give it to both finetunings (--intermediate_args and --ser_args), or to neither"
                 )
+    if args.pooling != intermediate.pooling:
+        raise InputError(f"--pooling {args.pooling}: {source} has {intermediate.pooling}; give both finetunings the same")
     shared = set(args.tasks) & set(intermediate.tasks)
     if "asr" in shared and args.token_list != intermediate.token_list:
         raise InputError(f"{source} spells with other tokens than {args.token_dir}: run stage 3 again")

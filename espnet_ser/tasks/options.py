@@ -136,7 +136,7 @@ def try_options(args: Namespace, intermediate: tuple[Namespace, SERModel] | None
             load_intermediate(model, intermediate[1].state_dict(), "the intermediate model")
         else:
             load_initial_weights(model, args)
-    choose_cut(model.encoder, args.tasks, args.cache)
+    choose_cut(model, args.cache)
     names = [name for name, _ in model.named_parameters()]
     for prefix in args.freeze_param:
         if not any(name == prefix or name.startswith(f"{prefix}.") for name in names):

@@ -24,7 +24,9 @@ from espnet_ser.model_io.hub import resolve_encoder
 from espnet_ser.model_io.load import load_model
 from espnet_ser.model_io.model_config import check_names, read_config
 from espnet_ser.model_io.trained_encoder import refuse_trained_encoder
+from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.models.losses import CTC_REDUCTIONS, MAIN_TASK
+from espnet_ser.models.pooling import POOLINGS
 from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
 from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder
 from espnet_ser.tasks.batching import batch_limits, with_length
@@ -76,9 +78,8 @@ class SERTask(AbsTask):
             "--reversed_tasks", nargs="+", default=[], help="gender, style: reverse their gradient in the encoder (Eq. 2)"
         )
         group.add_argument("--reversal_scale", type=float, default=1.0, help="what a reversed gradient is multiplied by")
-        group.add_argument(
-            "--encoder", default="ssl", choices=("ssl", "cnn_lstm"), help="pretrained, or the supervised baseline"
-        )
+        group.add_argument("--encoder", default="ssl", choices=tuple(ENCODERS), help="pretrained, or the supervised baseline")
+        group.add_argument("--pooling", default="mean", choices=tuple(POOLINGS), help="of frames, for the heads of utterances")
         group.add_argument("--ssl", type=str_or_none, help="folder of the pretrained encoder, in transformers' format")
         group.add_argument(
             "--normalize_waveform", type=str2bool, help="whether waveforms are normalised; as the encoder's preprocessor says"
@@ -242,7 +243,7 @@ class SERTask(AbsTask):
         if "asr" in args.tasks and args.train_dir is not None:
             report_crowded(read_datadir(args.train_dir), cls.build_tokenizer(args), model.encoder)
         if getattr(args, "cache_dir", None) is not None:
-            args.cache_cut = choose_cut(model.encoder, args.tasks, args.cache)
+            args.cache_cut = choose_cut(model, args.cache)
             if args.cache_cut is not None:
                 examples = [*read_datadir(args.train_dir), *read_datadir(args.valid_dir), *_read_dev(args)]
                 device = "cuda" if args.ngpu > 0 else "cpu"

@@ -11,6 +11,8 @@ from espnet_ser.data.datadir import Example
 from espnet_ser.data.frame_cache import FrameCache
 from espnet_ser.data.loader import BatchFactory, UtteranceDataset
 from espnet_ser.errors import InputError
+from espnet_ser.models.pooling import MeanPooling
+from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.utils.hashing import fingerprint
 
@@ -20,12 +22,11 @@ BATCH_SAMPLES = 60 * 16000
 CACHE_CHOICES = ("auto", "none", "cnn", "prefix")
 
 
-def choose_cut(encoder: object, tasks: Sequence[str], choice: str) -> str | None:
+def choose_cut(model: SERModel, choice: str) -> str | None:
     """Where the cache of a training cuts its encoder.
 
     Args:
-        encoder: Of the model.
-        tasks: What is trained: words need frames, all else only their mean.
+        model: With its encoder, and tasks: words need frames, all else only what is pooled of them.
         choice: ``none``; ``cnn``; ``prefix``, the most that is constant; or ``auto``, which is that.
 
     Returns:
@@ -34,13 +35,15 @@ def choose_cut(encoder: object, tasks: Sequence[str], choice: str) -> str | None
     Raises:
         InputError: For ``prefix`` where there are frozen layers and they are not constant.
     """
+    encoder = model.encoder
     if choice == "prefix" and getattr(encoder, "frozen", None) == "alive" and encoder.num_frozen_layers > 0:
         raise InputError(
             "--cache prefix: what is frozen is not constant while masks and dropout are alive in it; add --frozen constant "
             "to the training's further options, or take --cache cnn"
         )
     possible = encoder.possible_cuts() if isinstance(encoder, Wav2Vec2Encoder) else []
-    if "asr" in tasks and "pooled" in possible:
+    pools_alone = "asr" not in model.tasks and isinstance(model.pooling, MeanPooling)
+    if "pooled" in possible and not pools_alone:
         possible.remove("pooled")
     if choice == "none" or not possible:
         return None

@@ -20,6 +20,7 @@ def model_config(**changes) -> dict:
     """The settings of ``config.yaml`` that a model is built from, as training writes them."""
     return {
         "encoder": "ssl",
+        "pooling": "mean",
         "tasks": ["emotion", "asr"],
         "reversed_tasks": [],
         "reversal_scale": 1.0,

@@ -27,7 +27,8 @@ from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.tokens import CharTokenizer, collapse
 from espnet_ser.evaluation.metrics import word_error_rate
 from espnet_ser.models.losses import ctc_loss
-from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, masked_mean, valid_mask
+from espnet_ser.models.pooling import MeanPooling, valid_mask
+from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.synthetic.espeak import Prosody, SpeechRequest, speak_many
 from espnet_ser.synthetic.release import SPEAKER_VOICES
 
@@ -166,7 +167,7 @@ def main() -> None:
         speech = pad_sequence([torch.from_numpy(waveforms[i]) for i in batch], batch_first=True)
         features, num_frames = encoder.convolve(speech, torch.tensor([lengths[i] for i in batch]))
         hidden, tap, _ = encoder.forward_from("cnn", features, num_frames)
-        return ctc(hidden), redraw(tap), tell_voice(masked_mean(tap, num_frames)), num_frames, speech
+        return ctc(hidden), redraw(tap), tell_voice(MeanPooling(tap.shape[2])(tap, num_frames)), num_frames, speech
 
     for epoch, batches in enumerate(epochs, 1):
         start, totals = time.time(), np.zeros(3)

@@ -5,7 +5,12 @@ from tiny import GROUP_NORM, LAYER_NORM, tiny_wav2vec2
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 from waveforms import NO_DROPOUT, gradients_of, padded, waveforms
 
-from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder, masked_mean
+from espnet_ser.models.pooling import MeanPooling
+from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder
+
+
+def mean(hidden, num_frames):
+    return MeanPooling(hidden.shape[-1])(hidden, num_frames)
 
 
 @pytest.mark.parametrize("kind", [GROUP_NORM, LAYER_NORM], ids=["group", "layer"])
@@ -162,7 +167,7 @@ def test_an_encoder_always_has_an_embedding_of_masked_frames():
 
 def test_masked_mean_leaves_padding_out():
     hidden = torch.tensor([[[1.0, 3.0], [3.0, 5.0], [99.0, float("nan")]]])
-    assert masked_mean(hidden, torch.tensor([2])).tolist() == [[2.0, 4.0]]
+    assert mean(hidden, torch.tensor([2])).tolist() == [[2.0, 4.0]]
 
 
 def test_too_short_an_utterance_is_named():
@@ -209,7 +214,7 @@ def test_going_on_from_a_cut_gives_what_the_whole_encoder_gives(kind, num_traina
         for cut in cuts:
             ours, our_tap, our_frames = encoder.forward_from(cut, *encoder.outputs_at(cut, speech, lengths))
             if cut == "pooled":
-                torch.testing.assert_close(ours[:, 0], masked_mean(hidden, num_frames))
+                torch.testing.assert_close(ours[:, 0], mean(hidden, num_frames))
                 assert our_frames.tolist() == [1] * len(lengths)
                 continue
             assert torch.equal(ours, hidden)
@@ -288,6 +293,6 @@ def test_half_precision_stays_near_single():
     hidden, _, num_frames = encoder(speech, lengths)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half, _, _ = encoder(speech, lengths)
-        pooled = masked_mean(half, num_frames)
+        pooled = mean(half, num_frames)
     assert pooled.dtype == torch.float32
-    torch.testing.assert_close(pooled, masked_mean(hidden, num_frames), atol=0.05, rtol=0)
+    torch.testing.assert_close(pooled, mean(hidden, num_frames), atol=0.05, rtol=0)
