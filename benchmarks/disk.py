@@ -15,7 +15,7 @@ from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.model_io.build import build_untrained
 from espnet_ser.model_io.weights import frozen_weights, without_frozen_weights
 from espnet_ser.report.grid import Grid, grid_markdown
-from espnet_ser.tasks.ser import GENDERS, SERTask
+from espnet_ser.tasks.ser import SERTask
 from espnet_ser.train.epoch_files import save_whole
 from espnet_ser.utils.say import say
 
@@ -46,7 +46,7 @@ def saved_gb(stage: str, num_layers: int) -> tuple[float, float]:
         "encoder_config": Wav2Vec2Config().to_dict(),
         "normalize_waveform": True,
         "tasks": ["asr", "gender"] if stage == "intermediate" else ["emotion"],
-        "labels": {"emotion": list(EMOTIONS), "gender": GENDERS},
+        "labels": {"emotion": list(EMOTIONS), "gender": ["f", "m"]},
         "token_list": [str(number) for number in range(NUM_TOKENS)],
         "trainable_layers": num_layers,
     }

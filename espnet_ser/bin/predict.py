@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.inference.level import SPEECH_DBFS
     from espnet_ser.inference.output_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
     from espnet_ser.inference.windows import Windowing, check_batch_seconds
+    from espnet_ser.tasks_table import MAIN_TASK
     from espnet_ser.utils.atomic import atomic_write
     from espnet_ser.utils.machine import check_device_name
     from espnet_ser.utils.signals import ended_while_computing
@@ -62,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.inference.speech_emotion import SpeechEmotion
 
     model = SpeechEmotion.of_models(models, args.device, args.batch_seconds)
-    if args.format == "kaldi" and "emotion" not in model.tasks:
-        raise InputError("the model tells no emotion, and --format kaldi nothing else; take another format")
+    if args.format == "kaldi" and MAIN_TASK not in model.tasks:
+        raise InputError(f"the model tells no {MAIN_TASK}, and --format kaldi nothing else; take another format")
     audio = [(path, segment) if path else sys.stdin.buffer for _, path, segment in recordings]
     wants = {"embedding": args.embedding is not None, "window_s": args.window, "hop_s": args.hop}
     with ended_while_computing():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_ser.bin.parser import CommandParser
-from espnet_ser.experiment.systems import PAPER_LAYERS, Finetuning
+from espnet_ser.experiment.systems import PAPER_LAYERS, PAPER_SCORES, Finetuning
 from espnet_ser.utils.say import say
 
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in names:
         system = load_system(args.conf, name)
         tables = ", ".join(map(str, system.rows)) or "-"
-        figures = [f"{system.paper[score]:.2f}" if score in system.paper else "" for score in ("ua", "wa", "gender_ua", "wer")]
+        figures = [f"{system.paper[score]:.2f}" if score in system.paper else "" for score in PAPER_SCORES]
         say(
             f"{name:28} {tables:7} {system.intermediate_name or '-':16} {describe(system.ser):34} "
             f"{figures[0]:>9} {figures[1]:>6} {figures[2]:>6} {figures[3]:>6}"

@@ -1,7 +1,8 @@
 """A corpus of one's own: a Kaldi data directory that says each utterance's emotion -> checked entries, and folds of them.
 
 ``wav.scp``, ``utt2spk`` and ``utt2emotion`` must be there; ``text``, ``utt2gender`` or ``spk2gender``, ``utt2style``,
-``utt2session``, ``utt2label``, ``utt2fold`` and ``utt2split`` may be. Without ``utt2session`` each speaker is a session of
+``utt2session``, ``utt2label``, ``utt2fold`` and ``utt2split`` may be, and the files of further tasks
+(:data:`espnet_ser.tasks_table.TASKS`). Without ``utt2session`` each speaker is a session of
 their own.
 """
 
@@ -17,11 +18,12 @@ from espnet_ser.corpus.folds import PARTS, Fold, make_folds, official_fold
 from espnet_ser.corpus.groups import even_groups, most_folds
 from espnet_ser.corpus.iemocap import scan_audio
 from espnet_ser.data.audio import AudioInfo
-from espnet_ser.data.datadir import Example, check_genders, read_wav_scp
+from espnet_ser.data.datadir import Example, check_targets, read_wav_scp, speaker_files
 from espnet_ser.data.lists import Table, read_table
 from espnet_ser.data.sound_file import Segment
 from espnet_ser.data.spelling import check_spellings
 from espnet_ser.errors import CorpusError, InputError, unknown_name
+from espnet_ser.tasks_table import MAIN_TASK, TASKS, TaskSpec, of_kind
 from espnet_ser.utils.say import aligned
 
 FOLDS_FILE = "utt2fold"  # which fold holds an utterance out, a whole number from 1
@@ -29,8 +31,8 @@ FOLDS_FILE = "utt2fold"  # which fold holds an utterance out, a whole number fro
 SPLIT_FILE = "utt2split"  # which official part an utterance is in: train, dev or test
 
 _MOST_SHOWN = 10  # folds, or speakers, in one line
-_REQUIRED = {"wav": "wav.scp", "speaker": "utt2spk", "emotion": "utt2emotion"}
-_OPTIONAL = {"text": "text", "gender": "utt2gender", "label": "utt2label", "style": "utt2style", "session": "utt2session"}
+_REQUIRED = {"wav": "wav.scp", "speaker": "utt2spk", TASKS[MAIN_TASK].field: TASKS[MAIN_TASK].file}
+_FURTHER = {"label": "utt2label", "session": "utt2session"}
 
 
 def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
@@ -46,37 +48,42 @@ def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such data directory; egs/TEMPLATE/README.md says how to make one")
     tables = {field: _read_required(folder / name) for field, name in _REQUIRED.items()}
-    tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if os.path.lexists(folder / name)}
+    files = _REQUIRED | {spec.field: spec.file for spec in TASKS.values()} | _FURTHER
+    tables |= {field: read_table(folder / name) for field, name in files.items() if os.path.lexists(folder / name)}
     if not tables["wav"]:
         raise InputError(f"{folder / 'wav.scp'}: no utterance in it; list them")
     audio = read_wav_scp(folder / "wav.scp")
     listing = "segments" if os.path.lexists(folder / "segments") else "wav.scp"
     tables["wav"] = {utt: (place.line, "") for utt, place in audio.items()}
     for field, table in tables.items():
-        _refuse_other_keys(folder / (_REQUIRED | _OPTIONAL)[field], table, tables["wav"], listing)
-    of_speakers = _genders_of_speakers(folder / "spk2gender", tables["speaker"])
-    tables.setdefault("gender", of_speakers)
+        _refuse_other_keys(folder / files[field], table, tables["wav"], listing)
+    of_speakers = {spec.name: _of_speakers(folder / spec.speaker_file, tables["speaker"], spec) for spec in speaker_files()}
+    for task, table in of_speakers.items():
+        tables.setdefault(TASKS[task].field, table)
     tables.setdefault("session", tables["speaker"])
-    tables.setdefault("label", tables["emotion"])
-    check_genders(folder / "utt2gender", tables["gender"], of_speakers)
-    for field in ("emotion", "style", "session"):
+    tables.setdefault("label", tables[TASKS[MAIN_TASK].field])
+    for spec in TASKS.values():
+        check_targets(folder / spec.file, tables.get(spec.field, {}), spec, of_speakers.get(spec.name))
+    named = [TASKS[task].field for task in of_kind("classes") if not TASKS[task].classes]
+    for field in (*named, "session"):
         if field in tables and tables[field] is not tables["speaker"]:
-            check_spellings((name for _, name in tables[field].values()), field, folder / (_REQUIRED | _OPTIONAL)[field])
+            check_spellings((name for _, name in tables[field].values()), field, folder / files[field])
     utts = sorted(audio)
     places = [audio[utt]._replace(wav=audio[utt].wav.absolute()) for utt in utts]
     infos = scan_audio([place.wav for place in places], nj, [place.segment for place in places])
     if problems := [info for info in infos if isinstance(info, str)]:
         raise CorpusError(folder, problems)
-    fields = ("speaker", "session", "gender", "emotion", "label", "style", "text")
     return [
-        Example(
-            utt=utt,
-            wav=place.wav,
-            segment=_with_true_end(place.segment, info),
-            num_samples=info.num_samples,
-            sha256=info.sha256,
-            samples_sha256=info.samples_sha256,
-            **{field: tables[field][utt][1] if tables.get(field) else "" for field in fields},
+        Example.of(
+            {
+                **{field: tables[field][utt][1] if tables.get(field) else "" for field in files},
+                "utt": utt,
+                "wav": place.wav,
+                "segment": _with_true_end(place.segment, info),
+                "num_samples": info.num_samples,
+                "sha256": info.sha256,
+                "samples_sha256": info.samples_sha256,
+            }
         )
         for utt, place, info in zip(utts, places, infos, strict=True)
     ]
@@ -253,11 +260,11 @@ def _refuse_other_keys(path: Path, table: Table, known: Mapping[str, object], ot
             raise InputError(f"{path}:{number}: {key!r} is not in {other}; add it there, or take it out")
 
 
-def _genders_of_speakers(path: Path, utt2spk: Table) -> Table:
-    """Utterance -> gender, from ``spk2gender``; empty without that file."""
+def _of_speakers(path: Path, utt2spk: Table, spec: TaskSpec) -> Table:
+    """Utterance -> target of a task, from a file that gives it by speaker; empty without that file."""
     if not os.path.lexists(path):
         return {}
     table = read_table(path)
-    check_genders(path, table)
+    check_targets(path, table, spec)
     _refuse_other_keys(path, table, {speaker: None for _, speaker in utt2spk.values()}, "utt2spk")
     return {utt: table[speaker] for utt, (_, speaker) in utt2spk.items()}

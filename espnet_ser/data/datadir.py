@@ -7,8 +7,9 @@ so speaker ids are prefixes of utterance ids. ``text`` may hold a key alone: an 
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as data_field
 from math import nan
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from espnet_ser.data.lists import Table, composed, read_table
 from espnet_ser.data.sound_archive import split_entry
 from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import InputError
+from espnet_ser.tasks_table import MAIN_TASK, TASKS, TaskSpec, of_utterances
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Example:
         sha256: What the audio is known by; from :func:`espnet_ser.data.audio.audio_sha256`.
         samples_sha256: Of its samples, in hex; from :func:`espnet_ser.data.audio.hash_samples`.
         segment: Which part of the file it is; None for all of it.
+        targets: Of tasks whose field is none of the above: field -> what its file says.
 
     A field whose file is optional and absent is ``''``.
     """
@@ -55,21 +58,41 @@ class Example:
     sha256: str
     samples_sha256: str = ""
     segment: Segment | None = None
+    targets: Mapping[str, str] = data_field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> "Example":
+        """From its fields and further targets, all by name."""
+        own = cls.__slots__
+        further = {name: str(value) for name, value in values.items() if name not in own}
+        return cls(**{name: value for name, value in values.items() if name in own}, targets=further)
+
+    def value(self, name: str) -> object:
+        """A field, or a further target, by name; ``''`` where there is none."""
+        return getattr(self, name) if name in self.__slots__ else self.targets.get(name, "")
+
+    def target(self, task: str) -> str:
+        """What a task is to predict; ``''`` where the corpus does not say."""
+        return str(self.value(TASKS[task].field))
 
 
-# Field of Example -> its file. The required ones first; spk2utt is required besides, and spk2gender beside utt2gender.
-_REQUIRED = {"wav": "wav.scp", "speaker": "utt2spk", "emotion": "utt2emotion", "num_samples": "utt2num_samples"}
-_OPTIONAL = {
-    "text": "text",
-    "gender": "utt2gender",
-    "label": "utt2label",
-    "style": "utt2style",
-    "session": "utt2session",
-    "sha256": "utt2sha256",
-    "samples_sha256": "utt2samples_sha256",
+# Field -> its file. spk2utt is required too, and with utt2gender also spk2gender.
+_REQUIRED = {
+    "wav": "wav.scp",
+    "speaker": "utt2spk",
+    TASKS[MAIN_TASK].field: TASKS[MAIN_TASK].file,
+    "num_samples": "utt2num_samples",
 }
-FILES = frozenset({*_REQUIRED.values(), *_OPTIONAL.values(), "spk2utt", "spk2gender", "segments"})
-"""The names of a data directory's files."""
+_FURTHER = {"label": "utt2label", "session": "utt2session", "sha256": "utt2sha256", "samples_sha256": "utt2samples_sha256"}
+
+
+def _optional() -> dict[str, str]:
+    return {spec.field: spec.file for spec in TASKS.values() if spec.name != MAIN_TASK} | _FURTHER
+
+
+def speaker_files() -> list[TaskSpec]:
+    """The tasks whose target a file may give by speaker."""
+    return [spec for spec in TASKS.values() if spec.speaker_file]
 
 
 _SEGMENT = re.compile(r"(\S+) ([0-9.eE+-]{1,30}) ([0-9.eE+-]{1,30})")
@@ -86,8 +109,8 @@ def write_datadir(folder: Path | str, examples: Iterable[Example]) -> None:
     examples = sorted(examples, key=lambda example: example.utt)
     _check_writable(folder, examples)
     folder.mkdir(parents=True, exist_ok=True)
-    for field, name in (_REQUIRED | _OPTIONAL).items():
-        values = {example.utt: str(getattr(example, field)) for example in examples}
+    for field, name in (_REQUIRED | _optional()).items():
+        values = {example.utt: str(example.value(field)) for example in examples}
         if field != "text" and not any(values.values()):
             (folder / name).unlink(missing_ok=True)
             continue
@@ -100,9 +123,10 @@ def write_datadir(folder: Path | str, examples: Iterable[Example]) -> None:
     for example in examples:
         speaker_to_utts.setdefault(example.speaker, []).append(example.utt)
     _write_table(folder / "spk2utt", {speaker: " ".join(utts) for speaker, utts in speaker_to_utts.items()})
-    (folder / "spk2gender").unlink(missing_ok=True)
-    if genders := {example.speaker: example.gender for example in examples if example.gender}:
-        _write_table(folder / "spk2gender", genders)
+    for spec in speaker_files():
+        (folder / spec.speaker_file).unlink(missing_ok=True)
+        if by_speaker := {example.speaker: target for example in examples if (target := example.target(spec.name))}:
+            _write_table(folder / spec.speaker_file, by_speaker)
 
 
 def read_datadir(folder: Path | str) -> list[Example]:
@@ -119,30 +143,34 @@ def read_datadir(folder: Path | str) -> list[Example]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such data directory; run stage 1 to make it")
     tables = {field: read_table(folder / name) for field, name in _REQUIRED.items()}
-    tables |= {field: read_table(folder / name) for field, name in _OPTIONAL.items() if os.path.lexists(folder / name)}
+    files = _REQUIRED | _optional()
+    tables |= {field: read_table(folder / name) for field, name in files.items() if os.path.lexists(folder / name)}
     audio = read_wav_scp(folder / "wav.scp")
     listing = folder / ("segments" if os.path.lexists(folder / "segments") else "wav.scp")
     tables["wav"] = {utt: (place.line, "") for utt, place in audio.items()}
     for field, table in tables.items():
-        _check_same_keys(listing, tables["wav"], folder / (_REQUIRED | _OPTIONAL)[field], table)
+        _check_same_keys(listing, tables["wav"], folder / files[field], table)
     speaker_to_utts = read_table(folder / "spk2utt")
     speakers = {speaker: (number, "") for number, speaker in tables["speaker"].values()}
     _check_same_keys(folder / "utt2spk", speakers, folder / "spk2utt", speaker_to_utts)
     _check_inverse(folder, tables["speaker"], speaker_to_utts)
-    if "gender" in tables or os.path.lexists(folder / "spk2gender"):
-        speaker_to_gender = read_table(folder / "spk2gender")
-        _check_same_keys(folder / "utt2spk", speakers, folder / "spk2gender", speaker_to_gender)
-        of_speakers = {utt: speaker_to_gender[speaker] for utt, (_, speaker) in tables["speaker"].items()}
-        tables.setdefault("gender", of_speakers)
-        check_genders(folder / "spk2gender", speaker_to_gender)
-        check_genders(folder / "utt2gender", tables["gender"], of_speakers)
+    of_speakers: dict[str, Table] = {}
+    for spec in speaker_files():
+        if spec.field in tables or os.path.lexists(folder / spec.speaker_file):
+            by_speaker = read_table(folder / spec.speaker_file)
+            _check_same_keys(folder / "utt2spk", speakers, folder / spec.speaker_file, by_speaker)
+            check_targets(folder / spec.speaker_file, by_speaker, spec)
+            of_speakers[spec.name] = {utt: by_speaker[speaker] for utt, (_, speaker) in tables["speaker"].items()}
+            tables.setdefault(spec.field, of_speakers[spec.name])
+    for spec in TASKS.values():
+        check_targets(folder / spec.file, tables.get(spec.field, {}), spec, of_speakers.get(spec.name))
     examples = []
     for utt in sorted(tables["wav"]):
-        values = {field: tables[field][utt][1] if field in tables else "" for field in _REQUIRED | _OPTIONAL}
+        values = {field: tables[field][utt][1] if field in tables else "" for field in files}
         number, count = tables["num_samples"][utt]
         if not re.fullmatch("[0-9]{1,9}", count, re.ASCII) or int(count) == 0:
             raise InputError(f"{folder / 'utt2num_samples'}:{number}: {count!r} is not a number of samples")
-        examples.append(Example(utt=utt, **values | audio[utt].fields() | {"num_samples": int(count)}))
+        examples.append(Example.of({"utt": utt, **values, **audio[utt].fields(), "num_samples": int(count)}))
     return examples
 
 
@@ -225,7 +253,8 @@ def validate_datadir(folder: Path | str) -> None:
     folder = Path(folder)
     if not read_datadir(folder):
         raise InputError(f"{folder}: no utterance; run stage 1 again")
-    names = sorted(FILES)
+    names = sorted({*_REQUIRED.values(), *_optional().values(), "spk2utt", "segments"})
+    names += [spec.speaker_file for spec in speaker_files()]
     for path in (folder / name for name in names if (folder / name).exists()):
         keys = list(read_table(path))
         for number, (earlier, later) in enumerate(zip(keys, keys[1:], strict=False), start=2):
@@ -243,12 +272,14 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
     if not examples:
         raise InputError(f"{folder}: no utterance to write")
     for example in examples:
-        for field in ("utt", "speaker", "session", "gender", "emotion", "label", "style", "sha256", "samples_sha256"):
-            value = getattr(example, field)
-            if (value or field in ("utt", "speaker", "emotion")) and (fault := name_fault(value)):
+        tasks = of_utterances()
+        for field in ("utt", "speaker", *(TASKS[task].field for task in tasks), *_FURTHER):
+            value = example.value(field)
+            if (value or field in ("utt", "speaker", TASKS[MAIN_TASK].field)) and (fault := name_fault(value)):
                 raise InputError(f"{folder}: {field} {value[:80]!r} of utterance {example.utt[:80]!r} {fault}; rename it")
-        if example.gender not in ("f", "m", ""):
-            raise InputError(f"{folder}: gender {example.gender!r} of {example.utt}, expected f or m")
+        for task in tasks:
+            if (target := example.target(task)) and (expected := TASKS[task].fault(target)):
+                raise InputError(f"{folder}: {task} {target!r} of {example.utt}, expected {expected}")
         path = str(example.wav)
         if path != path.strip() or len(path.splitlines()) != 1 or path.endswith("|") or not _is_path(path):
             raise InputError(f"{folder}: wav.scp cannot hold the path {path!r}; rename the file")
@@ -258,8 +289,8 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
             raise InputError(f"{folder}: the text of {example.utt} {fault}: {example.text!r}; write it otherwise")
         if not 0 < example.num_samples < 10**9:
             raise InputError(f"{folder}: {example.utt} has {example.num_samples} samples")
-    for field in _OPTIONAL.keys() - {"text"}:
-        missing = [example.utt for example in examples if not getattr(example, field)]
+    for field in _optional().keys() - {"text"}:
+        missing = [example.utt for example in examples if not example.value(field)]
         if 0 < len(missing) < len(examples):
             raise InputError(f"{folder}: {field} of {missing[0]} is missing while other utterances have one")
     segments = [example.segment for example in examples if example.segment]
@@ -277,9 +308,10 @@ def _check_writable(folder: Path, examples: Sequence[Example]) -> None:
                 f"{folder}: {earlier.utt} sorts before {later.utt}, and its speaker {earlier.speaker} after {later.speaker}: "
                 f"let ids begin with the speaker's and a character that sorts before all in speakers, such as -"
             )
-    genders = {(example.speaker, example.gender) for example in examples}
-    if len(genders) != len({speaker for speaker, _ in genders}):
-        raise InputError(f"{folder}: a speaker has two genders")
+    for spec in speaker_files():
+        pairs = {(example.speaker, example.target(spec.name)) for example in examples}
+        if len(pairs) != len({speaker for speaker, _ in pairs}):
+            raise InputError(f"{folder}: a speaker has two {spec.name}s")
 
 
 def _is_path(text: str) -> bool:
@@ -296,23 +328,26 @@ def _write_table(path: Path, values: dict[str, str]) -> None:
         file.writelines(lines)
 
 
-def check_genders(path: Path, table: Table, of_speakers: Table | None = None) -> None:
-    """Makes sure that each gender is ``f`` or ``m``, and for utterances that of their speaker.
+def check_targets(path: Path, table: Table, spec: TaskSpec, of_speakers: Table | None = None) -> None:
+    """Makes sure that each target is one that its task can have, and that of the utterance's speaker.
 
     Args:
         path: The list.
         table: Its content.
-        of_speakers: What ``spk2gender`` says of each utterance's speaker, with the line; None or empty where it does not.
+        spec: The task.
+        of_speakers: What the list by speaker says of each utterance, with its line; None or empty where there is none.
 
     Raises:
         InputError: Names file and line.
     """
-    for key, (number, gender) in table.items():
-        if gender not in ("f", "m"):
-            raise InputError(f"{path}:{number}: gender {gender!r}, expected f or m")
-        line, other = of_speakers[key] if of_speakers else (number, gender)
-        if gender != other:
-            raise InputError(f"{path}:{number}: {key!r} has gender {gender}, its speaker {other} by line {line} of spk2gender")
+    for key, (number, target) in table.items():
+        if expected := spec.fault(target):
+            raise InputError(f"{path}:{number}: {spec.name} {target!r}, expected {expected}")
+        line, other = of_speakers[key] if of_speakers else (number, target)
+        if target != other:
+            raise InputError(
+                f"{path}:{number}: {key!r} has {spec.name} {target}, its speaker {other} by line {line} of {spec.speaker_file}"
+            )
 
 
 def _check_same_keys(first: Path, first_table: Table, second: Path, second_table: Table) -> None:

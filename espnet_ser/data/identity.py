@@ -24,4 +24,5 @@ def _content(example: Example) -> dict[str, object]:
     samples follow from the file's bytes, up to the last bits that another decoder may give.
     """
     sha256 = example.sha256 or (audio_sha256(example.wav, example.segment) if file_of(example.wav).is_file() else "")
-    return {**asdict(example), "wav": None, "segment": None, "samples_sha256": None, "sha256": sha256}
+    content = asdict(example)
+    return {**content, **content.pop("targets"), "wav": None, "segment": None, "samples_sha256": None, "sha256": sha256}

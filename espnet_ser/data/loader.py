@@ -16,10 +16,16 @@ from espnet_ser.data.datadir import Example
 from espnet_ser.data.frame_cache import FrameCache
 from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.errors import InputError, unknown_name
+from espnet_ser.tasks_table import TASKS, of_kind
 from espnet_ser.utils.machine import can_share_work
 from espnet_ser.utils.signals import ignore_ending_signals
 
-Labels = Mapping[str, Sequence[str]]  # utterance task -> its class names; a class index is a place in them
+Labels = Mapping[str, Sequence[str]]  # utterance task -> its class names, none for a regression; a class index is a place there
+
+_TARGETS: Mapping[str, Callable[[str, Sequence[str]], torch.Tensor]] = {  # kind of an utterance task -> its target as a scalar
+    "classes": lambda target, classes: torch.tensor(classes.index(target)),
+    "regression": lambda target, _: torch.tensor(float(target)),
+}
 
 Read = Callable[[Example], dict[str, torch.Tensor]]
 """What is read of an utterance for the encoder: :func:`read_speech`, or :class:`CachedFrames`."""
@@ -73,7 +79,7 @@ class UtteranceDataset(Dataset):
         dev: Ids of those utterances that choose the epoch and are not scored.
 
     Raises:
-        InputError: When an utterance has a label that is none of the classes.
+        InputError: When an utterance has a label that is none of the classes, or no number for a regression.
     """
 
     def __init__(
@@ -91,20 +97,25 @@ class UtteranceDataset(Dataset):
         self.tokenizer = tokenizer
         for example in self.examples:
             for task, classes in self.labels.items():
-                if getattr(example, task) not in classes:
-                    raise unknown_name(f"{task} label", getattr(example, task), classes, where=example.utt)
+                target, spec = example.target(task), TASKS[task]
+                if spec.kind == "classes" and target not in classes:
+                    raise unknown_name(f"{task} label", target, classes, where=example.utt)
+                if expected := spec.fault(target):
+                    raise InputError(f"{example.utt}: {task} {target!r}, expected {expected}")
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def __getitem__(self, index: int) -> tuple[str, dict[str, torch.Tensor]]:
-        """The utterance's id, the encoder's input [samples] or [frames, size], class indices (scalars), token ids [tokens]."""
+        """The utterance's id, the encoder's input [samples] or [frames, size], and its targets under the names of their fields:
+        class indices and numbers (scalars), token ids [tokens].
+        """
         example = self.examples[index]
         item = self.read(example)
         for task, classes in self.labels.items():
-            item[task] = torch.tensor(classes.index(getattr(example, task)))
-        if self.tokenizer is not None:
-            item["text"] = torch.tensor(self.tokenizer.text_to_ids(example.text), dtype=torch.long)
+            item[TASKS[task].field] = _TARGETS[TASKS[task].kind](example.target(task), classes)
+        for task in of_kind("ctc") if self.tokenizer is not None else ():
+            item[TASKS[task].field] = torch.tensor(self.tokenizer.text_to_ids(example.target(task)), dtype=torch.long)
         return example.utt, item
 
 

@@ -5,10 +5,7 @@ from pathlib import Path
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.errors import InputError
-
-TARGETS = {"emotion": ("emotion", "utt2emotion"), "asr": ("text", "text")}
-TARGETS |= {"gender": ("gender", "utt2gender or spk2gender"), "style": ("style", "utt2style")}
-"""Task -> the field of an utterance that holds its target, and the file of a data directory that holds the field."""
+from espnet_ser.tasks_table import TASKS
 
 
 def refuse_missing_targets(tasks: Iterable[str], examples: Sequence[Example], folder: Path) -> None:
@@ -16,8 +13,8 @@ def refuse_missing_targets(tasks: Iterable[str], examples: Sequence[Example], fo
     utterances to train on. Raises InputError: names the task, the file, and what else can be done.
     """
     for task in tasks:
-        field, files = TARGETS[task]
-        if not any(getattr(example, field) for example in examples):
+        if not any(example.target(task) for example in examples):
+            files = " or ".join(filter(None, (TASKS[task].file, TASKS[task].speaker_file)))
             raise InputError(
                 f"{folder}: nothing to learn {task} from: {files} is missing or empty; add it to the corpus, or take a system "
                 f"without {task} (espnet-ser systems lists them)"

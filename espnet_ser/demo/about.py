@@ -5,6 +5,7 @@ from pathlib import Path
 
 from espnet_ser.characters import escape
 from espnet_ser.inference.speech_emotion import SpeechEmotion
+from espnet_ser.tasks_table import MAIN_TASK
 
 _SHOWN = 12
 
@@ -12,7 +13,7 @@ _SHOWN = 12
 def what_is_told(speech_emotion: SpeechEmotion) -> str:
     """What the models tell, in words, as HTML."""
     parts = [
-        f"{task} ({', '.join(map(escape, _shown(classes)))})" if task == "emotion" else task
+        f"{task} ({', '.join(map(escape, _shown(classes)))})" if task == MAIN_TASK else task
         for task, classes in speech_emotion.classes.items()
     ]
     return _listed([*parts, *(["words"] if speech_emotion.transcribes else [])])

@@ -4,7 +4,7 @@ Texts come from models, files and people: all pass through :func:`espnet_ser.cha
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +19,9 @@ from espnet_ser.errors import InputError
 from espnet_ser.inference.level import SPEECH_DBFS
 from espnet_ser.inference.prediction import Decision, Prediction
 from espnet_ser.inference.speech_emotion import SpeechEmotion
+from espnet_ser.tasks_table import MAIN_TASK, TaskSpec, auxiliary
 
-_WORDS = {"f": "female", "m": "male"}
 _MANY_CLASSES = 10  # of more classes the likeliest are shown first
-
-_TASKS = {"gender": "Voice", "style": "Speech"}
 
 
 class Answer(NamedTuple):
@@ -80,22 +78,35 @@ def told_html(prediction: Prediction) -> str:
         colours = class_colours(prediction.scores, prediction.timeline)
         key = f'<span class="ser-key" style="background: {colours[prediction.label]}"></span>'
         parts.append(f'<p class="ser-label">{key}<bdi>{escape(prediction.label)}</bdi></p>')
-        parts.append(_bars(Decision(prediction.label, prediction.scores), colours))
-    facts = []
-    for task, title in _TASKS.items():
-        decision = getattr(prediction, task)
-        if decision is not None:
-            name = escape(_WORDS.get(decision.label, decision.label))
-            facts.append((task, title, f"<bdi>{name}</bdi> ({_percent(decision.scores[decision.label])})"))
-    if prediction.text is not None:
-        words = f"<q>{escape(prediction.text)}</q>" if prediction.text.strip() else "<i>none heard</i>"
-        facts.append(("text", "Words", words))
+        parts.append(_bars(prediction.outputs[MAIN_TASK], colours))
+    facts = [
+        (spec.field, spec.title, _SHOWN[spec.kind](prediction.outputs[spec.name], spec))
+        for spec in auxiliary()
+        if spec.name in prediction.outputs
+    ]
     if prediction.timeline:
         windows = prediction.timeline
         length += f", told in {len(windows)} windows of {windows[0].end_s - windows[0].start_s:g} s; here, their mean"
     facts.append(("length", "Length", length))
     items = "".join(f'<dt>{title}</dt><dd class="ser-{name}">{text}</dd>' for name, title, text in facts)
     return f'<div class="ser-told" role="status">{"".join(parts)}<dl>{items}</dl></div>'
+
+
+def _class_html(decision: Decision, spec: TaskSpec) -> str:
+    name = escape(spec.shown.get(decision.label, decision.label))
+    return f"<bdi>{name}</bdi> ({_percent(decision.scores[decision.label])})"
+
+
+def _words_html(text: str, _: TaskSpec) -> str:
+    return f"<q>{escape(text)}</q>" if text.strip() else "<i>none heard</i>"
+
+
+_SHOWN: Mapping[str, Callable[..., str]] = {
+    "classes": _class_html,
+    "regression": lambda value, _: f"{value:.2f}",
+    "ctc": _words_html,
+}
+"""Kind of task -> what is shown of its output, in HTML."""
 
 
 def timeline_html(prediction: Prediction, waveform: np.ndarray) -> str:

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from espnet_ser.evaluation.metrics import class_scores, confusion_matrix, macro_f1, part_scores
+from espnet_ser.evaluation.metrics import class_scores, confusion_matrix, macro_f1, part_scores, refs_and_hyps
+from espnet_ser.tasks_table import MAIN_TASK, of_kind
 
 Lines = Sequence[Mapping]  # predictions (lines of ``predictions_*.jsonl``)
 
@@ -12,7 +13,8 @@ def classes_of(lines: Iterable[Mapping]) -> list[str]:
     """The classes that occur, are predicted, or might have been: those that the models give a posterior."""
     names: set[str] = set()
     for line in lines:
-        names |= {line["ref"], line["hyp"], *(line.get("scores") or ())}
+        predicted = line[MAIN_TASK]
+        names |= {predicted["ref"], predicted["hyp"], *(predicted.get("scores") or ())}
     return sorted(names)
 
 
@@ -23,7 +25,7 @@ def break_down(lines_by_fold: Mapping[str, Lines], classes: Sequence[str]) -> di
     speaker's UA is over the ``classes`` (how many) that the speaker has, of a single one its recall.
     """
     lines = [line for of_fold in lines_by_fold.values() for line in of_fold]
-    counts = confusion_matrix([line["ref"] for line in lines], [line["hyp"] for line in lines], classes)
+    counts = confusion_matrix(*refs_and_hyps(lines), classes)
     by_class = class_scores(counts, classes)
     by_speaker: dict[str, list[Mapping]] = defaultdict(list)
     fold_of: dict[str, str] = {}
@@ -41,15 +43,13 @@ def break_down(lines_by_fold: Mapping[str, Lines], classes: Sequence[str]) -> di
 
 def absent_classes(lines_by_fold: Mapping[str, Lines], classes: Sequence[str]) -> dict[str, dict[str, list[str]]]:
     """What folds do not hold, and their UA is not over. ``lines_by_fold``: fold -> its predictions; ``classes``: emotions that
-    there are. Returns fold -> task (``emotion``, ``gender``, ``style``) -> classes that no utterance of the fold has, of those
-    that other folds have or, of emotions, that models know. Tasks that lack none, or have no output, are left out.
+    there are. Returns fold -> task (``emotion``, ``gender``, ...) -> classes that no utterance of the fold has, of those that
+    other folds have or, of emotions, that models know. Tasks that lack none, or have no output, are left out.
     """
-    held: dict[str, dict[str, set[str]]] = {"emotion": {}, "gender": {}, "style": {}}
-    for fold, lines in lines_by_fold.items():
-        held["emotion"][fold] = {line["ref"] for line in lines}
-        for task in ("gender", "style"):
-            held[task][fold] = {line[task]["ref"] for line in lines if line.get(task)}
-    known = {task: set().union(*by.values()) for task, by in held.items()} | {"emotion": set(classes)}
+    held = {
+        task: {fold: set(refs_and_hyps(lines, task)[0]) for fold, lines in lines_by_fold.items()} for task in of_kind("classes")
+    }
+    known = {task: set().union(*by.values()) for task, by in held.items()} | {MAIN_TASK: set(classes)}
     return {
         fold: {task: sorted(known[task] - by[fold]) for task, by in held.items() if known[task] - by[fold]}
         for fold in lines_by_fold

@@ -1,44 +1,60 @@
-"""From a model's outputs to predictions: classes with posteriors, and greedy CTC."""
+"""From a model's outputs to predictions: classes with posteriors, numbers, and greedy CTC."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
 from espnet_ser.data.datadir import Example
 from espnet_ser.data.loader import Labels
 from espnet_ser.data.tokens import Tokenizer, collapse
-from espnet_ser.models.ser_model import UTTERANCE_TASKS
+from espnet_ser.tasks_table import TASKS
 
 
-def decode(outputs: Mapping[str, Tensor], labels: Labels, tokenizer: Tokenizer | None) -> list[dict]:
-    """What the model says of each utterance of a batch. ``outputs``: from :meth:`SERModel.logits`; ``labels``: class names of
-    each utterance task; ``tokenizer``: for the transcript; None where there is no ``asr`` head. Returns one dict per utterance:
-    for each utterance task ``{"hyp": name, "scores": {name: posterior}}``, and ``text_hyp``.
+def decode(outputs: Mapping[str, Tensor], labels: Labels, tokenizer: Tokenizer | None) -> list[dict[str, dict]]:
+    """What the model predicts for each utterance of a batch. ``outputs``: from :meth:`SERModel.logits`; ``labels``: class names
+    of each utterance task; ``tokenizer``: for the transcript, without one there is none. Returns one dict per utterance: task
+    -> ``{"hyp": name, "scores": {name: posterior}}``, ``{"hyp": number}`` or ``{"hyp": text}``.
     """
-    decoded: list[dict] = [{} for _ in range(len(outputs["num_frames"]))]
-    for task in UTTERANCE_TASKS:
-        if task in outputs:
-            for result, posteriors in zip(decoded, outputs[task].float().softmax(-1).tolist(), strict=True):
-                scores = dict(zip(labels[task], posteriors, strict=True))
-                result[task] = {"hyp": max(scores, key=scores.__getitem__), "scores": scores}
-    if "asr" in outputs and tokenizer is not None:
-        best_paths = outputs["asr"].argmax(-1).tolist()
-        for result, path, num_frames in zip(decoded, best_paths, outputs["num_frames"].tolist(), strict=True):
-            result["text_hyp"] = tokenizer.ids_to_text(collapse(path[:num_frames]))
+    num_frames = outputs["num_frames"].tolist()
+    decoded: list[dict] = [{} for _ in num_frames]
+    for task, spec in TASKS.items():
+        if task in outputs and (spec.kind != "ctc" or tokenizer is not None):
+            predicted = _DECODERS[spec.kind](outputs[task], num_frames, labels.get(task), tokenizer)
+            for result, of_task in zip(decoded, predicted, strict=True):
+                result[task] = of_task
     return decoded
 
 
-def prediction_line(example: Example, decoded: Mapping) -> dict:
-    """One line of ``predictions_*.jsonl``: what was said beside what is so."""
-    emotion = decoded.get("emotion", {})
-    line = {
-        "utt": example.utt,
-        "speaker": example.speaker,
-        "session": example.session,
-        "ref": example.emotion,
-        "hyp": emotion.get("hyp"),
-        "scores": emotion.get("scores"),
-    }
-    for task in ("gender", "style"):
-        line[task] = {"ref": getattr(example, task), **decoded[task]} if task in decoded else None
-    return {**line, "text_ref": example.text, "text_hyp": decoded.get("text_hyp")}
+def class_decision(posteriors: Sequence[float], classes: Sequence[str]) -> dict:
+    """The likeliest class, the first of several, and every class's posterior."""
+    scores = dict(zip(classes, posteriors, strict=True))
+    return {"hyp": max(scores, key=scores.__getitem__), "scores": scores}
+
+
+def _classes(output: Tensor, num_frames: Sequence[int], classes: Sequence[str], tokenizer: Tokenizer) -> list[dict]:
+    return [class_decision(posteriors, classes) for posteriors in output.float().softmax(-1).tolist()]
+
+
+def _numbers(output: Tensor, num_frames: Sequence[int], classes: Sequence[str], tokenizer: Tokenizer) -> list[dict]:
+    return [{"hyp": number} for (number,) in output.float().tolist()]
+
+
+def _words(output: Tensor, num_frames: Sequence[int], classes: Sequence[str], tokenizer: Tokenizer) -> list[dict]:
+    paths = zip(output.argmax(-1).tolist(), num_frames, strict=True)
+    return [{"hyp": tokenizer.ids_to_text(collapse(path[:length]))} for path, length in paths]
+
+
+_DECODERS: Mapping[str, Callable[..., list[dict]]] = {"classes": _classes, "regression": _numbers, "ctc": _words}
+"""By kind of task."""
+
+
+def reference(example: Example, task: str) -> str | float:
+    """What a task's prediction is compared with: a name, a text, or a number with the six decimals that files keep."""
+    target = example.target(task)
+    return round(float(target), 6) if TASKS[task].kind == "regression" else target
+
+
+def prediction_line(example: Example, decoded: Mapping[str, Mapping]) -> dict:
+    """One line of ``predictions_*.jsonl``: for each task that is predicted, ``ref`` and what :func:`decode` gave."""
+    who = {"utt": example.utt, "speaker": example.speaker, "session": example.session}
+    return {**who, **{task: {"ref": reference(example, task), **of_task} for task, of_task in decoded.items()}}

@@ -1,4 +1,5 @@
-"""Scores (Sec. 3.2): unweighted and weighted accuracy, word error rate, and what becomes of each class. All in percent.
+"""Scores (Sec. 3.2): unweighted and weighted accuracy, word error rate, and what becomes of each class. All in percent, and so
+is the concordance of numbers.
 
 Each is computed over utterances at once; a mean over batches would be another number. UA and macro-F1 are over the classes that
 occur in the references: a class that is predicted and never right lowers the recall of those that it is taken for, and is no
@@ -10,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from math import fsum
 
 import numpy as np
+
+from espnet_ser.tasks_table import MAIN_TASK, auxiliary
 
 
 def confusion_matrix(refs: Sequence[str], hyps: Sequence[str], labels: Sequence[str]) -> np.ndarray:
@@ -67,6 +70,20 @@ def character_error_rate(refs: Sequence[str], hyps: Sequence[str]) -> float | No
     return _error_rate(jiwer.cer, refs, hyps)
 
 
+def concordance(refs: Sequence[float], hyps: Sequence[float]) -> float:
+    """Lin's concordance correlation coefficient (Biometrics 45, 1989), times 100: at most 100, and 0 for constants.
+
+    With means m, variances v and covariance c: 2 c / (v_ref + v_hyp + (m_ref - m_hyp)^2).
+
+    >>> round(concordance([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]), 4), concordance([1.0, 2.0], [1.5, 1.5])
+    (57.1429, 0.0)
+    """
+    _require_pairs(refs, hyps)
+    x, y = np.asarray(refs, dtype=float), np.asarray(hyps, dtype=float)
+    scale = x.var() + y.var() + (x.mean() - y.mean()) ** 2
+    return float(200.0 * ((x - x.mean()) * (y - y.mean())).mean() / scale) if scale > 0 else 0.0
+
+
 def _error_rate(rate: Callable[[list[str], list[str]], float], refs: Sequence[str], hyps: Sequence[str]) -> float | None:
     pairs = [(ref, hyp) for ref, hyp in zip(refs, hyps, strict=True) if ref.split()]
     if not pairs:
@@ -107,34 +124,62 @@ def macro_f1(by_class: Mapping[str, Mapping]) -> float:
 
 def accuracies(predictions: Sequence[Mapping]) -> dict[str, float | None]:
     """``ua`` and ``wa`` of one set of predictions; None where emotion is not predicted."""
-    emotion = [(p["ref"], p["hyp"]) for p in predictions if p.get("hyp") is not None]
-    return {
-        "ua": unweighted_accuracy(*zip(*emotion, strict=True)) if emotion else None,
-        "wa": weighted_accuracy(*zip(*emotion, strict=True)) if emotion else None,
-    }
+    refs, hyps = refs_and_hyps(predictions)
+    return {"ua": unweighted_accuracy(refs, hyps) if refs else None, "wa": weighted_accuracy(refs, hyps) if refs else None}
 
 
 def part_scores(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
     """Size and accuracies of a part of the predictions, such as a speaker's. Returns ``{"n", "classes", "ua", "wa"}``: UA is
     over those ``classes`` (how many) that occur in the part.
     """
-    classes = {line["ref"] for line in predictions}
-    return {"n": len(predictions), "classes": len(classes), **accuracies(predictions)}
+    refs, _ = refs_and_hyps(predictions)
+    return {"n": len(predictions), "classes": len(set(refs)), **accuracies(predictions)}
 
 
 def score(predictions: Sequence[Mapping]) -> dict[str, float | int | None]:
     """Every score of one set of predictions (lines of ``predictions_*.jsonl``); None where a task has no output. Returns
-    ``ua``, ``wa``, ``gender_ua``, ``style_ua``, ``wer``, ``cer``, ``n``.
+    ``ua``, ``wa``, those of :func:`auxiliary_scores` (``gender_ua``, ``style_ua``, ``wer``, ``cer``, ...), ``n``.
     """
     scores: dict[str, float | int | None] = accuracies(predictions)
-    for task in ("gender", "style"):
-        pairs = [(p[task]["ref"], p[task]["hyp"]) for p in predictions if p.get(task)]
-        scores[f"{task}_ua"] = unweighted_accuracy(*zip(*pairs, strict=True)) if pairs else None
-    texts = [(p["text_ref"], p["text_hyp"]) for p in predictions if p.get("text_hyp") is not None]
-    scores["wer"] = word_error_rate(*zip(*texts, strict=True)) if texts else None
-    scores["cer"] = character_error_rate(*zip(*texts, strict=True)) if texts else None
-    scores["n"] = len(predictions)
-    return scores
+    for spec in auxiliary():
+        refs, hyps = refs_and_hyps(predictions, spec.name)
+        for metric, of in METRICS[spec.kind].items():
+            scores[spec.score(metric)] = of(refs, hyps) if refs else None
+    return {**scores, "n": len(predictions)}
+
+
+METRICS: Mapping[str, Mapping[str, Callable]] = {
+    "classes": {"ua": unweighted_accuracy},
+    "regression": {"ccc": concordance},
+    "ctc": {"wer": word_error_rate, "cer": character_error_rate},
+}
+"""Kind of an auxiliary task -> its scores, the main one first, from references and hypotheses."""
+
+METRIC_NAMES = {"ua": "UA", "wa": "WA", "ccc": "CCC", "wer": "WER", "cer": "CER"}
+
+
+def auxiliary_scores() -> dict[str, str]:
+    """What is scored beside the main task -> the task that it is a score of.
+
+    >>> auxiliary_scores()
+    {'gender_ua': 'gender', 'style_ua': 'style', 'wer': 'asr', 'cer': 'asr'}
+    """
+    return {spec.score(metric): spec.name for spec in auxiliary() for metric in METRICS[spec.kind]}
+
+
+def score_names() -> dict[str, str]:
+    """Every score as it is called in tables and figures: ``wer`` is WER, ``gender_ua`` gender UA."""
+    names = {metric: METRIC_NAMES[metric] for metric in ("ua", "wa")}
+    for spec in auxiliary():
+        prefix = f"{spec.name} " if spec.prefixed else ""
+        names |= {spec.score(metric): prefix + METRIC_NAMES[metric] for metric in METRICS[spec.kind]}
+    return names
+
+
+def refs_and_hyps(predictions: Sequence[Mapping], task: str = MAIN_TASK) -> tuple[list, list]:
+    """A task's references and hypotheses, of those predictions that are of it."""
+    of_task = [line[task] for line in predictions if task in line]
+    return [each["ref"] for each in of_task], [each["hyp"] for each in of_task]
 
 
 def _require_pairs(refs: Sequence, hyps: Sequence) -> None:

@@ -5,11 +5,13 @@ import json
 import re
 import zlib
 from collections.abc import Collection, Iterable, Mapping
+from math import isfinite
 from pathlib import Path
 
 from espnet_ser.characters import spelt_out_json
 from espnet_ser.errors import InputError
 from espnet_ser.layout import EPOCHS_FOLDER
+from espnet_ser.tasks_table import TASKS
 from espnet_ser.utils.atomic import atomic_write
 
 SELECTIONS = ("last", "others", "dev", "oracle")
@@ -100,12 +102,16 @@ def _check_prediction(record: dict) -> None:
     """Looks at all that is read of a line; whatever is not as it should be raises some error."""
     if not isinstance(record, dict):
         raise TypeError("not a mapping")
-    names = [record["utt"], record["speaker"], record["ref"], record.get("session", "")]
-    names += [value for key in ("hyp", "text_ref", "text_hyp") if (value := record.get(key)) is not None]
-    for task in ("gender", "style"):
-        if record.get(task) is not None:
-            names += [record[task]["ref"], record[task]["hyp"]]
-    names += record.get("from_intermediate", [])
+    names = [record["utt"], record["speaker"], record.get("session", ""), *record.get("from_intermediate", [])]
+    tasks = [task for task in TASKS if task in record]
+    if not tasks:
+        raise KeyError("no task")
+    for task in tasks:
+        values = [record[task]["ref"], record[task]["hyp"]]
+        if TASKS[task].kind != "regression":
+            names += values
+        elif not all(isinstance(value, int | float) and isfinite(value) for value in values):
+            raise TypeError("a number is finite")
     if not all(isinstance(name, str) for name in names):
         raise TypeError("a name is text")
 

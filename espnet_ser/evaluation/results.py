@@ -8,14 +8,11 @@ from pathlib import Path
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.breakdown import absent_classes, break_down, classes_of
 from espnet_ser.evaluation.intervals import intervals, mean_and_std
-from espnet_ser.evaluation.metrics import accuracies, score
+from espnet_ser.evaluation.metrics import accuracies, auxiliary_scores, refs_and_hyps, score
 from espnet_ser.evaluation.predictions import SELECTIONS, headline
 
 RESULTS_FILE = "results.json"
 RUN_FILE = "run.json"
-
-OTHER_SCORES = {"gender_ua": "gender", "style_ua": "style", "wer": "asr", "cer": "asr"}
-"""What is scored beside emotion -> the task that it is a score of."""
 
 
 def summarise(
@@ -53,7 +50,7 @@ def summarise(
     folds = {
         fold: {
             **{s: {"ua": _rounded(by[s]["ua"]), "wa": _rounded(by[s]["wa"])} for s in selections},
-            **{name: _rounded(by[main][name]) for name in OTHER_SCORES},
+            **{name: _rounded(by[main][name]) for name in auxiliary_scores()},
             "n": by[main]["n"],
             "absent": absent[fold],
         }
@@ -63,8 +60,8 @@ def summarise(
     for selection in selections:
         lines_by_fold = {fold: predictions[fold][selection] for fold in predictions}
         pooled = score_of[selection]([line for lines in lines_by_fold.values() for line in lines])
-        of_folds = ([[line[key] for line in lines] for lines in lines_by_fold.values()] for key in ("ref", "hyp", "speaker"))
-        trust = intervals(*of_folds)
+        refs, hyps = zip(*map(refs_and_hyps, lines_by_fold.values()), strict=True)
+        trust = intervals(refs, hyps, [[line["speaker"] for line in lines] for lines in lines_by_fold.values()])
         summary[selection] = _rounded(
             {
                 **{
@@ -79,7 +76,7 @@ def summarise(
             }
         )
         if selection == main:
-            for name in OTHER_SCORES:
+            for name in auxiliary_scores():
                 values = [scores[fold][main][name] for fold in scores if scores[fold][main][name] is not None]
                 summary[name] = _rounded({**mean_and_std(values), "pooled": pooled[name]}) if values else None
     return {
@@ -152,7 +149,7 @@ def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
                 }
                 for s in selections
             },
-            **{name: run["summary"][name]["mean"] if run["summary"][name] else None for name in OTHER_SCORES},
+            **{name: run["summary"][name]["mean"] if run["summary"][name] else None for name in auxiliary_scores()},
         }
         for seed, run in results_by_seed.items()
     }
@@ -160,7 +157,7 @@ def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
         s: {name: _rounded(mean_and_std([by[s][name] for by in seeds.values()])) for name in next(iter(seeds.values()))[s]}
         for s in selections
     }
-    for name in OTHER_SCORES:
+    for name in auxiliary_scores():
         values = [by[name] for by in seeds.values() if by[name] is not None]
         summary[name] = _rounded(mean_and_std(values)) if values else None
     folds = {fold: {"absent": by["absent"]} for fold, by in runs[0]["folds"].items()}
@@ -206,10 +203,10 @@ def _check_results(results: Mapping) -> None:
         raise ValueError(f"{results['num_folds']!r} folds")
     for by in folds.values():
         _require_numbers([by["n"], *(by[s][name] for s in selections for name in ("ua", "wa"))])
-        _require_numbers(value for name in OTHER_SCORES if (value := by[name]) is not None)
+        _require_numbers(value for name in auxiliary_scores() if (value := by[name]) is not None)
         _require_names(name for names in by["absent"].values() for name in names)
     scores = [summary[s][name] for s in selections for name in ("ua", "wa")]
-    for score in [*scores, *(score for name in OTHER_SCORES if (score := summary[name]) is not None)]:
+    for score in [*scores, *(score for name in auxiliary_scores() if (score := summary[name]) is not None)]:
         ends = [score.get(key) or [] for key in ("ci95", "ci95_speakers")]
         _require_numbers([score["mean"], score["pooled"], *ends[0], *ends[1]])
         _require_numbers([] if score["std"] is None else [score["std"]])

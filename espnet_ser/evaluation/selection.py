@@ -11,8 +11,9 @@ few utterances choose, many do, and a model that has learnt little should not co
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from espnet_ser.evaluation.metrics import unweighted_accuracy
+from espnet_ser.evaluation.metrics import refs_and_hyps, unweighted_accuracy
 from espnet_ser.layout import epoch_model
+from espnet_ser.tasks_table import TASKS
 from espnet_ser.utils.hashing import file_sha256
 
 KEPT_BY = (("valid", "ua", "max"),)
@@ -49,7 +50,7 @@ def choose_epochs(
 
 def best_epoch(epochs: Sequence[Lines]) -> int:
     """The epoch, counted from 1, whose predictions have the highest UA; the latest of several."""
-    uas = [unweighted_accuracy([line["ref"] for line in lines], [line["hyp"] for line in lines]) for lines in epochs]
+    uas = [unweighted_accuracy(*refs_and_hyps(lines)) for lines in epochs]
     return max(range(1, len(epochs) + 1), key=lambda epoch: standing(uas[epoch - 1], epoch))
 
 
@@ -67,12 +68,8 @@ def selected_lines(lines: Lines, intermediate: Lines | None = None) -> list[dict
     if intermediate is None:
         return [dict(line) for line in lines]
     predicted = {line["utt"]: line for line in intermediate}
-    fields = {"asr": "text_hyp", "gender": "gender", "style": "style"}
-    extra = {task: field for task, field in fields.items() if lines[0][field] is None and intermediate[0][field] is not None}
-    return [
-        {**line, **{field: predicted[line["utt"]][field] for field in extra.values()}, "from_intermediate": list(extra)}
-        for line in lines
-    ]
+    extra = [task for task in TASKS if task in intermediate[0] and task not in lines[0]]
+    return [{**line, **{task: predicted[line["utt"]][task] for task in extra}, "from_intermediate": extra} for line in lines]
 
 
 def selected_models(folder: Path, chosen: Mapping[str, int]) -> dict[str, dict]:

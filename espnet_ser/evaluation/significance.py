@@ -6,6 +6,7 @@ import numpy as np
 
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.intervals import accuracies_of_counts, bootstrap_counts, jackknife_interval, table
+from espnet_ser.tasks_table import MAIN_TASK
 
 ALPHA = 0.05  # a difference with a smaller p value is called one
 
@@ -49,11 +50,12 @@ def compare(
 
     pairs_by_fold = _pair(a_by_fold, b_by_fold)
     pairs = [pair for fold_pairs in pairs_by_fold for pair in fold_pairs]
-    labels = sorted({a["ref"] for a, _ in pairs})
+    labels = sorted({a[MAIN_TASK]["ref"] for a, _ in pairs})
     speakers = sorted({a["speaker"] for a, _ in pairs})
 
     def cell(a: Mapping, b: Mapping) -> int:
-        return 4 * labels.index(a["ref"]) + 2 * (a["hyp"] == a["ref"]) + (b["hyp"] == b["ref"])
+        ref = a[MAIN_TASK]["ref"]
+        return 4 * labels.index(ref) + 2 * (a[MAIN_TASK]["hyp"] == ref) + (b[MAIN_TASK]["hyp"] == ref)
 
     cells_by_fold = [np.array([cell(a, b) for a, b in fold_pairs]) for fold_pairs in pairs_by_fold]
     indices = np.array([speakers.index(a["speaker"]) for a, _ in pairs])
@@ -142,13 +144,13 @@ def _pair(
                     f"fold {fold}: utterances in {name} that are not in {other}: {len(alone)}, such as {min(alone)}; "
                     f"only predictions of the same utterances can be compared"
                 )
-        for key in ("ref", "speaker"):
-            differing = [utt for utt in sorted(a) if a[utt][key] != b[utt][key]]
+        for key, of in (("ref", lambda line: line[MAIN_TASK]["ref"]), ("speaker", lambda line: line["speaker"])):
+            differing = [utt for utt in sorted(a) if of(a[utt]) != of(b[utt])]
             if differing:
                 first = differing[0]
                 raise InputError(
                     f"fold {fold}: utterances whose {key!r} is not the same in both: {len(differing)}, such as {first} "
-                    f"({a[first][key]!r} in A, {b[first][key]!r} in B); predict both from the same data"
+                    f"({of(a[first])!r} in A, {of(b[first])!r} in B); predict both from the same data"
                 )
         twice = a.keys() & fold_of.keys()
         if twice:
@@ -165,9 +167,10 @@ def _pair(
 def _by_utt(lines: Sequence[Mapping], where: str) -> dict[str, Mapping]:
     by_utt: dict[str, Mapping] = {}
     for number, line in enumerate(lines, 1):
-        for key in ("utt", "speaker", "ref", "hyp"):
-            if not isinstance(line.get(key), str):
-                raise InputError(f"{where}, line {number}: {key!r} is {line.get(key)!r}, not a name; run stage 5 again")
+        names = {"utt": line.get("utt"), "speaker": line.get("speaker")}
+        for key, value in {**names, **{key: line.get(MAIN_TASK, {}).get(key) for key in ("ref", "hyp")}}.items():
+            if not isinstance(value, str):
+                raise InputError(f"{where}, line {number}: {key!r} is {value!r}, not a name; run stage 5 again")
         if line["utt"] in by_utt:
             raise InputError(f"{where}, line {number}: {line['utt']} is there twice; run stage 5 again")
         by_utt[line["utt"]] = line

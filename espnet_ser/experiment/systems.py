@@ -10,6 +10,7 @@ from pathlib import Path
 
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.models.encoders import ENCODERS, MAX_CTC_FRAME_MS
+from espnet_ser.tasks_table import MAIN_TASK, TASKS, of_kind, reversible, skipping
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
 PAPER_LAYERS = 12
@@ -18,7 +19,9 @@ PAPER_LAYERS = 12
 PAPER_FROZEN_LAYERS = 4
 """m, the lower layers that SER finetuning freezes, and the layer that the skip branch taps (Sec. 3.2)."""
 
-_TASKS = ("emotion", "asr", "gender", "style")
+PAPER_SCORES = ("ua", "wa", "gender_ua", "wer")
+"""What the paper's tables give."""
+
 _TABLES = (1, 2, 3)
 _RESERVED = ("intermediate", "systems")
 
@@ -28,7 +31,7 @@ class Finetuning:
     """One training.
 
     Attributes:
-        tasks: What is trained, of emotion, asr, gender and style.
+        tasks: What is trained, of :data:`espnet_ser.tasks_table.TASKS`.
         trainable_layers: Transformer layers trained, from the top, on the paper's scale of 12.
         skip_layer: The layer whose output the gender head sees beside the last one's (m = 4, Sec. 2.3), on the same scale.
         reversed: Tasks whose gradient is reversed on its way into the encoder (Eq. 2).
@@ -122,25 +125,24 @@ def load_system(conf_dir: Path, name: str) -> System:
     paper = content.get("paper") or {}
     if not isinstance(paper, dict) or not all(_is_percentage(figure) for figure in paper.values()):
         raise InputError(f"{path}: paper must be a mapping of scores to percentages")
-    _check_keys(path, "key of paper", paper, ("ua", "wa", "gender_ua", "wer"))
+    _check_keys(path, "key of paper", paper, PAPER_SCORES)
     rows = content.get("rows") or {}
     if not isinstance(rows, dict) or not all(table in _TABLES and type(row) is int and row > 0 for table, row in rows.items()):
         raise InputError(f"{path}: rows must be a mapping of tables ({', '.join(map(str, _TABLES))}) to rows, such as {{2: 1}}")
     system = System(name, intermediate, _finetuning(path, content["ser"]), rows, paper)
     if intermediate and intermediate.encoder != system.ser.encoder:
         raise InputError(f"{path}: the two finetunings have different encoders; SER's starts from the intermediate one's")
-    if (
-        intermediate
-        and {"gender"} <= set(intermediate.tasks) & set(system.ser.tasks)
-        and intermediate.skip_layer != system.ser.skip_layer
-    ):
+    before = intermediate.tasks if intermediate else ()
+    shared = skipping(task for task in before if task in system.ser.tasks)
+    if shared and intermediate.skip_layer != system.ser.skip_layer:
         raise InputError(
-            f"{path}: the gender head goes on from the intermediate one's: give both finetunings the skip branch, or neither"
+            f"{path}: the {shared[0]} head goes on from the intermediate one's: give both finetunings the skip branch, or "
+            f"neither"
         )
     if name in _RESERVED or name.startswith("table"):
         raise InputError(f"{path}: exp/{name} is the name of a folder of the recipe; rename the system")
-    if "emotion" not in system.ser.tasks:
-        raise InputError(f"{path}: 'ser' must train emotion")
+    if MAIN_TASK not in system.ser.tasks:
+        raise InputError(f"{path}: 'ser' must train {MAIN_TASK}")
     return system
 
 
@@ -217,15 +219,16 @@ def _finetuning(path: Path, content: object) -> Finetuning:
     which = f"encoder {finetuning.encoder}"
     if not encoder.pretrained and ("trainable_layers" in content or finetuning.skip_layer is not None):
         raise InputError(f"{path}: trainable_layers and skip_layer are of Transformer layers, and {which} has none")
-    if encoder.frame_ms > MAX_CTC_FRAME_MS and "asr" in finetuning.tasks:
+    if encoder.frame_ms > MAX_CTC_FRAME_MS and (words := of_kind("ctc", finetuning.tasks)):
         frames = f"{which} gives a frame every {encoder.frame_ms} ms"
-        raise InputError(f"{path}: {frames}, too few for the characters of asr")
-    if finetuning.skip_layer is not None and "gender" not in finetuning.tasks:
-        raise InputError(f"{path}: skip_layer is a branch of the gender head, and gender is not among the tasks")
+        raise InputError(f"{path}: {frames}, too few for the characters of {words[0]}")
+    if finetuning.skip_layer is not None and not skipping(finetuning.tasks):
+        skips = " or ".join(skipping(TASKS))
+        raise InputError(f"{path}: skip_layer is a branch of the {skips} head, and {skips} is not among the tasks")
     if finetuning.surgery and len(finetuning.tasks) < 2:
         raise InputError(f"{path}: surgery is of the gradients of several tasks, and there is one")
-    if not set(finetuning.reversed) <= set(finetuning.tasks) & {"gender", "style"}:
-        raise InputError(f"{path}: reversed may name gender and style, where they are among the tasks")
+    if not set(finetuning.reversed) <= set(finetuning.tasks) & set(reversible()):
+        raise InputError(f"{path}: reversed may name {' and '.join(reversible())}, where they are among the tasks")
     return finetuning
 
 
@@ -233,8 +236,8 @@ def _tasks(path: Path, key: str, content: object) -> tuple[str, ...]:
     if not isinstance(content, list) or len(set(map(str, content))) < len(content):
         raise InputError(f"{path}: {key} must be a list of tasks, each once")
     for task in content:
-        if task not in _TASKS:
-            raise unknown_name("task", str(task), _TASKS, where=str(path))
+        if str(task) not in TASKS:
+            raise unknown_name("task", str(task), TASKS, where=str(path))
     return tuple(content)
 
 

@@ -12,6 +12,7 @@ from espnet_ser.experiment.folds import intermediate_folder, read_dev, read_fold
 from espnet_ser.experiment.systems import System
 from espnet_ser.layout import DONE_FILE, FROZEN_FILE, MODEL_FILE, system_folder
 from espnet_ser.model_io.encoder_folder import encoder_name
+from espnet_ser.tasks_table import of_kind
 from espnet_ser.utils.stamp import Stamp
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
@@ -106,7 +107,7 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     names = ("seed", "max_epoch", "batch_size", "optim", "optim_conf", "scheduler", "tasks", "trainable_layers", "skip_layer")
     names += ("reversed_tasks", "gradient_surgery", "aux_weight", "literal_eq")
     names += ("scheduler_conf", "dropout", "encoder_conf", "cache_cut", "cache_dtype", "use_amp", "use_tf32", "compile")
-    names += ("ctc_reduction",) if "asr" in config["tasks"] else ()
+    names += ("ctc_reduction",) if of_kind("ctc", config["tasks"]) else ()
     names += ("pooling",) if config.get("pooling", "mean") != "mean" else ()
     names += ("frozen",) if _freezes_layers(config) else ()
     names += ("intermediate_from",) if config.get("intermediate_from") else ()

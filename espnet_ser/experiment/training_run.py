@@ -35,6 +35,7 @@ from espnet_ser.model_io.encoder_folder import encoder_identity, encoder_name, e
 from espnet_ser.model_io.hub import resolve_encoder
 from espnet_ser.model_io.trained_encoder import refuse_trained_encoder
 from espnet_ser.models.encoders import ENCODERS
+from espnet_ser.tasks_table import of_kind
 from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors, remove_unfinished
 from espnet_ser.utils.environment import describe_environment, host_name
 from espnet_ser.utils.locks import lock_file
@@ -107,7 +108,7 @@ class Experiment:
         )
         intermediate = cls.of_fold(system, "intermediate", fold, setup) if has_own_intermediate else None
         intermediate_dir = intermediate.folder if intermediate else None
-        token_dir = token_folder(setup.dumpdir, fold, *setup.token) if "asr" in part.tasks else None
+        token_dir = token_folder(setup.dumpdir, fold, *setup.token) if of_kind("ctc", part.tasks) else None
         options = {
             **model_options,
             "train_dir": str(train_dir),
@@ -284,7 +285,7 @@ def _refuse_intermediate_from(system: System, finetuning: str) -> None:
         raise InputError(
             "--intermediate_from takes the intermediate finetuning from elsewhere: there is none to train; go on with stage 4"
         )
-    if system.intermediate is None or system.intermediate.tasks != ("asr",):
+    if system.intermediate is None or list(system.intermediate.tasks) != of_kind("ctc", system.intermediate.tasks):
         learns = (
             "has no intermediate finetuning"
             if system.intermediate is None

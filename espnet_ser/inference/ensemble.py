@@ -16,7 +16,8 @@ from espnet_ser.data.tokens import Tokenizer, collapse
 from espnet_ser.errors import InputError
 from espnet_ser.inference.find_models import ModelSource
 from espnet_ser.model_io.load import load_model
-from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
+from espnet_ser.models.ser_model import SERModel
+from espnet_ser.tasks_table import TASKS, of_kind, of_utterances
 
 
 class LoadedModel(NamedTuple):
@@ -33,7 +34,7 @@ class LoadedModel(NamedTuple):
     def load(cls, found: ModelSource, device: str) -> "LoadedModel":
         """Loads it; see :func:`espnet_ser.model_io.load.load_model`."""
         network, args = load_model(found.source, device, found.model_file)
-        labels = {task: list(args.labels[task]) for task in UTTERANCE_TASKS if task in network.tasks}
+        labels = {task: list(args.labels.get(task, ())) for task in of_utterances(network.tasks)}
         trained_on = getattr(args, "trained_on", None) or None
         return cls(found.model_file or found.source, network, labels, args.tokenizer, trained_on)
 
@@ -41,7 +42,7 @@ class LoadedModel(NamedTuple):
 class Heard(NamedTuple):
     """What all models make of a waveform."""
 
-    posteriors: dict[str, np.ndarray]  # of each utterance task, [classes]: the mean over the models that have its head
+    values: dict[str, np.ndarray]  # of each utterance task posteriors [classes] or a number [1]: the mean over the models
     paths: list[np.ndarray]  # of each model that transcribes: the likeliest token of each frame, [num_frames]
     embedding: np.ndarray  # the last layer's mean over frames, of one model after the other: [models * dim], float32
 
@@ -92,7 +93,7 @@ class Ensemble:
         """
         lengths = torch.tensor([len(waveform) for waveform in speech], device=self._device)
         padded = pad_sequence(speech, batch_first=True).to(self._device)  # [batch, samples]
-        posteriors: dict[str, list[np.ndarray]] = {task: [] for task in self.labels}
+        values: dict[str, list[np.ndarray]] = {task: [] for task in self.labels}
         paths, embeddings = [], []
         for model in self._models:
             try:
@@ -102,12 +103,13 @@ class Ensemble:
                     raise
                 raise OutOfMemory("out of memory: take fewer seconds in a batch, or shorter windows") from error
             for task in model.labels:
-                posteriors[task].append(outputs[task].double().softmax(-1).cpu().numpy())
-            if model.tokenizer is not None:
-                frames = zip(outputs["asr"].argmax(-1).cpu().numpy(), outputs["num_frames"].tolist(), strict=True)
+                output = outputs[task].double()
+                values[task].append((output if TASKS[task].kind == "regression" else output.softmax(-1)).cpu().numpy())
+            for task in of_kind("ctc", outputs) if model.tokenizer is not None else ():
+                frames = zip(outputs[task].argmax(-1).cpu().numpy(), outputs["num_frames"].tolist(), strict=True)
                 paths.append([path[:num_frames] for path, num_frames in frames])
             embeddings.append(outputs["embedding"].float().cpu().numpy())
-        means = {task: np.mean(of_models, axis=0) for task, of_models in posteriors.items()}  # [batch, classes]
+        means = {task: np.mean(of_models, axis=0) for task, of_models in values.items()}  # [batch, classes]
         joined = np.concatenate(embeddings, axis=1)  # [batch, models * dim]
         return [
             Heard({task: mean[i] for task, mean in means.items()}, [of_model[i] for of_model in paths], joined[i])

@@ -14,6 +14,7 @@ from espnet_ser.data.audio_list import FOUND_SUFFIXES, STANDARD_INPUT, NamedAudi
 from espnet_ser.errors import InputError, one_line
 from espnet_ser.evaluation.predictions import predictions_text
 from espnet_ser.inference.prediction import Decision, Prediction
+from espnet_ser.tasks_table import MAIN_TASK, auxiliary
 from espnet_ser.utils.atomic import atomic_path
 from espnet_ser.utils.say import aligned
 
@@ -34,53 +35,57 @@ def table_text(all_told: Sequence[Told]) -> str:
     fills are left out.
     """
     emotions = list(all_told[0].prediction.scores or {})
-    rows = [["utt", "label", *emotions, "gender", "style", "text", "speech"]]
+    rows = [["utt", "label", *emotions, *_further_columns(), "speech"]]
     for audio, prediction in all_told:
-        others = [_label(prediction.gender), _label(prediction.style), prediction.text or ""]
-        others.append("" if prediction.speech else "none: too soft")
+        others = [*_further(prediction, 3), "" if prediction.speech else "none: too soft"]
         rows.append([audio.utt, *_emotion(prediction.label, prediction.scores, 3), *others])
         for moment in prediction.timeline:
             span = f"{moment.start_s:8.2f} to {moment.end_s:.2f} s"
-            rows.append([span, *_emotion(moment.label, moment.scores, 3), *[""] * 4])
+            rows.append([span, *_emotion(moment.label, moment.scores, 3), *[""] * len(others)])
     filled = [tuple(map(one_line, column)) for column in zip(*rows, strict=True) if any(column[1:])]
     return "".join(f"{line}\n" for line in aligned(zip(*filled, strict=True)))
 
 
 def jsonl_text(all_told: Sequence[Told]) -> str:
-    """A line of JSON for each recording: ``utt``, ``file`` and the fields of
-    :class:`~espnet_ser.inference.prediction.Prediction`.
+    """A line of JSON for each recording.
 
-    Without embeddings. Posteriors keep six decimals.
+    Its fields: ``utt``, ``file``, ``label`` and ``scores`` of the emotion, each further task (``gender``, ``style``, ``text``,
+    ...), ``duration_s``, ``speech``, ``timeline``.
+
+    What is not predicted is null. Posteriors keep six decimals.
     """
     lines = []
     for told in all_told:
         utt, file = told.where()
         fields = asdict(replace(told.prediction, embedding=None))
+        outputs = fields.pop("outputs")
         del fields["embedding"]
-        lines.append({"utt": utt, "file": file, **fields})
+        emotion = outputs.get(MAIN_TASK) or {"label": None, "scores": None}
+        further = {spec.field: outputs.get(spec.name) for spec in auxiliary()}
+        lines.append({"utt": utt, "file": file, **emotion, **further, **fields})
     return predictions_text(lines)
 
 
 def csv_text(all_told: Sequence[Told]) -> str:
     """A row for each recording, ``window`` empty; after one that was cut, a row for each window, counted from 1. Columns:
-    ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, ``gender, style, text``, and ``speech``,
-    ``true`` or ``false``. Characters that are not shown are spelt out (line ends are quoted), and text that a spreadsheet would
-    compute (it begins with ``= + - @``) has a ``'`` before it; JSON lines hold all as it is.
+    ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, the further tasks (``gender, style, text``),
+    and ``speech``, ``true`` or ``false``. Characters that are not shown are spelt out (line ends are quoted), and text that a
+    spreadsheet would compute (it begins with ``= + - @``) has a ``'`` before it; JSON lines hold all as it is.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     emotions = list(all_told[0].prediction.scores or {})
-    head = ["utt", "file", "window", "start_s", "end_s", "label", *emotions, "gender", "style", "text", "speech"]
+    head = ["utt", "file", "window", "start_s", "end_s", "label", *emotions, *_further_columns(), "speech"]
     writer.writerow(map(csv_cell, head))
     for told in all_told:
         prediction = told.prediction
-        others = [_label(prediction.gender), _label(prediction.style), prediction.text, str(prediction.speech).lower()]
+        others = [*_further(prediction, 6), str(prediction.speech).lower()]
         whole = ["", 0, round(prediction.duration_s, 6)]
         row = [*told.where(), *whole, *_emotion(prediction.label, prediction.scores, 6), *others]
         writer.writerow(map(csv_cell, row))
         for number, moment in enumerate(prediction.timeline, 1):
             window = [number, round(moment.start_s, 6), round(moment.end_s, 6)]
-            row = [*told.where(), *window, *_emotion(moment.label, moment.scores, 6), *[""] * 4]
+            row = [*told.where(), *window, *_emotion(moment.label, moment.scores, 6), *[""] * len(others)]
             writer.writerow(map(csv_cell, row))
     return file.getvalue()
 
@@ -161,5 +166,12 @@ def _emotion(label: str | None, scores: Mapping[str, float] | None, decimals: in
     return [label or "", *(f"{score:.{decimals}f}" for score in (scores or {}).values())]
 
 
-def _label(decision: Decision | None) -> str:
-    return decision.label if decision else ""
+def _further_columns() -> list[str]:
+    return [spec.field for spec in auxiliary()]
+
+
+def _further(prediction: Prediction, decimals: int) -> list[str]:
+    """What is predicted beside the emotion: a class, a number or a text each, '' for what is not."""
+    outputs = [prediction.outputs.get(spec.name, "") for spec in auxiliary()]
+    outputs = [output.label if isinstance(output, Decision) else output for output in outputs]
+    return [f"{output:.{decimals}f}" if isinstance(output, float) else output for output in outputs]

@@ -14,12 +14,14 @@ from espnet_ser.data.audio import SAMPLE_RATE, as_waveform, load_audio, load_str
 from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import InputError
+from espnet_ser.evaluation.decoding import class_decision
 from espnet_ser.inference.ensemble import Ensemble, Heard, LoadedModel, OutOfMemory
 from espnet_ser.inference.find_models import ModelSource, models_of
 from espnet_ser.inference.level import is_loud_enough
 from espnet_ser.inference.predict import BATCH_SAMPLES
 from espnet_ser.inference.prediction import Decision, Moment, Prediction
 from espnet_ser.inference.windows import Window, Windowing, check_batch_seconds, shares
+from espnet_ser.tasks_table import MAIN_TASK, TASKS, of_kind
 from espnet_ser.utils.machine import check_device_name
 
 Audio = str | Path | np.ndarray | torch.Tensor | BinaryIO
@@ -56,12 +58,12 @@ class SpeechEmotion:
 
     @property
     def tasks(self) -> list[str]:
-        """Which of ``emotion``, ``gender`` and ``style`` are told."""
+        """Which utterance tasks are predicted: ``emotion``, ``gender``, ..."""
         return list(self._ensemble.labels)
 
     @property
     def classes(self) -> dict[str, list[str]]:
-        """Of each of :attr:`tasks`, its classes."""
+        """Of each of :attr:`tasks`, its classes; none of a regression."""
         return {task: list(classes) for task, classes in self._ensemble.labels.items()}
 
     @property
@@ -244,33 +246,32 @@ class SpeechEmotion:
         def mean(values: Sequence[np.ndarray]) -> np.ndarray:
             return np.average(values, axis=0, weights=weights)
 
-        told = {task: self._decision(task, mean([each.posteriors[task] for each in heard])) for task in self.tasks}
+        outputs = {task: self._output(task, mean([each.values[task] for each in heard])) for task in self.tasks}
         timeline = []
-        if "emotion" in told and len(heard) > 1:
+        if MAIN_TASK in outputs and len(heard) > 1:
             for window, each in zip(windows, heard, strict=True):
-                now = self._decision("emotion", each.posteriors["emotion"])
+                now = self._output(MAIN_TASK, each.values[MAIN_TASK])
                 timeline.append(Moment(now.label, now.scores, window.start / SAMPLE_RATE, window.end / SAMPLE_RATE))
         # Of each window the frames that it stands for: model -> its whole path.
         of_windows = [
             [_part(path, w, part) for path in each.paths] for each, w, part in zip(heard, windows, parts, strict=True)
         ]
         paths = [np.concatenate(of_model) for of_model in zip(*of_windows, strict=True)]
-        emotion = told.get("emotion")
+        if self.transcribes:
+            outputs |= dict.fromkeys(of_kind("ctc"), self._ensemble.transcript(paths))
         return Prediction(
-            label=emotion and emotion.label,
-            scores=emotion and emotion.scores,
-            gender=told.get("gender"),
-            style=told.get("style"),
-            text=self._ensemble.transcript(paths),
+            outputs,
             duration_s=len(recording.waveform) / SAMPLE_RATE,
             speech=is_loud_enough(recording.waveform),
             timeline=tuple(timeline),
             embedding=mean([each.embedding for each in heard]).astype(np.float32) if embedding else None,
         )
 
-    def _decision(self, task: str, posteriors: np.ndarray) -> Decision:
-        scores = dict(zip(self._ensemble.labels[task], posteriors.tolist(), strict=True))
-        return Decision(max(scores, key=scores.__getitem__), scores)
+    def _output(self, task: str, values: np.ndarray) -> Decision | float:
+        if TASKS[task].kind == "regression":
+            return float(values[0])
+        decision = class_decision(values.tolist(), self._ensemble.labels[task])
+        return Decision(decision["hyp"], decision["scores"])
 
 
 def _name_of(audio: Audio | tuple, place: str) -> str:

@@ -18,10 +18,11 @@ from espnet_ser.model_io.weights import (
     read_trained_weights,
 )
 from espnet_ser.models.encoders import ENCODERS
-from espnet_ser.models.heads import CTCHead, UtteranceHead
+from espnet_ser.models.heads import HEADS
 from espnet_ser.models.pooling import POOLINGS
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+from espnet_ser.tasks_table import TASKS, of_kind, skipping
 
 
 def build_untrained(args: Namespace) -> SERModel:
@@ -30,21 +31,24 @@ def build_untrained(args: Namespace) -> SERModel:
     Raises:
         InputError: When the settings do not fit together.
     """
+    sizes = dict.fromkeys(of_kind("ctc", args.tasks), len(getattr(args, "token_list", None) or ()))
+    sizes |= {task: len((args.labels or {}).get(task, ())) for task in of_kind("classes", args.tasks)}
+    sizes |= dict.fromkeys(of_kind("regression", args.tasks), 1)
     for task in args.tasks:
-        if not (args.token_list if task == "asr" else (args.labels or {}).get(task)):
-            what = "token_list: the tokens" if task == "asr" else f"labels: {{{task}: [...]}}, the classes"
+        if task not in sizes:
+            raise unknown_name("task", task, TASKS)
+        if not sizes[task]:
+            what = "token_list: the tokens" if TASKS[task].kind == "ctc" else f"labels: {{{task}: [...]}}, the classes"
             raise InputError(f"the model cannot be built without {what} of {task}; training takes them from the data")
     spec = ENCODERS[args.encoder]
     encoder = _build_ssl_encoder(args) if spec.pretrained else spec.load()()
     pooling = POOLINGS[args.pooling](encoder.dim)
     heads = {}
     for task in args.tasks:
-        if task == "asr":
-            heads[task] = CTCHead(encoder.dim, len(args.token_list), args.dropout)
-        else:
-            dim = pooling.dim * (2 if task == "gender" and encoder.skip_layer is not None else 1)
-            reversal_scale = args.reversal_scale if task in args.reversed_tasks else None
-            heads[task] = UtteranceHead(dim, len(args.labels[task]), args.dropout, reversal_scale)
+        head = HEADS[TASKS[task].kind]
+        num_vectors = 2 if TASKS[task].sees_skip and encoder.skip_layer is not None else 1
+        dim = encoder.dim if head.of_frames else num_vectors * pooling.dim
+        heads[task] = head(dim, sizes[task], args.dropout, args.reversal_scale if task in args.reversed_tasks else None)
     return SERModel(encoder, heads, args.aux_weight, args.literal_eq, args.gradient_surgery, args.ctc_reduction, pooling)
 
 
@@ -75,7 +79,7 @@ def _build_ssl_encoder(args: Namespace) -> Wav2Vec2Encoder:
         return Wav2Vec2Encoder(
             wav2vec2,
             num_trainable_layers=num_layers if args.trainable_layers is None else args.trainable_layers,
-            skip_layer=args.skip_layer if "gender" in args.tasks else None,
+            skip_layer=args.skip_layer if skipping(args.tasks) else None,
             normalize_waveform=args.normalize_waveform,
             frozen=args.frozen,
             keep_frames=_num_frames(wav2vec2.config, getattr(args, "recompute_above", None)),

@@ -11,6 +11,7 @@ from espnet_ser.model_io.model_config import read_config
 from espnet_ser.model_io.model_folder import CONFIG_FILE, opened_model
 from espnet_ser.model_io.weights import load_weights, read_all_weights, refuse_misfit, some_names, stored_weights
 from espnet_ser.models.ser_model import SERModel
+from espnet_ser.tasks_table import of_kind
 
 _PLACES = ("ssl", "intermediate_dir", "cache_dir", "cache_folder")
 """Where things lay when the model was trained: nothing is looked for there when it is loaded."""
@@ -22,7 +23,7 @@ def load_model(source: Path | str, device: str = "cpu", model_file: Path | None 
     Nothing but the folder is read: the encoder's own configuration lies in ``config.yaml``. It may be a stranger's: no code in
     it is run, and it takes no more memory than its weights fill. ``source``: what stage 3 or 4 left for one fold, or a zip, tar
     or tar.gz of it; ``device``: ``cpu``, ``cuda``, ...; ``model_file``: what was trained as another epoch left it, not the last
-    one. Returns the model, and its configuration; ``tokenizer`` in it spells what the model transcribes (None without ``asr``).
+    one. Returns the model, and its configuration; ``tokenizer`` in it spells its transcripts (None where it makes none).
     Raises InputError when a file is missing, damaged or not to be trusted, or the weights do not fit.
     """
     with opened_model(source) as found:
@@ -31,7 +32,7 @@ def load_model(source: Path | str, device: str = "cpu", model_file: Path | None 
         for name in _PLACES:
             setattr(args, name, None)
         is_folder = Path(source).is_dir()
-        args.tokenizer = _tokenizer(folder, args.token_list) if "asr" in args.tasks else None
+        args.tokenizer = _tokenizer(folder, args.token_list) if of_kind("ctc", args.tasks) else None
         args.token_dir = str(folder / TOKENS_FOLDER) if is_folder else None
         files = (folder / FROZEN_FILE, model_file or found.model_file or folder / MODEL_FILE)
         try:

@@ -11,8 +11,8 @@ from espnet_ser.model_io.model_folder import CONFIG_FILE
 from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.models.losses import CTC_REDUCTIONS
 from espnet_ser.models.pooling import POOLINGS
-from espnet_ser.models.ser_model import TASKS
 from espnet_ser.models.wav2vec2 import FROZEN
+from espnet_ser.tasks_table import TASKS, of_kind, reversible
 from espnet_ser.utils.value_checks import (
     Check,
     choice,
@@ -36,8 +36,6 @@ _CLASSES = several(name(), 1, MAX_CLASSES, unique=True)
 _ALWAYS: dict[str, Check] = {
     "encoder": choice(ENCODERS),
     "pooling": choice(POOLINGS),
-    "tasks": several(choice(TASKS), 1, len(TASKS), unique=True),
-    "reversed_tasks": several(choice(("gender", "style")), 0, 2, unique=True),
     "reversal_scale": positive(1e6),
     "dropout": number(0, 1),
     "aux_weight": number(0, 1),
@@ -60,8 +58,13 @@ _WHERE_GIVEN: dict[str, Check] = {
     "pretrained_on": optional(mapping()),
     "ssl_source": optional(text(1000)),
 }
-_WITH_ASR: dict[str, Check] = {"token_list": several(token(MAX_TOKEN), 2, MAX_TOKENS, unique=True)}
+_WITH_WORDS: dict[str, Check] = {"token_list": several(token(MAX_TOKEN), 2, MAX_TOKENS, unique=True)}
 _MAY_BE_NONE = {"trainable_layers", "skip_layer"}
+
+
+def _task_checks() -> dict[str, Check]:
+    checks = {"tasks": several(choice(TASKS), 1, len(TASKS), unique=True)}
+    return checks | {"reversed_tasks": several(choice(reversible()), 0, len(reversible()), unique=True)}
 
 
 def check_model_config(config: Mapping[str, object], where: object) -> None:
@@ -74,7 +77,7 @@ def check_model_config(config: Mapping[str, object], where: object) -> None:
     Raises:
         InputError: Names the setting and what it may be.
     """
-    _check(config, _ALWAYS, where)
+    _check(config, _ALWAYS | _task_checks(), where)
     _check(config, _WITH_SSL if ENCODERS[config["encoder"]].pretrained else {}, where)
     refuse_wrong(config, _WHERE_GIVEN, where)
     if not set(config["reversed_tasks"]) <= set(config["tasks"]):
@@ -92,10 +95,11 @@ def check_names(config: Mapping[str, object], where: object) -> None:
     Raises:
         InputError: Names the setting and what it may be.
     """
-    _check(config, _WITH_ASR if "asr" in config["tasks"] else {}, where)
-    if "asr" in config["tasks"] and config["token_list"][:2] != [BLANK, UNKNOWN]:
+    transcribes = bool(of_kind("ctc", config["tasks"]))
+    _check(config, _WITH_WORDS if transcribes else {}, where)
+    if transcribes and config["token_list"][:2] != [BLANK, UNKNOWN]:
         raise InputError(f"{where}: token_list must begin with {BLANK} and {UNKNOWN}; train the model again")
-    _check(config["labels"], {task: _CLASSES for task in config["tasks"] if task != "asr"}, f"{where}: labels")
+    _check(config["labels"], dict.fromkeys(of_kind("classes", config["tasks"]), _CLASSES), f"{where}: labels")
     names = several(name(), 0, MAX_SPEAKERS)
     for record in ("trained_on", "pretrained_on"):
         refuse_wrong(config.get(record) or {}, dict.fromkeys(("sessions", "speakers"), names), f"{where}: {record}")
@@ -106,7 +110,7 @@ def model_settings(config: Mapping[str, object]) -> dict[str, object]:
 
     How it was trained, and where things lay on that machine, is left out.
     """
-    known = {**_ALWAYS, **_WITH_SSL, **_WHERE_GIVEN, **_WITH_ASR}
+    known = {**_ALWAYS, **_task_checks(), **_WITH_SSL, **_WHERE_GIVEN, **_WITH_WORDS}
     return {key: config[key] for key in known if config.get(key) is not None or key in _MAY_BE_NONE & config.keys()}
 
 

@@ -1,28 +1,33 @@
-"""What turns the encoder's frames into decisions (Sec. 3.2)."""
+"""What turns the encoder's frames into decisions (Sec. 3.2): a head for each kind of task."""
 
 import torch
 from torch import Tensor, nn
 
 
 class UtteranceHead(nn.Module):
-    """Dropout and one fully connected layer on the mean frame: emotion, gender or style of an utterance.
+    """Dropout and one fully connected layer on what is pooled of an utterance: logits of classes, or a number.
 
     Args:
-        dim: Size of a frame (twice the encoder's with the skip branch, Sec. 2.3).
-        num_classes: Number of classes.
+        dim: Size of the vector (twice as large with the skip branch, Sec. 2.3).
+        size: Number of classes; 1 for a regression.
         dropout: Probability.
         reversal_scale: Where given, the gradient that goes on into the encoder is multiplied by minus this: the head learns to
             tell the classes, the encoder to hide them (G in Eq. 2).
+
+    Attributes:
+        of_frames: Whether it sees every frame, or what is pooled of them.
     """
 
-    def __init__(self, dim: int, num_classes: int, dropout: float, reversal_scale: float | None = None):
+    of_frames = False
+
+    def __init__(self, dim: int, size: int, dropout: float, reversal_scale: float | None = None):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(dim, num_classes)
+        self.output = nn.Linear(dim, size)
         self.reversal_scale = reversal_scale
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Mean over valid frames [batch, dim] -> logits [batch, num_classes]."""
+        """[batch, dim] -> [batch, size]; of frames, [batch, frames, dim] -> [batch, frames, size]."""
         if self.reversal_scale is not None and pooled.requires_grad:
             pooled = GradientReversal.apply(pooled, self.reversal_scale)
         return self.output(self.dropout(pooled))
@@ -47,20 +52,11 @@ class GradientReversal(torch.autograd.Function):
         return -ctx.scale * gradient, None
 
 
-class CTCHead(nn.Module):
-    """Dropout and one fully connected layer on every frame: the posteriors of CTC.
+class CTCHead(UtteranceHead):
+    """The same on every frame: logits of the tokens, blank included."""
 
-    Args:
-        dim: Size of a frame.
-        num_tokens: Size of the token list, blank included.
-        dropout: Probability.
-    """
+    of_frames = True
 
-    def __init__(self, dim: int, num_tokens: int, dropout: float):
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(dim, num_tokens)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """[batch, frames, dim] -> logits [batch, frames, num_tokens]."""
-        return self.output(self.dropout(hidden))
+HEADS: dict[str, type[UtteranceHead]] = {"classes": UtteranceHead, "regression": UtteranceHead, "ctc": CTCHead}
+"""By kind of task."""

@@ -1,14 +1,14 @@
 """The training objective (Eq. 1) and the loss of each task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from espnet_ser.errors import InputError
+from espnet_ser.tasks_table import MAIN_TASK, TaskSpec
 
 BLANK = 0
-MAIN_TASK = "emotion"
 CTC_REDUCTIONS = ("mean", "batch", "sum")  # what CTC's loss is a mean over: see :func:`ctc_loss`
 _SHOWN_UTTS = 32
 
@@ -58,6 +58,29 @@ def ctc_loss(logits: Tensor, num_frames: Tensor, tokens: Tensor, num_tokens: Ten
         zero_infinity=True,
     )
     return loss / worded.sum() if reduction == "batch" else loss
+
+
+def class_loss(output: Tensor, batch: Mapping[str, Tensor], spec: TaskSpec, **_) -> Tensor:
+    """Cross entropy of logits [batch, classes], in nats."""
+    return F.cross_entropy(output.float(), batch[spec.field])
+
+
+def regression_loss(output: Tensor, batch: Mapping[str, Tensor], spec: TaskSpec, **_) -> Tensor:
+    """Mean squared error of numbers [batch, 1].
+
+    Not 1 - CCC, though CCC is what is scored: as a mean over utterances this is the same whether a batch is computed at once
+    or by several processes, and it has a gradient for a single utterance, of which CCC is undefined.
+    """
+    return F.mse_loss(output.float()[:, 0], batch[spec.field])
+
+
+def words_loss(output: Tensor, batch: Mapping[str, Tensor], spec: TaskSpec, num_frames: Tensor, reduction: str) -> Tensor:
+    """:func:`ctc_loss` of logits [batch, frames, tokens]."""
+    return ctc_loss(output, num_frames, batch[spec.field], batch[f"{spec.field}_lengths"], reduction)
+
+
+LOSSES: Mapping[str, Callable[..., Tensor]] = {"classes": class_loss, "regression": regression_loss, "ctc": words_loss}
+"""By kind of task: from a head's output, a batch with the targets, and the task; ``num_frames`` and ``reduction`` are CTC's."""
 
 
 def frames_needed(tokens: Sequence[int]) -> int:

@@ -1,20 +1,17 @@
-"""One model for every system: an encoder and up to four heads (Fig. 1)."""
+"""One model for every system: an encoder, pooling, and a head for each task (Fig. 1)."""
 
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.nn.functional as F
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
-from espnet_ser.models.losses import ctc_loss, refuse_non_finite, weighted
+from espnet_ser.models.losses import LOSSES, refuse_non_finite, weighted
 from espnet_ser.models.pcgrad import surgery_loss
 from espnet_ser.models.pooling import MeanPooling
 from espnet_ser.models.wav2vec2 import CUTS
+from espnet_ser.tasks_table import TASKS, of_kind, of_utterances
 from espnet_ser.utils.distributed import num_ranks, sum_over_ranks
-
-TASKS = ("emotion", "asr", "gender", "style")
-UTTERANCE_TASKS = ("emotion", "gender", "style")
 
 
 class SERModel(AbsESPnetModel):
@@ -55,7 +52,7 @@ class SERModel(AbsESPnetModel):
         self.encoder = encoder
         self.heads = nn.ModuleDict({task: heads[task] for task in TASKS if task in heads})
         self.pooling = MeanPooling(encoder.dim) if pooling is None else pooling
-        if set(self.heads) <= {"asr"}:  # no task sees what is pooled
+        if not of_utterances(self.heads):  # no head sees what is pooled
             self.pooling.requires_grad_(False)
         self.aux_weight = aux_weight
         self.literal_eq = literal_eq
@@ -76,7 +73,8 @@ class SERModel(AbsESPnetModel):
             speech_lengths: [batch].
 
         Returns:
-            Task -> logits, [batch, classes]; for ``asr`` [batch, frames, tokens], with ``num_frames`` [batch] beside them;
+            Task -> logits [batch, classes], a number [batch, 1] or, for words, logits [batch, frames, tokens], with
+            ``num_frames`` [batch] beside them;
             ``embedding`` [batch, dim], what is pooled of the last layer.
         """
         return self._decide(*self.encoder(speech, speech_lengths))
@@ -97,9 +95,9 @@ class SERModel(AbsESPnetModel):
         pooled = self.pooling(hidden, num_frames)
         outputs: dict[str, Tensor] = {"num_frames": num_frames, "embedding": pooled}
         for task, head in self.heads.items():
-            if task == "asr":
+            if head.of_frames:
                 outputs[task] = head(hidden)
-            elif task == "gender" and tap is not None:
+            elif TASKS[task].sees_skip and tap is not None:
                 outputs[task] = head(torch.cat([self.pooling(tap, num_frames), pooled], dim=-1))
             else:
                 outputs[task] = head(pooled)
@@ -112,22 +110,23 @@ class SERModel(AbsESPnetModel):
 
         Args:
             outputs: From :meth:`logits`.
-            targets: ``emotion``, ``gender``, ``style``: class indices [batch]; ``text`` [batch, tokens], ``text_lengths``.
+            targets: By the names of the tasks' fields: class indices or numbers [batch]; of words token ids [batch, tokens],
+                and ``text_lengths`` [batch].
             words_weight: What CTC's loss is multiplied by.
 
         Returns:
             Each task's weighted loss, whose sum is the objective (Eq. 1), and the statistics to report: the objective, each
-            task's own loss, each utterance task's accuracy in percent.
+            task's own loss, the accuracy in percent of class tasks.
         """
         losses, stats = {}, {}
         for task in self.heads:
-            if task == "asr":
-                text, text_lengths = targets["text"], targets["text_lengths"]
-                loss = ctc_loss(outputs[task], outputs["num_frames"], text, text_lengths, self.ctc_reduction)
-                losses[task] = loss * words_weight
-            else:
-                losses[task] = F.cross_entropy(outputs[task].float(), targets[task])
-                stats[f"{task}_wa"] = 100.0 * (outputs[task].argmax(-1) == targets[task]).float().mean()
+            spec = TASKS[task]
+            of_words = {"num_frames": outputs["num_frames"], "reduction": self.ctc_reduction}
+            losses[task] = LOSSES[spec.kind](outputs[task], targets, spec, **of_words)
+            if spec.kind == "ctc":
+                losses[task] = losses[task] * words_weight
+            if spec.kind == "classes":
+                stats[f"{task}_wa"] = 100.0 * (outputs[task].argmax(-1) == targets[spec.field]).float().mean()
             stats[f"loss_{task}"] = losses[task].detach()
         shares = weighted(losses, self.aux_weight, self.literal_eq)
         return shares, {"loss": sum(shares.values()).detach(), **stats}
@@ -178,7 +177,8 @@ class SERModel(AbsESPnetModel):
         lengths = next((value for name, value in batch.items() if name.endswith("_lengths")), ())
         if num_ranks() == 1:
             return len(lengths), 1.0, 1.0
-        num_words = (batch["text_lengths"] > 0).sum() if "text_lengths" in batch else 0
+        words = [batch[key] for task in of_kind("ctc", self.heads) if (key := f"{TASKS[task].field}_lengths") in batch]
+        num_words = (words[0] > 0).sum() if words else 0
         counts = next(self.parameters()).new_tensor([len(lengths), num_words], dtype=torch.float32)
         part, words_part = counts / sum_over_ranks(counts).clamp_min(1.0)
         words_part = torch.ones_like(part) if self.ctc_reduction == "sum" else words_part
@@ -187,7 +187,7 @@ class SERModel(AbsESPnetModel):
     def _no_losses(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """As :meth:`losses`, of no utterance: zeros, which depend on every parameter."""
         zero = torch.stack([parameter.sum() * 0.0 for parameter in self.parameters() if parameter.requires_grad]).sum()
-        names = [name for task in self.heads for name in ([] if task == "asr" else [f"{task}_wa"]) + [f"loss_{task}"]]
+        names = [*(f"{task}_wa" for task in of_kind("classes", self.heads)), *(f"loss_{task}" for task in self.heads)]
         return dict.fromkeys(self.heads, zero), dict.fromkeys(["loss", *names], zero.detach())
 
     def shared_and_own_parameters(self) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:

@@ -11,17 +11,21 @@ from pathlib import Path
 from espnet_ser.data.tokens import BLANK, SPACE, UNKNOWN
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.model_config import model_settings
+from espnet_ser.tasks_table import of_kind
 from espnet_ser.utils.bounded import read_small_file
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
 _ALLOWED = (
     r"README\.md|meta\.yaml",
-    r"(heads/(gender|style|ctc)/)?(config\.json|preprocessor_config\.json|model\.safetensors)",
+    r"(heads/(HEADS)/)?(config\.json|preprocessor_config\.json|model\.safetensors)",
     r"heads/ctc/(tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json)",
     r"onnx/(README\.md|measured\.json|model\.onnx|model_int8\.onnx)",
     r"espnet/(ser|intermediate)/(config\.yaml|frozen\.pth|latest\.pth|tokens/tokens\.txt)",
 )
-"""Paths within a packed fold. A BPE model is not among them: its pieces are those of the transcripts."""
+"""Paths within a packed fold; HEADS are the tasks that have a folder there.
+
+A BPE model is not among them: its pieces are those of the transcripts.
+"""
 
 _NEEDED = ("README.md", "meta.yaml", "espnet/ser/config.yaml")
 _MAX_TEXT_BYTES = 4 << 20
@@ -35,7 +39,9 @@ def publishable_files(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; run stage 7, which packs a model")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    refused = [name for name in names if not any(re.fullmatch(pattern, name) for pattern in _ALLOWED)]
+    heads = "|".join([*of_kind("classes"), *of_kind("ctc")])
+    allowed = re.compile("|".join(f"(?:{pattern})" for pattern in _ALLOWED).replace("HEADS", heads))
+    refused = [name for name in names if not allowed.fullmatch(name)]
     if refused:
         more = f" and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
         raise InputError(

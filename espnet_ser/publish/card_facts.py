@@ -10,7 +10,7 @@ from espnet_ser.corpus.iemocap import EMOTIONS
 from espnet_ser.corpus.record import Corpus, is_synthetic
 from espnet_ser.data.datadir import Example
 from espnet_ser.evaluation.intervals import intervals
-from espnet_ser.evaluation.metrics import score
+from espnet_ser.evaluation.metrics import refs_and_hyps, score
 
 IEMOCAP, SYNTHETIC, OTHER = "IEMOCAP", "synthetic", "other"  # what a model was trained on, as far as the data itself shows
 
@@ -54,8 +54,8 @@ class CardFacts:
 
     def scores(self) -> tuple[Mapping, Mapping]:
         """This model's scores of what the fold holds out, and the intervals of its UA and WA."""
-        columns = ([[line[key] for line in self.lines]] for key in ("ref", "hyp", "speaker"))
-        return score(self.lines), intervals(*columns)
+        refs, hyps = refs_and_hyps(self.lines)
+        return score(self.lines), intervals([refs], [hyps], [[line["speaker"] for line in self.lines]])
 
 
 def origin_of(four_class: Sequence[Example]) -> str:

@@ -7,6 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from espnet_ser.publish.card_facts import HUB_NAME, NOT_STATED, CardFacts
 from espnet_ser.report.wording import scored_folds
+from espnet_ser.tasks_table import MAIN_TASK
 
 _LICENSES = r"(cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-(2\.0|2\.5|3\.0|4\.0)|apache-2\.0|mit|odc-by|odbl|pddl|bsd-3-clause|unlicense)"
 """Corpora's licences that the hub knows by their identifiers, as a regular expression; others it calls ``other``."""
@@ -27,7 +28,7 @@ def card_metadata(facts: CardFacts) -> ModelCardData:
     return ModelCardData(
         language=[_language(tag) for tag in corpus.lang.split()] or None,
         **terms,
-        **(with_transformers if "emotion" in facts.exported else {}),
+        **(with_transformers if MAIN_TASK in facts.exported else {}),
         tags=["speech-emotion-recognition", "espnet", *(["onnx"] if facts.onnx else [])],
         base_model=facts.encoder_on_hub[0] or None,
         datasets=[dataset[1]] if dataset else None,

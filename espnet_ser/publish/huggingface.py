@@ -15,21 +15,27 @@ from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.data.tokens import BLANK, SPACE, UNKNOWN, BPETokenizer, CharTokenizer, Tokenizer
 from espnet_ser.model_io.encoder_config import encoder_settings
 from espnet_ser.model_io.trained_encoder import OURS
+from espnet_ser.models.pooling import MeanPooling
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+from espnet_ser.tasks_table import TASKS, of_kind
 
 _PAD, _DELIMITER = "<pad>", "|"  # what transformers calls the blank and the space between words
 
 
 def why_not(model: SERModel, task: str, tokenizer: Tokenizer | None = None) -> str | None:
     """What keeps plain transformers from expressing a head; None when it can. ``model``: the head's model; ``task``: the head;
-    ``tokenizer``: that of ``asr``.
+    ``tokenizer``: of words.
     """
     if not isinstance(model.encoder, Wav2Vec2Encoder):
         return "its encoder is none of transformers'"
-    if task == "gender" and model.encoder.skip_layer is not None:
+    if not isinstance(model.pooling, MeanPooling) and not model.heads[task].of_frames:
+        return "its pooling is not the mean, which transformers takes"
+    if TASKS[task].kind == "regression":
+        return "it predicts a number, for which transformers has no pipeline"
+    if TASKS[task].sees_skip and model.encoder.skip_layer is not None:
         return f"the skip branch: its head also sees layer {model.encoder.skip_layer}, which no class of transformers does"
-    if task == "asr" and isinstance(tokenizer, BPETokenizer):
+    if TASKS[task].kind == "ctc" and isinstance(tokenizer, BPETokenizer):
         return "its tokens are SentencePiece's: pieces of the transcripts that it was trained on"
     return None
 
@@ -41,7 +47,7 @@ def export_classifier(
 
     Args:
         model: In eval mode, on the CPU.
-        task: ``emotion``, ``gender`` or ``style``.
+        task: A class task.
         labels: Class names, in the order of the head's outputs.
         folder: Made where it is not there.
         trained_on: What the model and what it began with were trained on, kept in ``config.json``.
@@ -81,7 +87,7 @@ def export_ctc(model: SERModel, tokenizer: CharTokenizer, folder: Path, trained_
     blank = tokenizer.tokens.index(BLANK)
     vocabulary = {"vocab_size": len(tokenizer.tokens), "pad_token_id": blank, "bos_token_id": None, "eos_token_id": None}
     config = _config(model.encoder, trained_on, **vocabulary)
-    head = model.heads["asr"].output
+    head = model.heads[of_kind("ctc", model.tasks)[0]].output
     weights = {"lm_head.weight": head.weight.detach(), "lm_head.bias": head.bias.detach()}
     classes = {"wav2vec2": Wav2Vec2ForCTC, "hubert": HubertForCTC}
     _save(classes[config.model_type](config), model.encoder, weights, folder)

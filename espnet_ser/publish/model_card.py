@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from espnet_ser.evaluation.intervals import NUM_BOOTSTRAP
+from espnet_ser.evaluation.metrics import auxiliary_scores, score_names
 from espnet_ser.publish.card_facts import IEMOCAP, NOT_STATED, OTHER, SYNTHETIC, CardFacts
 from espnet_ser.publish.card_metadata import card_metadata
 from espnet_ser.report.grid import MISSING, Grid, code_markdown, grid_markdown, interval, number, spread, text_markdown
-from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, absence_notes, scored_folds
+from espnet_ser.report.wording import SELECTION_NOTES, absence_notes, scored_folds
+from espnet_ser.tasks_table import MAIN_TASK, of_kind
 
 _DATA = {
     IEMOCAP: "The data has the published counts of IEMOCAP, class by class and speaker by speaker.",
@@ -41,13 +43,13 @@ waveform, rate = soxr.resample(waveform.mean(axis=1), rate, 16000), 16000  # as 
 """How the examples of a card read a file: as this package does, whatever its rate and channels."""
 
 _USE = {
-    "emotion": """```python
+    "classes": """```python
 from transformers import pipeline
 
 classify = pipeline("audio-classification", "THIS_REPOSITORY")
 print(classify({"raw": waveform, "sampling_rate": rate}, top_k=None))
 ```""",
-    "asr": """```python
+    "ctc": """```python
 from transformers import AutoModelForCTC, AutoProcessor
 
 model, processor = (kind.from_pretrained("THIS_REPOSITORY", subfolder="heads/ctc") for kind in (AutoModelForCTC, AutoProcessor))
@@ -61,7 +63,7 @@ def model_card(facts: CardFacts) -> str:
     """The card as Markdown, with the header that the Hugging Face hub reads."""
     sections = [
         f"# {text_markdown(facts.system)}, fold {text_markdown(facts.fold)}",
-        f"Speech emotion recognition: {_listed(facts.labels['emotion'])}. Trained by espnet-ser, an implementation of Gao, Chu "
+        f"Speech emotion recognition: {_listed(facts.labels[MAIN_TASK])}. Trained by espnet-ser, an implementation of Gao, Chu "
         "& Kawahara (Interspeech 2023).",
         f"## Use\n\n{_use(facts)}",
         f"## What it was trained on\n\n{_trained_on(facts)}",
@@ -92,8 +94,10 @@ def _use(facts: CardFacts) -> str:
             "posterior by 0.07."
         )
         parts.append(f"```python\n{READ}```")
-        parts += [_USE[task] for task in _USE if task in facts.exported]
-        others = [task for task in facts.exported if task not in _USE]
+        words = of_kind("ctc", facts.exported)
+        parts += [_USE["classes"]] if MAIN_TASK in facts.exported else []
+        parts += [_USE["ctc"] for _ in words]
+        others = [task for task in facts.exported if task not in (MAIN_TASK, *words)]
         parts += [f"`{facts.exported[task]}/` is a classifier of {text_markdown(task)} in the same way." for task in others]
     parts += [f"Not for plain transformers: {text_markdown(task)} ({reason})." for task, reason in facts.left_out.items()]
     models = "the SER model and its intermediate model" if len(facts.trained_on) > 1 else "the model"
@@ -153,9 +157,9 @@ def _scores(facts: CardFacts) -> str:
     scores, trust = facts.scores()
     columns = {
         **{name: f"{number(scores[name])} ({interval(trust[name]['ci95'])})" for name in ("ua", "wa")},
-        **{name: number(scores[name]) for name in ("gender_ua", "style_ua", "wer", "cer") if scores[name] is not None},
+        **{name: number(scores[name]) for name in auxiliary_scores() if scores[name] is not None},
     }
-    own = Grid("", ("", *(SCORE_NAMES[name] for name in columns)), (("this model", *columns.values()),))
+    own = Grid("", ("", *(score_names()[name] for name in columns)), (("this model", *columns.values()),))
     summary = facts.results["summary"]
     rows = tuple(
         (name, *(cell for s in ("ua", "wa") for cell in _cells(by[s]))) for name in SELECTION_NOTES if (by := summary.get(name))
@@ -215,7 +219,7 @@ def _limits(facts: CardFacts) -> list[str]:
     limits = [
         f"It was trained on {len(speakers)} speakers in the recordings of one corpus. How it does on other people, languages, "
         "microphones and occasions is not known, and lower scores are to be expected.",
-        f"It knows {_listed(facts.labels['emotion'])}, and puts every recording, silence too, into one of them.",
+        f"It knows {_listed(facts.labels[MAIN_TASK])}, and puts every recording, silence too, into one of them.",
         f"It predicts how {raters}, not what a person feels. It is no ground for decisions about people.",
         "16 kHz, mono, one utterance at a time; the corpus has utterances of some seconds.",
     ]

@@ -23,8 +23,9 @@ from espnet_ser.data.loader import Labels
 from espnet_ser.evaluation.metrics import unweighted_accuracy, weighted_accuracy
 from espnet_ser.inference.predict import predict
 from espnet_ser.models.pooling import valid_mask
-from espnet_ser.models.ser_model import UTTERANCE_TASKS, SERModel
+from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder, convolved_length, normalise_waveforms
+from espnet_ser.tasks_table import MAIN_TASK, TASKS, of_utterances
 
 ONNX_FOLDER = "onnx"
 FLOAT_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
@@ -58,13 +59,15 @@ class PaddedSER(nn.Module):
 
     def __init__(self, model: SERModel):
         super().__init__()
-        heads = {task: copy.deepcopy(head).cpu() for task, head in model.heads.items() if task in UTTERANCE_TASKS}
+        heads = {task: copy.deepcopy(head).cpu() for task, head in model.heads.items() if task in of_utterances()}
         self.model = SERModel(PaddedEncoder(model.encoder), heads, pooling=copy.deepcopy(model.pooling).cpu()).eval()
 
     def forward(self, speech: Tensor, num_samples: Tensor) -> tuple[Tensor, ...]:
-        """Waveforms at 16 kHz [batch, samples], their lengths [batch] -> posteriors of each head [batch, classes]."""
+        """Waveforms at 16 kHz [batch, samples], their lengths [batch] -> of each head posteriors [batch, classes], or numbers
+        [batch, 1].
+        """
         outputs = self.model.logits(speech, num_samples)
-        return tuple(outputs[task].softmax(-1) for task in self.model.tasks)
+        return tuple(outputs[t] if TASKS[t].kind == "regression" else outputs[t].softmax(-1) for t in self.model.tasks)
 
 
 class PaddedEncoder(nn.Module):
@@ -209,13 +212,13 @@ def measure(model: SERModel, labels: Labels, folder: Path, examples: Sequence[Ex
         "real_time_factor"}, "model_int8.onnx": {...}}``: accuracies in percent, the largest difference of an emotion's
         posterior, and seconds of computing per second of audio, one utterance at a time.
     """
-    refs = [example.emotion for example in examples]
-    own = [line["scores"] for line in predict(model, examples, labels, progress="PyTorch")]
+    refs = [example.target(MAIN_TASK) for example in examples]
+    own = [line[MAIN_TASK]["scores"] for line in predict(model, examples, labels, progress="PyTorch")]
     audio_s = sum(example.num_samples for example in examples) / SAMPLE_RATE
     measured: dict[str, object] = {"num_utts": len(examples), "audio_s": round(audio_s, 1)}
     measured |= {"threads": torch.get_num_threads(), "pytorch": _accuracy(refs, own)}
     for name in (FLOAT_FILE, INT8_FILE):
-        scores, seconds = _scores(folder / name, labels["emotion"], examples)
+        scores, seconds = _scores(folder / name, labels[MAIN_TASK], examples)
         pairs = [(mine[label], theirs[label]) for mine, theirs in zip(own, scores, strict=True) for label in mine]
         difference = max(abs(mine - theirs) for mine, theirs in pairs)
         more = {"largest_difference": float(f"{difference:.2g}"), "real_time_factor": float(f"{seconds / audio_s:.3g}")}
@@ -241,7 +244,7 @@ def _scores(path: Path, labels: Sequence[str], examples: Sequence[Example]) -> t
     for example in tqdm(examples, desc=path.name, unit="utt", disable=None, mininterval=5):
         speech = load_audio(example.wav, example.segment)[None]
         began = time.perf_counter()
-        (posteriors,) = exported.run(["emotion"], {"speech": speech, "num_samples": np.array([speech.shape[1]])})
+        (posteriors,) = exported.run([MAIN_TASK], {"speech": speech, "num_samples": np.array([speech.shape[1]])})
         seconds += time.perf_counter() - began
         scores.append(dict(zip(labels, posteriors[0].tolist(), strict=True)))
     return scores, seconds

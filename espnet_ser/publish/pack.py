@@ -20,6 +20,7 @@ from espnet_ser.publish.card_facts import CardFacts, origin_of
 from espnet_ser.publish.model_card import READ, measured_markdown, model_card
 from espnet_ser.publish.zoo_archive import INTERMEDIATE_FOLDER, SER_FOLDER, copy_model, write_archive
 from espnet_ser.report.system import corpus_in
+from espnet_ser.tasks_table import MAIN_TASK, TASKS
 from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors, remove_unfinished, replace_folder
 from espnet_ser.utils.environment import describe_environment
 from espnet_ser.utils.hashing import file_sha256
@@ -36,7 +37,7 @@ is the name of something in the repository for its place, and a task is called s
 _ONNX_USE = """# {title}
 
 Inputs: `speech`, float32 [batch, samples], waveforms at 16 kHz as they are, and `num_samples`, int64 [batch]; what lies beyond
-an utterance's length is ignored. Outputs: posteriors [batch, classes] of {tasks}.
+an utterance's length is ignored. Outputs: posteriors [batch, classes], or a number [batch, 1], of {tasks}.
 
 ```python
 import json
@@ -44,8 +45,8 @@ import numpy as np
 import onnxruntime
 {read}
 session = onnxruntime.InferenceSession("model_int8.onnx")  # or model.onnx
-labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])["emotion"]
-(scores,) = session.run(["emotion"], {{"speech": waveform[None], "num_samples": np.array([len(waveform)])}})
+labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])["{main}"]
+(scores,) = session.run(["{main}"], {{"speech": waveform[None], "num_samples": np.array([len(waveform)])}})
 print(dict(zip(labels, scores[0].tolist())))
 ```
 
@@ -180,7 +181,9 @@ class FoldToPack:
         measured = measure(model, args.labels, folder / ONNX_FOLDER, self.fold.test) if at_hand else None
         command = f"espnet-ser pack --system {self.system} --fold {self.name}"
         tasks = ", ".join(f"`{task}`" for task in args.labels)
-        text = _ONNX_USE.format(title=f"{self.system}, fold {self.name}, for ONNX Runtime", tasks=tasks, read=READ)
+        text = _ONNX_USE.format(
+            title=f"{self.system}, fold {self.name}, for ONNX Runtime", tasks=tasks, read=READ, main=MAIN_TASK
+        )
         if measured is None:
             text += "Not measured: the audio of the held-out utterances was not at hand.\n"
         else:
@@ -205,8 +208,9 @@ def _export_to_transformers(models: Mapping[str, tuple], folder: Path) -> tuple[
             if reason := why_not(model, task, args.tokenizer):
                 left_out[task] = reason
                 continue
-            exported[task] = "." if task == "emotion" else f"{HEADS_FOLDER}/{'ctc' if task == 'asr' else task}"
-            if task == "asr":
+            has_words = TASKS[task].kind == "ctc"
+            exported[task] = "." if task == MAIN_TASK else f"{HEADS_FOLDER}/{'ctc' if has_words else task}"
+            if has_words:
                 export_ctc(model, args.tokenizer, folder / exported[task], trained_on)
             else:
                 export_classifier(model, task, args.labels[task], folder / exported[task], trained_on)

@@ -22,6 +22,7 @@ from espnet_ser.model_io.model_config import model_settings
 from espnet_ser.model_io.model_folder import CONFIG_FILE, META_FILE
 from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.models.ser_model import SERModel
+from espnet_ser.tasks_table import of_kind
 from espnet_ser.utils.atomic import atomic_path, atomic_write
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
@@ -49,7 +50,7 @@ def copy_model(model: SERModel, source: Path, target: Path, model_file: Path | N
     atomic_write(target / CONFIG_FILE, yaml.safe_dump(settings, allow_unicode=True))
     shutil.copyfile(source / FROZEN_FILE, target / FROZEN_FILE)
     shutil.copyfile(model_file or source / MODEL_FILE, target / MODEL_FILE)
-    if "asr" in model.tasks:
+    if of_kind("ctc", model.tasks):
         copy_tokenizer(source / TOKENS_FOLDER, target / TOKENS_FOLDER)
 
 

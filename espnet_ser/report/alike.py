@@ -78,9 +78,14 @@ def _differing(reports: Sequence[SystemReport]) -> list[str]:
     by_setting: dict[str, dict[str, str]] = {}
     for report in reports:
         for key, value in report.run.get("settings", {}).items() if report.results is not None else ():
-            if key.removeprefix("intermediate: ") not in _OF_THE_SYSTEM and str(value) not in ENCODERS:
+            if key.removeprefix("intermediate: ") not in _OF_THE_SYSTEM and value not in _own_encoders():
                 by_setting.setdefault(key, {})[report.name] = str(value)
     return [f"{code_markdown(key)} {_rows_by_value(rows)}" for key, rows in by_setting.items() if len(set(rows.values())) > 1]
+
+
+def _own_encoders() -> list[str]:
+    """The encoders that a system's file names; the others are what the recipe is given."""
+    return [name for name, spec in ENCODERS.items() if not spec.pretrained]
 
 
 def _rows_by_value(value_of_row: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Figures for a paper, as PNG and PDF: as wide as a column or a page, in 8 points; the same numbers give the same bytes."""
 
 import io
+import itertools
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +15,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from espnet_ser.errors import one_line
-from espnet_ser.evaluation.metrics import confusion_matrix
+from espnet_ser.evaluation.metrics import METRICS, confusion_matrix, refs_and_hyps, score_names
 from espnet_ser.report.fonts import use_fonts
 from espnet_ser.report.projection import project
-from espnet_ser.report.wording import SCORE_NAMES
+from espnet_ser.tasks_table import auxiliary
 from espnet_ser.utils.atomic import atomic_write
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -27,6 +28,7 @@ PAPER_COLOUR = "#D55E00"
 COLUMN, PAGE = 3.3, 7.0  # widths in inches: of a column of a paper in two columns, and of both
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
+_DASHES = ("-", "--", "-.", ":")
 _MAX_NAME = 32
 _MAX_LEGEND = 24
 _MAX_INCHES = 60  # of a side: wider pictures than 65,536 dots cannot be drawn, and far smaller ones fill the memory
@@ -60,8 +62,9 @@ styled = plt.style.context(
 @styled
 def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") -> None:
     """Draws the confusion matrix of pooled predictions, recalls in percent with counts."""
-    labels = sorted({line["ref"] for line in predictions} | {line["hyp"] for line in predictions})
-    counts = confusion_matrix([line["ref"] for line in predictions], [line["hyp"] for line in predictions], labels)
+    refs, hyps = refs_and_hyps(predictions)
+    labels = sorted({*refs, *hyps})
+    counts = confusion_matrix(refs, hyps, labels)
     recalls = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = list(map(drawn_name, labels))
     longest = _LETTER * max(map(num_columns, names), default=0)
@@ -92,7 +95,8 @@ def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: 
     """
     stages = {title: folds for title, folds in histories.items() if any(folds.values())}
     figure, grid = plt.subplots(max(len(stages), 1), 2, figsize=(PAGE, 2.3 * max(len(stages), 1)), squeeze=False)
-    styles = {"ua": "-", "gender_ua": "--", "wer": ":", "style_ua": "-."}
+    names = ["ua", *(spec.score(next(iter(METRICS[spec.kind]))) for spec in auxiliary())]
+    styles = dict(zip(names, itertools.cycle(_DASHES), strict=False))
     for (title, folds), (losses, scores) in zip(stages.items(), grid, strict=False):
         for index, (fold, records) in enumerate(folds.items()):
             epochs, colour = [record["epoch"] for record in records], f"C{index % len(COLOURS)}"
@@ -101,7 +105,9 @@ def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: 
             for name, style in styles.items():
                 if records and name in records[-1]["valid"]:
                     values = [record["valid"].get(name, np.nan) for record in records]
-                    scores.plot(epochs, values, color=colour, linestyle=style, label=SCORE_NAMES[name] if index == 0 else None)
+                    scores.plot(
+                        epochs, values, color=colour, linestyle=style, label=score_names()[name] if index == 0 else None
+                    )
         losses.set(title=f"{title}: loss (solid: training, dashed: held out)", xlabel="epoch")
         scores.set(title=f"{title}: held-out scores, %", xlabel="epoch", ylim=(0, 105))
         for axes in (losses, scores):
@@ -166,19 +172,21 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
 
 
 @styled
-def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]], path: Path) -> None:
-    """Draws embeddings in two dimensions: a column for each of the first six folds (each is another model). By emotion, and by
-    gender below if known. ``folds``: fold -> embeddings float [num_utterances, dim], and each utterance's emotion and gender
-    (``''`` if unknown); ``path``: the PNG; the PDF lies beside it.
+def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Mapping[str, Sequence[str]]]], path: Path) -> None:
+    """Draws embeddings in two dimensions: a column for each of the first six folds (each is another model), a row for each task
+    whose classes colour them, if known. ``folds``: fold -> embeddings float [num_utterances, dim], and task -> each utterance's
+    class (``''`` if unknown); ``path``: the PNG; the PDF lies beside it.
     """
-    names = [sorted({label for fold in folds.values() for label in fold[kind]}) for kind in (1, 2)]
-    names = [known for known in names if known != [""]]
+    tasks = next(iter(folds.values()))[1]
+    names = {task: sorted({label for _, labels in folds.values() for label in labels[task]}) for task in tasks}
+    names = {task: known for task, known in names.items() if known != [""]}
     folds = dict(list(folds.items())[:_MAX_FOLDS])
     size = (COLUMN if len(folds) < 3 else PAGE, (1.5 if len(folds) < 5 else 1.1) * len(names) + _LINE)
     figure, grid = plt.subplots(len(names), len(folds), figsize=size, squeeze=False)
-    for column, (fold, (embeddings, *labels)) in enumerate(folds.items()):
+    for column, (fold, (embeddings, labels)) in enumerate(folds.items()):
         points = project(embeddings)
-        for axes, known, of_points in zip(grid[:, column], names, labels, strict=False):
+        for axes, (task, known) in zip(grid[:, column], names.items(), strict=True):
+            of_points = labels[task]
             for index, label in enumerate(known):
                 chosen = points[[of_point == label for of_point in of_points]]
                 style = {"marker": _MARKERS[index % len(_MARKERS)], "color": f"C{index % len(COLOURS)}"}
@@ -186,9 +194,9 @@ def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Sequence[str], Sequenc
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(True)
         grid[0, column].set_title(f"fold {fold}")
-    for axes, kind in zip(grid[:, 0], ("emotion", "gender"), strict=False):
-        axes.set_ylabel(kind)
-    for axes, known in zip(grid[:, -1], names, strict=True):
+    for axes, task in zip(grid[:, 0], names, strict=True):
+        axes.set_ylabel(task)
+    for axes, known in zip(grid[:, -1], names.values(), strict=True):
         if len(known) <= _MAX_LEGEND:
             # Handed over, as a legend leaves out what is labelled with an underscore first.
             axes.legend(axes.collections, map(drawn_name, known), loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from espnet_ser.evaluation.metrics import METRIC_NAMES
 from espnet_ser.report.alike import likeness_notes, scored_results, training_notes
 from espnet_ser.report.grid import code_markdown, grid_markdown, score_text, text_markdown
 from espnet_ser.report.system import SystemReport, run_facts
 from espnet_ser.report.tables import detail_grids, fold_grid, selections_of, selections_of_table, system_grid
-from espnet_ser.report.wording import FIGURES, SCORE_NAMES, TABLE_FIGURES, notes, scored_folds
+from espnet_ser.report.wording import FIGURES, TABLE_FIGURES, notes, scored_folds
 
 
 def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
@@ -16,7 +17,7 @@ def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
     """
     results = report.results
     main = results["headline"]
-    scores = (score_text(SCORE_NAMES[name], results["summary"][main][name], "**") for name in ("ua", "wa"))
+    scores = (score_text(METRIC_NAMES[name], results["summary"][main][name], "**") for name in ("ua", "wa"))
     sections = [
         f"# {text_markdown(report.name)}",
         f"Headline (`{main}`), {text_markdown(scored_folds(results))}: {'. '.join(scores)}.",

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from espnet_ser.errors import InputError
-from espnet_ser.evaluation.results import OTHER_SCORES
+from espnet_ser.evaluation.metrics import auxiliary_scores, score_names
 from espnet_ser.experiment.trained_fold import describe_run
 from espnet_ser.report.grid import Grid, Strong, grid_markdown, number, text_markdown
 from espnet_ser.report.markdown import environments_markdown
 from espnet_ser.report.tables import selections_of
-from espnet_ser.report.wording import SCORE_NAMES, absence_notes
+from espnet_ser.report.wording import absence_notes
 
 
 def common_settings(folders: Mapping[str, Path], folds: Iterable[str]) -> dict[str, object]:
@@ -34,10 +34,10 @@ def seeds_markdown(results: Mapping, paper: Mapping[str, float], run: Mapping) -
     figures for this system, on IEMOCAP; ``run``: ``command``, ``settings`` and ``environment``.
     """
     summary = results["summary"]
-    others = [name for name in OTHER_SCORES if summary.get(name) is not None]
+    others = [name for name in auxiliary_scores() if summary.get(name) is not None]
     pooled = {"ua": "UA", "ua_pooled": "pooled UA", "wa": "WA", "wa_pooled": "pooled WA"}
-    scores = [(s, m) for s in selections_of(summary) for m in pooled if s == results["headline"] or m in SCORE_NAMES]
-    header = ("seed", *(f"{pooled[m]} ({s})" for s, m in scores), *(SCORE_NAMES[name] for name in others))
+    scores = [(s, m) for s in selections_of(summary) for m in pooled if s == results["headline"] or m in score_names()]
+    header = ("seed", *(f"{pooled[m]} ({s})" for s, m in scores), *(score_names()[name] for name in others))
     rows = [
         (seed, *(number(by[s][m]) for s, m in scores), *(number(by[name]) for name in others))
         for seed, by in results["seeds"].items()

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from espnet_ser.evaluation.metrics import auxiliary_scores, score_names
 from espnet_ser.evaluation.predictions import headline
-from espnet_ser.evaluation.results import OTHER_SCORES
+from espnet_ser.experiment.systems import PAPER_SCORES
 from espnet_ser.report.alike import best_row, num_utterances, scored_results
 from espnet_ser.report.grid import MISSING, Grid, Strong, interval, number, spread
 from espnet_ser.report.system import SystemReport
-from espnet_ser.report.wording import SCORE_NAMES, SELECTION_NOTES, folds_text
+from espnet_ser.report.wording import SELECTION_NOTES, folds_text
 
 _MAX_CLASSES = 30  # of a confusion matrix in a report; ``results.json`` has it whole, as it has all speakers
 _MAX_SPEAKERS = 60
@@ -28,13 +29,13 @@ def fold_grid(report: SystemReport) -> Grid:
     """A system's scores: a row per fold, mean and deviation, pooled with intervals, and the paper's figures."""
     results, main = report.results, report.results["headline"]
     summary = results["summary"]
-    others = [name for name in OTHER_SCORES if summary.get(name) is not None]
+    others = [name for name in auxiliary_scores() if summary.get(name) is not None]
     scores = [(s, m) for s in selections_of(summary) for m in ("ua", "wa")]
     columns = [summary[s][m] for s, m in scores] + [summary[name] for name in others]
     mains = [s == main for s, _ in scores] + [False] * len(others)
     stars = _stars(report.starred)
-    header = [_emphasised(f"{SCORE_NAMES[m]} ({s})", s == main) for s, m in scores]
-    header += [SCORE_NAMES[name] + stars[name] for name in others]
+    header = [_emphasised(f"{score_names()[m]} ({s})", s == main) for s, m in scores]
+    header += [score_names()[name] + stars[name] for name in others]
     rows = []
     for fold, by in results["folds"].items():
         cells = [by[s][m] for s, m in scores] + [by[name] for name in others]
@@ -94,19 +95,25 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
     # The mean over folds of each selection, and beside the headline's the pooled score.
     shown = [(s, key) for s in selections for key in (_KEYS if s == headline(selections) else ("mean",))]
     scores = [(s, m, key) for m in ("ua", "wa") for s, key in shown]
-    header = ["system", "folds", "n", *(f"{_KEYS[key]}{SCORE_NAMES[m]} ({s})" for s, m, key in scores)]
-    header += [SCORE_NAMES[name] for name in ("gender_ua", "wer", "cer")]
-    num_ours = 2 + len(scores) + 3
+    header = ["system", "folds", "n", *(f"{_KEYS[key]}{score_names()[m]} ({s})" for s, m, key in scores)]
+    of_paper = {task for name, task in auxiliary_scores().items() if name in PAPER_SCORES}
+    summaries = [results["summary"] for results in scored_results(reports)]
+    others = [
+        name
+        for name, task in auxiliary_scores().items()
+        if task in of_paper or any(summary.get(name) is not None for summary in summaries)
+    ]
+    header += [score_names()[name] for name in others]
+    num_ours = 2 + len(scores) + len(others)
     groups = ()
     if beside_paper := any(report.paper for report in reports):
-        header += [SCORE_NAMES[name] for name in ("ua", "wa", "gender_ua", "wer", "ua", "wa")]
-        groups = (("", 1), ("ours", num_ours), ("paper", 4), ("difference", 2))
+        header += [score_names()[name] for name in (*PAPER_SCORES, "ua", "wa")]
+        groups = (("", 1), ("ours", num_ours), ("paper", len(PAPER_SCORES)), ("difference", 2))
     best = best_row(reports)
     rows = []
     for index, report in enumerate(reports):
         star = _stars(report.from_intermediate)
-        paper = [number(report.paper.get(m)) for m in ("ua", "wa")]
-        paper += [_starred(report.paper.get(name), star[name]) for name in ("gender_ua", "wer")]
+        paper = [_starred(report.paper.get(name), star.get(name, "")) for name in PAPER_SCORES]
         if report.results is None:
             rows.append((f"{report.name} (not finished)", *[MISSING] * num_ours, *paper, *[MISSING] * 2)[: len(header)])
             continue
@@ -117,7 +124,7 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
             _emphasised(number(summary[s][m][key]) if s in summary else MISSING, s == main and key == "mean")
             for s, m, key in scores
         ]
-        ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in ("gender_ua", "wer", "cer")]
+        ours += [_starred((summary.get(name) or {}).get("mean"), star[name]) for name in others]
         differences = [_difference(summary[main][m]["mean"], report.paper.get(m)) for m in ("ua", "wa")]
         name = report.name + ("†" if report.is_constant_below else "")
         rows.append((_emphasised(name, index == best), *ours, *paper, *differences)[: len(header)])
@@ -133,7 +140,7 @@ _KEYS = {"mean": "", "pooled": "pooled "}
 
 def _stars(tasks: Collection[str]) -> dict[str, str]:
     """Score -> ``*`` where its task is among those told by the intermediate model."""
-    return {name: "*" if task in tasks else "" for name, task in OTHER_SCORES.items()}
+    return {name: "*" if task in tasks else "" for name, task in auxiliary_scores().items()}
 
 
 def _emphasised(text: str, strong: bool) -> str:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from espnet_ser.evaluation.metrics import auxiliary_scores, score_names
 from espnet_ser.report.grid import code_markdown
+from espnet_ser.tasks_table import MAIN_TASK, of_kind
 
 SELECTION_NOTES = {
     "last": "the last epoch; nothing is chosen",
@@ -14,9 +16,6 @@ SELECTION_NOTES = {
 """Every way of choosing the epoch, in the order shown."""
 
 SELECTION_NEEDS = {"others": "needs a further fold, trained for as many epochs"}  # those that may be left out -> why
-
-SCORE_NAMES = {"ua": "UA", "wa": "WA", "gender_ua": "gender UA", "style_ua": "style UA", "wer": "WER", "cer": "CER"}
-"""Every score as it is called in tables and figures."""
 
 FIGURES = {
     "confusion": "Confusion matrix",
@@ -70,7 +69,8 @@ def absence_notes(*results: Mapping) -> list[str]:
     ``results.json``, of systems over the same folds.
     """
     texts = []
-    for task, of in {"emotion": "", "gender": "of genders ", "style": "of styles "}.items():
+    for task in of_kind("classes"):
+        of = "" if task == MAIN_TASK else f"of {task}s "
         folds_by_absent: dict[tuple[str, ...], dict[str, None]] = {}
         for of_system in results:
             for fold, by in of_system["folds"].items():
@@ -104,7 +104,11 @@ def notes(selections: Iterable[str], starred: bool, beside_paper: bool, results:
         "for a single fold. Pooled: of all folds' utterances together."
     )
     lines += absence_notes(*results)
-    lines.append("Gender UA, style UA, WER and CER (of words, of characters) are of the headline's predictions.")
+    *names, last = (score_names()[name] for name in auxiliary_scores())
+    shown = f"{', '.join(names)} and {last}"
+    lines.append(f"{shown[0].upper()}{shown[1:]} (of words, of characters) are of the headline's predictions.")
+    if of_kind("regression"):
+        lines.append("CCC: Lin's concordance correlation coefficient, times 100.")
     lines.append(
         "95 % intervals are of the pooled score: over utterances (bootstrap within folds; other utterances of these speakers), "
         "and over speakers (jackknife; other speakers)."

@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from espnet_ser.data.datadir import Example
+from espnet_ser.data.datadir import Example, speaker_files
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.results import RESULTS_FILE, RUN_FILE
 from espnet_ser.layout import SCORED_FILE
@@ -19,6 +19,7 @@ from espnet_ser.report.markdown import results_markdown, table_markdown
 from espnet_ser.report.page import system_page, table_page
 from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import FIGURES, TABLE_FIGURES
+from espnet_ser.tasks_table import MAIN_TASK
 from espnet_ser.utils.environment import describe_environment
 from espnet_ser.utils.replacing import REPORT_STAMP, folder_beside, keep_others, write_output
 from espnet_ser.utils.stamp import Stamp
@@ -28,7 +29,7 @@ def write_system_report(
     report: SystemReport,
     predictions: Sequence[Mapping],
     histories: Mapping[str, Mapping[str, Sequence[Mapping]]],
-    embeddings: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]],
+    embeddings: Mapping[str, tuple[np.ndarray, Mapping[str, Sequence[str]]]],
 ) -> list[Path]:
     """Writes ``results.json``, ``run.json``, ``RESULTS.md``, ``report.html`` and ``figures/`` into the system's folder.
 
@@ -36,7 +37,7 @@ def write_system_report(
         report: The system, with its results.
         predictions: Lines of predictions of the headline selection, of all folds.
         histories: Title of a finetuning -> fold -> records of ``history.jsonl``.
-        embeddings: Fold -> embeddings, emotions and genders, from :func:`labelled_embeddings`.
+        embeddings: Fold -> embeddings and classes, from :func:`labelled_embeddings`.
 
     What is empty leaves no figure.
 
@@ -96,10 +97,10 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
     stamp.write({}, [*(folder / name for name in contents), *_files(figures, TABLE_FIGURES)])
 
 
-def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.ndarray, list[str], list[str]]:
+def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.ndarray, dict[str, list[str]]]:
     """The embeddings of a fold's utterances. ``path``: ``embeddings.npz``; ``examples``: the utterances that the fold holds
-    out. Returns embeddings float32 [num_utterances, dim], emotions and genders. Raises InputError when the file is damaged, or
-    has an utterance that the fold does not hold out.
+    out. Returns embeddings float32 [num_utterances, dim], and the utterances' classes by the main task and by those of
+    speakers. Raises InputError when the file is damaged, or has an utterance that the fold does not hold out.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -109,7 +110,8 @@ def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.nda
     by_utt = {example.utt: example for example in examples}
     if embeddings.ndim != 2 or len(utts) != len(embeddings) or not by_utt.keys() >= set(utts):
         raise InputError(f"{path}: not the embeddings of this fold's utterances; remove it and train the fold again")
-    return embeddings, [by_utt[utt].emotion for utt in utts], [by_utt[utt].gender for utt in utts]
+    tasks = [MAIN_TASK, *(spec.name for spec in speaker_files())]
+    return embeddings, {task: [by_utt[utt].target(task) for utt in utts] for task in tasks}
 
 
 @contextmanager

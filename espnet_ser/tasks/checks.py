@@ -11,17 +11,19 @@ from espnet_ser.data.leakage import alike_speakers
 from espnet_ser.data.loader import Labels
 from espnet_ser.data.tokens import Tokenizer
 from espnet_ser.errors import InputError
-from espnet_ser.models.losses import MAIN_TASK, frames_needed, weighted
+from espnet_ser.models.losses import frames_needed, weighted
+from espnet_ser.tasks_table import MAIN_TASK, of_kind
 
 
 def refuse_missing_classes(labels: Labels, train: Sequence[Example]) -> None:
     """Stops where a class cannot be learnt. Raises InputError when no training utterance is of a class, or there is one class
     alone.
     """
-    for task, classes in labels.items():
+    for task in of_kind("classes", labels):
+        classes = labels[task]
         if len(classes) < 2:
             raise InputError(f"every utterance of this fold has the {task} {classes[0]}: there is nothing to predict")
-        missing = sorted(set(classes) - {getattr(example, task) for example in train})
+        missing = sorted(set(classes) - {example.target(task) for example in train})
         if missing:
             other = "leave it out (--classes)" if task == MAIN_TASK else f"a system that does not predict {task} (--system)"
             raise InputError(

@@ -5,6 +5,7 @@ from argparse import Namespace
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.encoder_config import OF_TRAINING
 from espnet_ser.models.encoders import ENCODERS
+from espnet_ser.tasks_table import of_kind, skipping
 
 
 def go_on_from(args: Namespace, intermediate: Namespace, source: object) -> None:
@@ -38,14 +39,15 @@ def go_on_from(args: Namespace, intermediate: Namespace, source: object) -> None
     if args.pooling != intermediate.pooling:
         raise InputError(f"--pooling {args.pooling}: {source} has {intermediate.pooling}; give both finetunings the same")
     shared = set(args.tasks) & set(intermediate.tasks)
-    if "asr" in shared and args.token_list != intermediate.token_list:
+    if of_kind("ctc", shared) and args.token_list != intermediate.token_list:
         raise InputError(f"{source} spells with other tokens than {args.token_dir}: run stage 3 again")
-    if "gender" in shared and args.skip_layer != intermediate.skip_layer:
+    with_skip = skipping(sorted(shared))
+    if with_skip and args.skip_layer != intermediate.skip_layer:
         raise InputError(
-            f"--skip_layer {args.skip_layer}: the gender head goes on from {source}, which has skip_layer "
+            f"--skip_layer {args.skip_layer}: the {with_skip[0]} head goes on from {source}, which has skip_layer "
             f"{intermediate.skip_layer}; give both finetunings the same"
         )
-    for task in sorted(shared - {"asr"}):
+    for task in sorted(of_kind("classes", shared)):
         if args.labels[task] != intermediate.labels[task]:
             raise InputError(
                 f"{source} tells the {task} classes {', '.join(intermediate.labels[task])}, and not "

@@ -25,20 +25,19 @@ from espnet_ser.model_io.load import load_model
 from espnet_ser.model_io.model_config import check_names, read_config
 from espnet_ser.model_io.trained_encoder import refuse_trained_encoder
 from espnet_ser.models.encoders import ENCODERS
-from espnet_ser.models.losses import CTC_REDUCTIONS, MAIN_TASK
+from espnet_ser.models.losses import CTC_REDUCTIONS
 from espnet_ser.models.pooling import POOLINGS
-from espnet_ser.models.ser_model import TASKS, UTTERANCE_TASKS, SERModel
+from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder
 from espnet_ser.tasks.batching import batch_limits, with_length
 from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_crowded, report_doubts
 from espnet_ser.tasks.intermediate import go_on_from
+from espnet_ser.tasks_table import MAIN_TASK, TASKS, of_kind, of_utterances, reversible
 from espnet_ser.train.espnet_patches import AbsTask, optim_classes, without_arguments
 from espnet_ser.train.fill_cache import CACHE_CHOICES, choose_cut, fill_cache
 from espnet_ser.train.gradient_probe import GradientProbe
 from espnet_ser.train.trainer import SERTrainer
 from espnet_ser.utils.distributed import first_rank_first
-
-GENDERS = ["f", "m"]
 
 ONE_PROCESS = {
     "dist_init_method": "env://",
@@ -73,9 +72,12 @@ class SERTask(AbsTask):
         group.add_argument("--token_dir", type=str_or_none, help="folder with the fold's token list (asr)")
 
         group = parser.add_argument_group("Model")
-        group.add_argument("--tasks", nargs="+", default=["emotion"], help=f"what is trained: some of {', '.join(TASKS)}")
+        group.add_argument("--tasks", nargs="+", default=[MAIN_TASK], help=f"what is trained: some of {', '.join(TASKS)}")
         group.add_argument(
-            "--reversed_tasks", nargs="+", default=[], help="gender, style: reverse their gradient in the encoder (Eq. 2)"
+            "--reversed_tasks",
+            nargs="+",
+            default=[],
+            help=f"{', '.join(reversible())}: reverse their gradient in the encoder (Eq. 2)",
         )
         group.add_argument("--reversal_scale", type=float, default=1.0, help="what a reversed gradient is multiplied by")
         group.add_argument("--encoder", default="ssl", choices=tuple(ENCODERS), help="pretrained, or the supervised baseline")
@@ -182,8 +184,8 @@ class SERTask(AbsTask):
         for task in [*args.tasks, *args.reversed_tasks]:
             if task not in TASKS:
                 raise unknown_name("task", task, TASKS)
-        if not set(args.reversed_tasks) <= set(args.tasks) & {"gender", "style"}:
-            raise InputError("--reversed_tasks may name gender and style, where they are among --tasks")
+        if not set(args.reversed_tasks) <= set(args.tasks) & set(reversible()):
+            raise InputError(f"--reversed_tasks may name {' and '.join(reversible())}, where they are among --tasks")
         refuse_selection(args)
         for mode in ("train", "valid"):
             batch_limits(args, mode)
@@ -204,11 +206,9 @@ class SERTask(AbsTask):
         kept_by = [*KEPT_BY, *([KEPT_BY_DEV] if dev else [])]
         args.best_model_criterion = kept_by if MAIN_TASK in args.tasks else []
         if args.labels is None:
-            emotions, styles = (sorted({getattr(example, f) for example in [*train, *held_out]}) for f in ("emotion", "style"))
-            available = {"emotion": emotions, "gender": GENDERS, "style": styles}
-            args.labels = {task: available[task] for task in args.tasks if task in UTTERANCE_TASKS}
+            args.labels = {task: _classes(task, [*train, *held_out]) for task in args.tasks if task in of_utterances()}
         refuse_missing_classes(args.labels, train)
-        if "asr" in args.tasks:
+        if of_kind("ctc", args.tasks):
             if args.token_dir is None:
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
             args.token_list = load_tokenizer(Path(args.token_dir)).tokens
@@ -240,7 +240,7 @@ class SERTask(AbsTask):
         model = build_untrained(args)
         load_initial_weights(model, args)
         report_doubts(args)
-        if "asr" in args.tasks and args.train_dir is not None:
+        if of_kind("ctc", args.tasks) and args.train_dir is not None:
             report_crowded(read_datadir(args.train_dir), cls.build_tokenizer(args), model.encoder)
         if getattr(args, "cache_dir", None) is not None:
             args.cache_cut = choose_cut(model, args.cache)
@@ -278,7 +278,7 @@ class SERTask(AbsTask):
     def build_tokenizer(cls, args: Namespace) -> Tokenizer | None:
         """The tokenizer that training used; None without an ``asr`` head."""
         loaded = getattr(args, "tokenizer", None)  # by inference.load_model
-        return loaded or (load_tokenizer(Path(args.token_dir)) if "asr" in args.tasks else None)
+        return loaded or (load_tokenizer(Path(args.token_dir)) if of_kind("ctc", args.tasks) else None)
 
     @classmethod
     def build_iter_factory(cls, args, distributed_option, mode, kwargs=None) -> BatchFactory:
@@ -320,7 +320,14 @@ class SERTask(AbsTask):
     @classmethod
     def optional_data_names(cls, train=True, inference=False):
         """What a batch may hold, by the model's tasks."""
-        return ("emotion", "gender", "style", "text")
+        return tuple(spec.field for spec in TASKS.values())
+
+
+def _classes(task: str, examples: list[Example]) -> list[str]:
+    """The classes of an utterance task, none for a regression."""
+    if TASKS[task].kind == "regression":
+        return []
+    return list(TASKS[task].classes) or sorted({example.target(task) for example in examples})
 
 
 def _read_dev(args: Namespace) -> list[Example]:

@@ -14,6 +14,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.models.pooling import MeanPooling
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
+from espnet_ser.tasks_table import of_kind
 from espnet_ser.utils.hashing import fingerprint
 
 BATCH_SAMPLES = 60 * 16000
@@ -42,7 +43,7 @@ def choose_cut(model: SERModel, choice: str) -> str | None:
             "to the training's further options, or take --cache cnn"
         )
     possible = encoder.possible_cuts() if isinstance(encoder, Wav2Vec2Encoder) else []
-    pools_alone = "asr" not in model.tasks and isinstance(model.pooling, MeanPooling)
+    pools_alone = not of_kind("ctc", model.tasks) and isinstance(model.pooling, MeanPooling)
     if "pooled" in possible and not pools_alone:
         possible.remove("pooled")
     if choice == "none" or not possible:

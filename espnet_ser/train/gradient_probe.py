@@ -53,7 +53,7 @@ def encoder_part(parameter: str, norm_last: bool = False) -> str:
     """Which part of the encoder a parameter belongs to. ``parameter``: its name in the model; ``norm_last``: whether the
     encoder's own layer norm follows the last layer; else it comes before the first one. Returns the number of a Transformer
     layer, counted from 1; ``input`` for what lies below, ``output norm`` for the norm above; of the CNN-LSTM encoder
-    ``convolutions`` or ``lstm``.
+    ``convolutions`` or ``lstm``; ``pooling`` for what lies above all of it.
 
     >>> encoder_part("encoder.wav2vec2.encoder.layers.0.attention.k_proj.weight")
     '1'
@@ -66,6 +66,6 @@ def encoder_part(parameter: str, norm_last: bool = False) -> str:
     """
     if layer := re.search(r"\bencoder\.layers\.(\d+)\.", parameter):
         return str(int(layer[1]) + 1)
-    if block := re.match(r"encoder\.(convolutions|lstm)\.", parameter):
+    if block := re.match(r"(?:encoder\.)?(convolutions|lstm|pooling)\.", parameter):
         return block[1]
     return OUTPUT_NORM if norm_last and ".encoder.layer_norm." in parameter else "input"

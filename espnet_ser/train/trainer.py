@@ -19,7 +19,8 @@ from espnet_ser.evaluation.predictions import epoch_path, write_predictions
 from espnet_ser.evaluation.selection import standing
 from espnet_ser.layout import EMBEDDINGS_FILE, FROZEN_FILE, HISTORY_FILE, MODEL_FILE, epoch_model
 from espnet_ser.model_io.weights import frozen_weights, without_frozen_weights
-from espnet_ser.models.losses import MAIN_TASK, refuse_non_finite
+from espnet_ser.models.losses import refuse_non_finite
+from espnet_ser.tasks_table import MAIN_TASK, of_kind
 from espnet_ser.train.epoch_files import EpochFiles, TrainingOptions, link, save_whole, saved_by
 from espnet_ser.train.espnet_patches import Trainer
 from espnet_ser.train.gradient_probe import GRADIENTS_FILE
@@ -173,7 +174,8 @@ class SERTrainer(Trainer):
                 write_predictions(epoch_path(folder, epoch, "dev"), dev)
             if is_last_epoch:
                 _write_embeddings(folder / EMBEDDINGS_FILE, {line["utt"]: embeddings[line["utt"]] for line in in_order})
-            silent = "asr" in net.tasks and not any(line["text_hyp"] for line in in_order)
+            words = of_kind("ctc", net.tasks)
+            silent = bool(words) and not any(line[words[0]]["hyp"] for line in in_order)
             cls._report(epoch, scores, options, silent)
 
     @classmethod

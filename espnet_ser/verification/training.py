@@ -10,10 +10,12 @@ from espnet_ser.data.identity import data_identity
 from espnet_ser.data.leakage import describe_training_data, refuse_leak, refuse_shared_speech
 from espnet_ser.data.unchanged import verify_audio
 from espnet_ser.errors import InputError
+from espnet_ser.evaluation.decoding import reference
 from espnet_ser.evaluation.predictions import is_epoch, read_epochs
 from espnet_ser.experiment.folds import read_dev, read_fold
 from espnet_ser.experiment.trained_fold import trained_model_identity
 from espnet_ser.layout import DATA_STAMP, DONE_FILE, EPOCHS_FOLDER, RECORDS_STAMP, STARTED_FILE, TOKENS_FOLDER
+from espnet_ser.tasks_table import TASKS
 from espnet_ser.utils.stamp import Stamp
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 from espnet_ser.verification.finding import DAMAGE, Finding
@@ -148,9 +150,8 @@ class Training:
 
 def _stands_beside(line: Mapping, example: Example) -> bool:
     """Whether a prediction was compared with what its utterance is."""
-    stated = [line["speaker"], line["session"], line["ref"], line["text_ref"]]
-    told = all(line[task] is None or line[task]["ref"] == getattr(example, task) for task in ("gender", "style"))
-    return told and stated == [example.speaker, example.session, example.emotion, example.text]
+    compared = all(line[task]["ref"] == reference(example, task) for task in TASKS if task in line)
+    return compared and [line["speaker"], line["session"]] == [example.speaker, example.session]
 
 
 def check_training(name: str, folder: Path, places: Places) -> Iterator[Finding]:

@@ -37,11 +37,12 @@ def compared(change, *more):
 
 
 def prediction(**changes):
-    """A comparison in which the first prediction is changed."""
+    """A comparison in which the first prediction is changed, or loses what is None."""
 
     def change(path: Path):
         first, *others = path.read_text().splitlines(keepends=True)
-        put(path, json.dumps(json.loads(first) | changes) + "\n" + "".join(others))
+        line = {key: value for key, value in (json.loads(first) | changes).items() if value is not None}
+        put(path, json.dumps(line) + "\n" + "".join(others))
 
     return compared(change)
 
@@ -156,10 +157,15 @@ CASES = {
     "compare: a line of 100000 brackets": (compared(deep), "line 1: not a prediction"),
     "compare: an utterance twice": (compared(twice), "is there twice, first in line 1"),
     "compare: an utterance that the other lacks": (prediction(utt="Ses09_F-0"), "utterances in A that are not in B: 1"),
-    "compare: another reference": (prediction(ref="calm"), "whose 'ref' is not the same in both"),
-    "compare: a reference that is a number": (prediction(ref=3), "line 1: not a prediction"),
-    "compare: a hypothesis that is a list": (prediction(hyp=["sad"]), "line 1: not a prediction"),
-    "compare: no hypothesis": (prediction(hyp=None), "'hyp' is None, not a name; run stage 5 again"),
+    "compare: another reference": (prediction(emotion={"ref": "calm", "hyp": "sad"}), "whose 'ref' is not the same in both"),
+    "compare: a reference that is a number": (prediction(emotion={"ref": 3, "hyp": "sad"}), "line 1: not a prediction"),
+    "compare: a hypothesis that is a list": (prediction(emotion={"ref": "sad", "hyp": ["sad"]}), "line 1: not a prediction"),
+    "compare: no hypothesis": (prediction(emotion={"ref": "sad", "hyp": None}), "line 1: not a prediction"),
+    "compare: no emotion": (
+        prediction(emotion=None, gender={"ref": "f", "hyp": "f"}),
+        "'ref' is None, not a name; run stage 5 again",
+    ),
+    "compare: no task": (prediction(emotion=None), "line 1: not a prediction"),
     "compare: a gender without its parts": (prediction(gender={}), "line 1: not a prediction"),
     "results: no JSON": (reported("{"), "results.json: not JSON"),
     "results: a list": (reported("[]"), "results.json: not a JSON object"),

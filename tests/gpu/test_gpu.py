@@ -152,7 +152,7 @@ def test_a_model_predicts_the_same_on_either(recipe):
     examples = examples_of(recipe.root / "more", sessions=("4",))
     here, there = predict(model, examples, args.labels), predict(model.cuda(), examples, args.labels, device="cuda")
     for one, other in zip(here, there, strict=True):
-        assert one["scores"] == pytest.approx(other["scores"], abs=1e-3)
+        assert one["emotion"]["scores"] == pytest.approx(other["emotion"]["scores"], abs=1e-3)
 
 
 def test_a_recording_is_told_the_same_by_either(recipe):

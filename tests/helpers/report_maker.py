@@ -29,12 +29,9 @@ def line(number, ref, hyp, gender="f", speaker="Ses01_F"):
     return {
         "utt": f"u{number}",
         "speaker": speaker,
-        "ref": ref,
-        "hyp": hyp,
+        "emotion": {"ref": ref, "hyp": hyp},
         "gender": {"ref": "f", "hyp": gender},
-        "style": None,
-        "text_ref": "A B",
-        "text_hyp": "A C",
+        "asr": {"ref": "A B", "hyp": "A C"},
         "from_intermediate": ["asr", "gender"],
     }
 
@@ -59,7 +56,8 @@ def history(epochs=2):
 
 def embeddings(num_utterances=12):
     values = np.random.default_rng(0).normal(size=(num_utterances, 5))
-    return values, (LABELS * num_utterances)[:num_utterances], (["f", "m"] * num_utterances)[:num_utterances]
+    labels = {"emotion": (LABELS * num_utterances)[:num_utterances], "gender": (["f", "m"] * num_utterances)[:num_utterances]}
+    return values, labels
 
 
 def report(folder, system=SYSTEM, selections=("last", "others", "oracle"), run=RUN, folds=("1", "2"), num_folds=5):

@@ -87,9 +87,10 @@ class Folds:
     @staticmethod
     def line(told, epoch, stage):
         right = int(told.utt[-1]) <= epoch
-        line = {"utt": told.utt, "speaker": told.speaker, "session": told.session, "ref": told.emotion, "style": None}
-        line |= {"hyp": told.emotion if right else "angry", "gender": None, "text_ref": told.text, "text_hyp": None}
-        return line | ({"hyp": None, "text_hyp": told.text} if stage == "intermediate" else {})
+        line = {"utt": told.utt, "speaker": told.speaker, "session": told.session}
+        if stage == "intermediate":
+            return {**line, "asr": {"ref": told.text, "hyp": told.text}}
+        return {**line, "emotion": {"ref": told.emotion, "hyp": told.emotion if right else "angry"}}
 
     def environment(self, fold, **values):
         (self.folder(fold) / "environment.json").write_text(json.dumps({"environment": values}))

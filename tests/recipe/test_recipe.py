@@ -18,7 +18,7 @@ QUICK = ["--intermediate-args", "--max_epoch 1", "--ser-args", "--max_epoch 1"]
 
 def read_ua(path):
     lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    return balanced_accuracy_score([line["ref"] for line in lines], [line["hyp"] for line in lines])
+    return balanced_accuracy_score([line["emotion"]["ref"] for line in lines], [line["emotion"]["hyp"] for line in lines])
 
 
 def test_mini_recipe_learns_on_held_out_speakers(mini):

@@ -23,8 +23,7 @@ def exp(tmp_path):
                 {
                     "utt": f"u{fold}-{i:03d}",
                     "speaker": f"Ses0{fold}_{'FM'[i % 2]}",
-                    "ref": ref,
-                    "hyp": ref if right[i] else LABELS[LABELS.index(ref) - 1],
+                    "emotion": {"ref": ref, "hyp": ref if right[i] else LABELS[LABELS.index(ref) - 1]},
                 }
                 for i, ref in enumerate(refs)
             ]
@@ -135,7 +134,7 @@ def test_wrong_use_is_one_clear_line(exp, arguments, message):
 def test_a_damaged_file_and_other_references_are_named(exp):
     path = predictions_path(exp / "good" / "fold2", "last")
     lines = read_predictions(path)
-    write_predictions(path, [{**lines[0], "ref": "calm"}, *lines[1:]])
+    write_predictions(path, [{**lines[0], "emotion": {**lines[0]["emotion"], "ref": "calm"}}, *lines[1:]])
     assert "fold 2: utterances whose 'ref' is not the same in both: 1, such as u2-000" in error_of(exp, "poor", "good")
     write_predictions(path, lines[1:])
     assert "fold 2: utterances in A that are not in B: 1, such as u2-000" in error_of(exp, "poor", "good")

@@ -495,8 +495,10 @@ def predicted_at(monkeypatch, speaker, epoch):
         validate(cls, model, iterator, reporter, *others, **named)
 
     def line(example, decoded):
-        said = {"hyp": example.emotion if now == [epoch] else CLASSES[0]} if example.speaker == speaker else {}
-        return line_of(example, decoded) | said
+        made = line_of(example, decoded)
+        if example.speaker == speaker:
+            made["emotion"]["hyp"] = example.emotion if now == [epoch] else CLASSES[0]
+        return made
 
     monkeypatch.setattr(SERTrainer, "validate_one_epoch", classmethod(validated))
     monkeypatch.setattr(trainer, "prediction_line", line)
@@ -511,7 +513,7 @@ def test_dev_chooses_the_epoch_and_test_is_scored(tmp_path, capsys, monkeypatch)
     assert results["headline"] == "dev"
     assert set(results["summary"]) & {"last", "others", "dev", "oracle"} == {"last", "dev", "oracle"}
     lines = read_epochs(folder)[1]
-    ua = unweighted_accuracy([line["ref"] for line in lines], [line["hyp"] for line in lines])
+    ua = unweighted_accuracy([line["emotion"]["ref"] for line in lines], [line["emotion"]["hyp"] for line in lines])
     assert results["folds"]["1"]["dev"]["ua"] == round(ua, 2)
     assert results["folds"]["1"]["n"] == len(lines) == 12  # dora, who is dev, is not scored
     chosen = json.loads((folder / "selection.json").read_text())["models"]["dev"]

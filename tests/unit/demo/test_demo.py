@@ -144,7 +144,7 @@ def test_of_more_classes_than_colours_the_likeliest_have_one_each():
 
 def test_of_many_classes_the_likeliest_are_shown_first_and_none_is_lost():
     scores = {f"c{i}": (i + 1) / 210 for i in range(20)}
-    answer = told_html(Prediction("c19", scores, None, None, None, 1.0))
+    answer = told_html(Prediction({"emotion": Decision("c19", scores)}, 1.0))
     first, _, more = answer.partition("<details>")
     assert re.findall("<bdi>(c[0-9]+)</bdi></span>", first) == [f"c{i}" for i in range(19, 9, -1)]
     assert re.findall("<bdi>(c[0-9]+)</bdi></span>", more) == [f"c{i}" for i in range(9, -1, -1)]
@@ -160,7 +160,8 @@ def test_of_a_recording_without_speech_nothing_is_told_but_that(tmp_path, knows_
 
 def test_no_text_is_taken_for_html():
     scores = {HOSTILE: 0.75, "<b>": 0.25}
-    prediction = Prediction(HOSTILE, scores, Decision(HOSTILE, scores), None, HOSTILE, 1.0)
+    decision = Decision(HOSTILE, scores)
+    prediction = Prediction({"emotion": decision, "gender": decision, "asr": HOSTILE}, 1.0)
     answer = told_html(prediction)
     assert "<img" not in answer
     assert "<b>" not in answer

@@ -83,8 +83,8 @@ def test_words_that_nothing_separates_are_counted_by_characters():
 def test_score_of_predictions():
     gender = {"ref": "f", "hyp": "f"}
     lines = [
-        {"ref": "sad", "hyp": "sad", "gender": gender, "text_ref": "A B", "text_hyp": "A"},
-        {"ref": "happy", "hyp": "sad", "gender": {"ref": "m", "hyp": "f"}, "text_ref": "", "text_hyp": "X"},
+        {"emotion": {"ref": "sad", "hyp": "sad"}, "gender": gender, "asr": {"ref": "A B", "hyp": "A"}},
+        {"emotion": {"ref": "happy", "hyp": "sad"}, "gender": {"ref": "m", "hyp": "f"}, "asr": {"ref": "", "hyp": "X"}},
     ]
     assert score(lines) == {
         "ua": 50.0,
@@ -95,4 +95,4 @@ def test_score_of_predictions():
         "cer": pytest.approx(200 / 3),
         "n": 2,
     }
-    assert score([{"ref": "sad", "hyp": None}])["ua"] is None
+    assert score([{"gender": gender}])["ua"] is None

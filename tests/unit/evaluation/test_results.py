@@ -17,13 +17,9 @@ def line(number, ref, hyp, gender="f", session="1"):
         "utt": f"u{number}",
         "speaker": f"Ses0{session}_F",
         "session": session,
-        "ref": ref,
-        "hyp": hyp,
-        "scores": {label: 0.25 for label in LABELS},
+        "emotion": {"ref": ref, "hyp": hyp, "scores": {label: 0.25 for label in LABELS}},
         "gender": {"ref": "f", "hyp": gender, "scores": {"f": 0.5, "m": 0.5}},
-        "style": None,
-        "text_ref": "A B",
-        "text_hyp": "A C",
+        "asr": {"ref": "A B", "hyp": "A C"},
         "from_intermediate": ["asr", "gender"],
     }
 
@@ -89,9 +85,9 @@ def test_folds_and_speakers_may_lack_classes_and_nothing_is_nan(recwarn):
 
 def test_predictions_round_trip_with_six_decimals(tmp_path):
     path = predictions_path(tmp_path, "last")
-    lines = [{**line(0, "sad", "sad"), "scores": {"sad": 1 / 3}}]
+    lines = [{**line(0, "sad", "sad"), "emotion": {"ref": "sad", "hyp": "sad", "scores": {"sad": 1 / 3}}}]
     write_predictions(path, lines)
-    assert read_predictions(path)[0]["scores"] == {"sad": 0.333333}
+    assert read_predictions(path)[0]["emotion"]["scores"] == {"sad": 0.333333}
     assert path.name == "predictions_last.jsonl"
 
 

@@ -8,7 +8,7 @@ from espnet2.train.reporter import Reporter
 from tiny_recipe import SYSTEM
 
 from espnet_ser.data.datadir import read_datadir
-from espnet_ser.evaluation.metrics import unweighted_accuracy
+from espnet_ser.evaluation.metrics import refs_and_hyps, unweighted_accuracy
 from espnet_ser.evaluation.predictions import predictions_path, read_epochs, read_predictions
 from espnet_ser.evaluation.selection import KEPT_BY, best_epoch, choose_epochs, selected_lines, standing
 from espnet_ser.inference.predict import predict
@@ -24,14 +24,14 @@ def lines(right_by_speaker):
         for number in range(4):
             ref = ["happy", "sad"][number % 2]
             hyp = ref if number < num_right else "angry"
-            made.append({"utt": f"{speaker}-{number}", "speaker": speaker, "ref": ref, "hyp": hyp})
+            made.append({"utt": f"{speaker}-{number}", "speaker": speaker, "emotion": {"ref": ref, "hyp": hyp}})
     return made
 
 
 def of_class(label, num_right, num_utts):
     """Utterances of one class, so many of them right."""
     hyps = [label] * num_right + ["angry"] * (num_utts - num_right)
-    return [{"utt": f"{label}-{i}", "speaker": label, "ref": label, "hyp": hyp} for i, hyp in enumerate(hyps)]
+    return [{"utt": f"{label}-{i}", "speaker": label, "emotion": {"ref": label, "hyp": hyp}} for i, hyp in enumerate(hyps)]
 
 
 def test_the_other_folds_choose_a_folds_epoch():
@@ -102,7 +102,11 @@ def simulated_excess(epoch_recalls, held_by_fold, num_runs=40, num_utts=12, num_
         for fold, held in enumerate(held_by_fold):
             folds[str(fold)] = [
                 [
-                    {"utt": f"{speaker}{label}{i}", "speaker": f"{fold}{speaker}", "ref": classes[label], "hyp": hyp}
+                    {
+                        "utt": f"{speaker}{label}{i}",
+                        "speaker": f"{fold}{speaker}",
+                        "emotion": {"ref": classes[label], "hyp": hyp},
+                    }
                     for speaker, labels in enumerate(held)
                     for label in labels
                     for i, right in enumerate(rng.random(num_utts) < recalls[fold, epoch, speaker, label])
@@ -113,7 +117,7 @@ def simulated_excess(epoch_recalls, held_by_fold, num_runs=40, num_utts=12, num_
         chosen = choose_epochs(folds)
         for selection, of_runs in scores.items():
             pooled = [line for fold, epochs in folds.items() for line in epochs[chosen[fold][selection] - 1]]
-            of_runs.append(unweighted_accuracy([line["ref"] for line in pooled], [line["hyp"] for line in pooled]))
+            of_runs.append(unweighted_accuracy(*refs_and_hyps(pooled)))
     return {s: (np.mean(values) - TRUE_UA, np.std(values) / np.sqrt(num_runs)) for s, values in scores.items()}
 
 
@@ -157,12 +161,11 @@ def test_epochs_of_equal_true_ua_give_that_ua_but_for_the_oracle(epoch_recalls, 
 
 
 def test_what_stage_one_tells_is_joined_by_utterance():
-    fields = {"text_hyp": None, "gender": None, "style": None}
-    epochs = [[{**line, **fields} for line in lines({"A": 4, "B": 0})]]
-    intermediate = [{**line, **fields, "text_hyp": line["utt"].upper()} for line in reversed(lines({"A": 0, "B": 0}))]
+    epochs = [lines({"A": 4, "B": 0})]
+    intermediate = [{**line, "asr": {"ref": "", "hyp": line["utt"].upper()}} for line in reversed(lines({"A": 0, "B": 0}))]
     intermediate.append({**intermediate[0], "utt": "not held out now"})
     chosen = selected_lines(epochs[0], intermediate)
-    assert [line["text_hyp"] for line in chosen] == [line["utt"].upper() for line in epochs[0]]
+    assert [line["asr"]["hyp"] for line in chosen] == [line["utt"].upper() for line in epochs[0]]
     assert chosen[0]["from_intermediate"] == ["asr"]
 
 
@@ -171,7 +174,7 @@ def test_weights_are_kept_of_the_epochs_that_are_chosen():
     reporter = Reporter()
     for epoch, at_epoch in enumerate(epochs, 1):
         reporter.set_epoch(epoch)
-        ua = unweighted_accuracy([line["ref"] for line in at_epoch], [line["hyp"] for line in at_epoch])
+        ua = unweighted_accuracy([line["emotion"]["ref"] for line in at_epoch], [line["emotion"]["hyp"] for line in at_epoch])
         with reporter.observe("valid") as observed:
             observed.register({"ua": standing(ua, epoch)})
             observed.next()
@@ -184,7 +187,7 @@ def test_a_training_keeps_every_epochs_predictions_as_its_history_scored_them(tr
     epochs, history = read_epochs(folder), read_history(folder)
     assert len(epochs) == len(history) == 2
     for at_epoch, record in zip(epochs, history, strict=True):
-        ua = unweighted_accuracy([line["ref"] for line in at_epoch], [line["hyp"] for line in at_epoch])
+        ua = unweighted_accuracy([line["emotion"]["ref"] for line in at_epoch], [line["emotion"]["hyp"] for line in at_epoch])
         assert record["valid"]["ua"] == pytest.approx(ua)
 
 
@@ -198,8 +201,9 @@ def test_every_selection_has_the_model_that_made_its_predictions(trained):
         assert choice["sha256"] == file_sha256(folder / choice["model"])
         model, args = load_model(folder, model_file=folder / choice["model"])
         for line in predict(model, test, args.labels):
-            assert line["scores"] == pytest.approx(written[line["utt"]]["scores"], abs=1e-3)
-            assert line["hyp"] == written[line["utt"]]["hyp"]
+            told, kept = line["emotion"], written[line["utt"]]["emotion"]
+            assert told["scores"] == pytest.approx(kept["scores"], abs=1e-3)
+            assert told["hyp"] == kept["hyp"]
 
 
 def test_espnet_keeps_the_epochs_that_the_predictions_choose(recipe):

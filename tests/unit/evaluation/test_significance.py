@@ -13,7 +13,7 @@ LABELS = ["angry", "happy", "neutral", "sad"]
 
 
 def line(utt, ref, hyp, speaker="Ses01_F"):
-    return {"utt": utt, "speaker": speaker, "ref": ref, "hyp": hyp}
+    return {"utt": utt, "speaker": speaker, "emotion": {"ref": ref, "hyp": hyp}}
 
 
 def systems(sizes, share_a, share_b, seed=0):
@@ -41,7 +41,7 @@ def of_right_or_wrong(pairs):
 
 
 def scikit_learn_scores(lines):
-    refs, hyps = [each["ref"] for each in lines], [each["hyp"] for each in lines]
+    refs, hyps = ([each["emotion"][key] for each in lines] for key in ("ref", "hyp"))
     return {"ua": 100 * balanced_accuracy_score(refs, hyps), "wa": 100 * accuracy_score(refs, hyps)}
 
 
@@ -183,11 +183,11 @@ def test_equal_systems_are_told_apart_as_rarely_as_promised():
         (lambda b: b["1"].pop(), "fold 1: utterances in A that are not in B: 1, such as u1-0002"),
         (lambda b: b["1"].append(line("new", "sad", "sad")), "fold 1: utterances in B that are not in A: 1, such as new"),
         (
-            lambda b: b["2"][0].update(ref="calm"),
+            lambda b: b["2"][0]["emotion"].update(ref="calm"),
             "fold 2: utterances whose 'ref' .*: 1, such as u2-0000 .'.*' in A, 'calm' in B",
         ),
         (lambda b: b["1"][1].update(speaker="Ses09_F"), "fold 1: utterances whose 'speaker' .*: 1, such as u1-0001"),
-        (lambda b: b["1"][1].update(hyp=None), "fold 1 of B, line 2: 'hyp' is None, not a name"),
+        (lambda b: b["1"][1]["emotion"].update(hyp=None), "fold 1 of B, line 2: 'hyp' is None, not a name"),
         (lambda b: b["1"][1].update(utt=["u"]), "fold 1 of B, line 2: 'utt' is .*, not a name"),
         (lambda b: b["1"].append(b["1"][0]), "fold 1 of B, line 4: u1-0000 is there twice"),
         (lambda b: b.pop("1"), "folds of A: 1 2; of B: 2; compare them over the same folds"),

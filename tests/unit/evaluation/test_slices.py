@@ -27,7 +27,7 @@ def example(utt, gender="f", style="improvised", text="YES", seconds=1.0):
 
 
 def line(utt, ref="sad", hyp="sad"):
-    return {"utt": utt, "speaker": "Ses01_F", "ref": ref, "hyp": hyp}
+    return {"utt": utt, "speaker": "Ses01_F", "emotion": {"ref": ref, "hyp": hyp}}
 
 
 def test_slices_by_hand():

@@ -13,7 +13,7 @@ def test_decoding_reads_valid_frames_alone_and_names_the_likeliest_class():
         "gender": torch.log(torch.tensor([[0.75, 0.25], [0.1, 0.9]])),
     }
     first, second = decode(outputs, {"gender": ["f", "m"]}, tokenizer)
-    assert (first["text_hyp"], second["text_hyp"]) == ("AB", "A A")
+    assert (first["asr"]["hyp"], second["asr"]["hyp"]) == ("AB", "A A")
     assert (first["gender"]["hyp"], second["gender"]["hyp"]) == ("f", "m")
     assert abs(first["gender"]["scores"]["f"] - 0.75) < 1e-6
     assert "emotion" not in first

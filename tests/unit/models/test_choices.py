@@ -6,7 +6,7 @@ import yaml
 from tiny_recipe import Recipe, run
 
 from espnet_ser.inference.speech_emotion import SpeechEmotion
-from espnet_ser.model_io.build import load_first_stage
+from espnet_ser.model_io.build import load_intermediate
 from espnet_ser.models.encoders import ENCODERS, EncoderSpec
 from espnet_ser.models.pooling import POOLINGS, MeanPooling
 from espnet_ser.models.wav2vec2 import convolved_length
@@ -79,7 +79,7 @@ def test_a_pooling_of_ones_own_is_trained_from_one_finetuning_to_the_next(recipe
     assert args.pooling == "learnt"
     assert not torch.equal(first.pooling.weigh.weight, second.pooling.weigh.weight)
     sevens = {name: torch.full_like(value, 7) if "pooling" in name else value for name, value in first.state_dict().items()}
-    load_first_stage(second, sevens, "a first stage")
+    load_intermediate(second, sevens, "a first stage")
     assert (second.pooling.weigh.weight == 7).all()
     assert second.heads["gender"].output.in_features == 2 * second.heads["emotion"].output.in_features == 4 * 32
     with pytest.raises(SystemExit, match="--pooling mean: .* has learnt; give both finetunings the same"):

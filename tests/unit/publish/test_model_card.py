@@ -57,6 +57,11 @@ def test_the_hub_reads_its_header(facts):
     assert "onnx" in data.tags
 
 
+def intervals_of(lines):
+    refs, hyps = ([each["emotion"][key] for each in lines] for key in ("ref", "hyp"))
+    return intervals([refs], [hyps], [[each["speaker"] for each in lines]])
+
+
 def test_it_names_what_the_model_has_heard_and_what_not(facts):
     card = model_card(facts)
     assert "| intermediate | 2, 3 | Ses02_F, Ses02_M, Ses03_F, Ses03_M | 20 |" in card
@@ -67,7 +72,7 @@ def test_it_names_what_the_model_has_heard_and_what_not(facts):
 
 def test_scores_stand_with_their_intervals(facts):
     card = model_card(facts)
-    low, high = intervals(*([[each[key] for each in LINES]] for key in ("ref", "hyp", "speaker")))["ua"]["ci95"]
+    low, high = intervals_of(LINES)["ua"]["ci95"]
     assert f"| this model | 87.50 ({low:.2f} to {high:.2f}) | 92.31 (" in card
     assert "Predicted by the intermediate model: asr, gender." in card
     others = facts.results["summary"]["others"]["ua"]
@@ -144,7 +149,7 @@ def test_the_header_has_the_scores_of_the_model_and_of_the_system(facts):
     results = {(r.dataset_split, r.metric_type): r for r in ModelCard(model_card(facts)).data.eval_results}
     own, system = "fold 1, held out: this model", "folds 1, 2 of 5, each held out: the system's mean"
     assert list(results) == [(split, metric) for split in (own, system) for metric in ("recall", "accuracy")]
-    wanted = intervals(*([[each[key] for each in LINES]] for key in ("ref", "hyp", "speaker")))["ua"]
+    wanted = intervals_of(LINES)["ua"]
     assert (results[own, "recall"].metric_value, results[own, "accuracy"].metric_value) == (87.5, 92.31)
     told = results[own, "recall"].metric_args
     assert told["interval_95_utterances"] == [round(float(end), 2) for end in wanted["ci95"]]

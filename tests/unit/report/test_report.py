@@ -77,7 +77,7 @@ def test_a_single_fold_has_no_deviation(tmp_path):
 
 def test_a_fold_that_lacks_a_class_is_named(tmp_path):
     lines = predictions()
-    lines["2"] = {s: [line for line in of if line["ref"] == "angry"] for s, of in lines["2"].items()}
+    lines["2"] = {s: [line for line in of if line["emotion"]["ref"] == "angry"] for s, of in lines["2"].items()}
     results = summarise("mine", {**lines, "3": lines["2"]})
     results["folds"]["1"]["absent"]["gender"] = ["m|w"]
     text = results_markdown(SystemReport.of(SYSTEM, tmp_path, results, RUN), [])
@@ -128,7 +128,7 @@ def test_figures_fit_a_papers_column_or_page_and_their_text_is_of_8_points_and_w
     cosines = {"emotion, asr": {part: {"1": [0.1, -0.2]} for part in ("input", *map(str, range(1, 13)), "all")}}
     draw = {
         "confusion": lambda path: plot_confusion(lines, path, "asr_gender_skip__ser_gender\n5531 held-out utterances"),
-        "names": lambda path: plot_confusion([{"ref": "n" * 12 + c, "hyp": "a"} for c in "abcdefgh"], path),
+        "names": lambda path: plot_confusion([{"emotion": {"ref": "n" * 12 + c, "hyp": "a"}} for c in "abcdefgh"], path),
         "curves": lambda path: plot_curves({"stage 1": {fold: history() for fold in folds}}, path),
         "bars": lambda path: plot_bars({"asr_gender_skip__ser_gender": None, "stl": score}, {"stl": 72.0}, path),
         "few": lambda path: plot_bars({"stl": score}, {"stl": 72.0}, path),
@@ -186,7 +186,7 @@ def drawn(monkeypatch):
 
 
 def draw_confusion(path):
-    plot_confusion([{"ref": name, "hyp": name} for name in ODD_NAMES], path, "$$")
+    plot_confusion([{"emotion": {"ref": name, "hyp": name}} for name in ODD_NAMES], path, "$$")
 
 
 def draw_bars(path):
@@ -194,7 +194,8 @@ def draw_bars(path):
 
 
 def draw_embeddings(path):
-    plot_embeddings({"$": (embeddings(len(ODD_NAMES))[0], ODD_NAMES, ["$$", "f"] * 3 + ["m"])}, path)
+    labels = {"emotion": ODD_NAMES, "gender": ["$$", "f"] * 3 + ["m"]}
+    plot_embeddings({"$": (embeddings(len(ODD_NAMES))[0], labels)}, path)
 
 
 def draw_timeline(path):
@@ -214,8 +215,10 @@ def test_names_are_drawn_as_they_are_spelt(tmp_path, drawn, draw):
 
 def test_many_classes_and_folds_make_no_endless_picture(tmp_path, drawn):
     names = [f"class{number}" for number in range(100)]
-    plot_confusion([{"ref": name, "hyp": name} for name in names], tmp_path / "confusion.png")
-    plot_embeddings({name: (np.eye(2), names[:2], ["", ""]) for name in names}, tmp_path / "embeddings.png")
+    plot_confusion([{"emotion": {"ref": name, "hyp": name}} for name in names], tmp_path / "confusion.png")
+    plot_embeddings(
+        {name: (np.eye(2), {"emotion": names[:2], "gender": ["", ""]}) for name in names}, tmp_path / "embeddings.png"
+    )
     assert all(max(figure.get_size_inches()) < 30 for figure in drawn)
 
 
@@ -264,9 +267,9 @@ def test_embeddings_get_the_labels_of_their_utterances(tmp_path):
     examples = [Example(utt=f"u{i}", gender="fm"[i % 2], emotion=LABELS[i], **example) for i in range(4)]
     path = tmp_path / "embeddings.npz"
     np.savez(path, utts=np.array(["u3", "u0"]), embeddings=np.eye(2, dtype=np.float32))
-    values, emotions, genders = labelled_embeddings(path, examples)
+    values, labels = labelled_embeddings(path, examples)
     assert values.tolist() == [[1, 0], [0, 1]]
-    assert (emotions, genders) == (["sad", "angry"], ["m", "f"])
+    assert labels == {"emotion": ["sad", "angry"], "gender": ["m", "f"]}
     with pytest.raises(InputError, match="not the embeddings of this fold"):
         labelled_embeddings(path, examples[:3])
     path.write_bytes(b"PK damaged")

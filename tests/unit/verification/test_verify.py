@@ -119,7 +119,8 @@ def test_forged_predictions_are_found_whatever_their_stamp_says(scored, capsys):
     with put_back(*kept):
         path = fold / "predictions_last.jsonl"
         lines = read_predictions(path)
-        lines[1]["hyp"] = next(emotion for emotion in lines[1]["scores"] if emotion != lines[1]["hyp"])
+        told = lines[1]["emotion"]
+        told["hyp"] = next(emotion for emotion in told["scores"] if emotion != told["hyp"])
         write_predictions(path, lines)
         stamp_anew(fold / "selected.json")
         scored.score()
@@ -155,7 +156,7 @@ def test_labels_that_a_model_was_compared_with_are_those_of_the_data(scored, cap
     path = epoch_path(folder, 2)
     with put_back(path, folder / "done.json"):
         lines = read_predictions(path)
-        lines[0]["ref"] = "sad" if lines[0]["ref"] != "sad" else "angry"
+        lines[0]["emotion"]["ref"] = "sad" if lines[0]["emotion"]["ref"] != "sad" else "angry"
         write_predictions(path, lines)
         stamp_anew(folder / "done.json")
         assert verify(scored.root / SER) != 0
@@ -259,7 +260,9 @@ def test_folds_whose_epochs_were_chosen_in_one_another_are_checked_together(tmp_
     chosen = json.loads((folder / "fold1" / "selection.json").read_text())["models"]["others"]["epoch"]
     for epoch in (1, 2):  # fold 2, which chooses for fold 1, is now predicted best at the other epoch
         path = epoch_path(folder / "fold2", epoch)
-        lines = [{**line, "hyp": "none" if epoch == chosen else line["ref"]} for line in read_predictions(path)]
+        lines = read_predictions(path)
+        for line in lines:
+            line["emotion"]["hyp"] = "none" if epoch == chosen else line["emotion"]["ref"]
         write_predictions(path, lines)
     stamp_anew(folder / "fold2" / "done.json")
     assert verify(folder) != 0
