@@ -11,7 +11,7 @@ from pathlib import Path
 from espnet_ser.data.tokens import BLANK, SPACE, UNKNOWN
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.model_config import model_settings
-from espnet_ser.tasks_table import of_kind
+from espnet_ser.tasks_table import MAIN_TASK, of_kind
 from espnet_ser.utils.bounded import read_small_file
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
@@ -39,7 +39,7 @@ def publishable_files(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; run stage 7, which packs a model")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    heads = "|".join([*of_kind("classes"), *of_kind("ctc")])
+    heads = "|".join([*(task for task in of_kind("classes") if task != MAIN_TASK), "ctc"])
     allowed = re.compile("|".join(f"(?:{pattern})" for pattern in _ALLOWED).replace("HEADS", heads))
     refused = [name for name in names if not allowed.fullmatch(name)]
     if refused:

@@ -117,7 +117,7 @@ def test_recordings_are_predicted_in_every_format(done, tmp_path):
     for kind in ("jsonl", "csv", "table"):
         run("predict", "--model", done.exp / "mine/fold1", "--format", kind, "--output", tmp_path / kind, wav)
     told = json.loads((tmp_path / "jsonl").read_text())[spec.name]
-    (row,) = csv.DictReader((tmp_path / "csv").open())
+    (row,) = csv.DictReader((tmp_path / "csv").read_text().splitlines())
     (head, values) = (line.split() for line in (tmp_path / "table").read_text().splitlines())
     prediction = SpeechEmotion.from_pretrained(done.exp / "mine/fold1")(wav)
     shown = told_html(prediction)
