@@ -25,4 +25,5 @@ def _content(example: Example) -> dict[str, object]:
     """
     sha256 = example.sha256 or (audio_sha256(example.wav, example.segment) if file_of(example.wav).is_file() else "")
     content = asdict(example)
-    return {**content, **content.pop("targets"), "wav": None, "segment": None, "samples_sha256": None, "sha256": sha256}
+    further = content.pop("targets")
+    return {**content, **further, "wav": None, "segment": None, "samples_sha256": None, "sha256": sha256}

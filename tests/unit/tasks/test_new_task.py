@@ -2,16 +2,18 @@
 
 import csv
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from own_corpus import SPEAKERS, folds, tables, write_corpus
-from tiny import save_encoder
+from tiny import examples_of, save_encoder
 from tiny_recipe import refused, run
 
 from espnet_ser.data.datadir import read_datadir
+from espnet_ser.data.identity import data_identity
 from espnet_ser.demo.answer import told_html
 from espnet_ser.evaluation.predictions import read_predictions
 from espnet_ser.inference.speech_emotion import SpeechEmotion
@@ -19,6 +21,7 @@ from espnet_ser.model_io.load import load_model
 from espnet_ser.models.losses import LOSSES
 from espnet_ser.tasks_table import TASKS, TaskSpec
 from espnet_ser.train.history import read_history
+from espnet_ser.utils.hashing import fingerprint
 
 VALENCE = TaskSpec("valence", "regression")
 DOMINANCE = TaskSpec("dominance")
@@ -193,3 +196,11 @@ def test_the_loss_of_numbers_is_their_mean_squared_error():
     batch = {"valence": torch.tensor([1.0, 2.0])}
     loss = LOSSES["regression"](torch.tensor([[2.0], [5.0]]), batch, VALENCE, num_frames=None, reduction="mean")
     assert loss.item() == (1 + 9) / 2
+
+
+def test_a_corpus_that_says_no_more_is_known_by_the_same_hash(tmp_path):
+    (example,) = examples_of(tmp_path, sessions=("1",), per_speaker=1)[:1]
+    more = replace(example, targets={"valence": "1"})
+    assert data_identity([example]) != data_identity([more]) != data_identity([replace(more, targets={"valence": "2"})])
+    fields = {name: value for name, value in asdict(example).items() if name != "targets"}
+    assert data_identity([example]) == fingerprint([{**fields, "wav": None, "segment": None, "samples_sha256": None}])
