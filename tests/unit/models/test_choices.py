@@ -77,6 +77,7 @@ def test_a_pooling_of_ones_own_is_trained_from_one_finetuning_to_the_next(recipe
     train(recipe, "own", content, "ser", *more)
     (first, _), (second, args) = recipe.model("intermediate/asr_gender_skip"), recipe.model("own")
     assert args.pooling == "learnt"
+    assert "pooling.weigh.weight" in second.shared_and_own_parameters()[0]
     assert not torch.equal(first.pooling.weigh.weight, second.pooling.weigh.weight)
     sevens = {name: torch.full_like(value, 7) if "pooling" in name else value for name, value in first.state_dict().items()}
     load_intermediate(second, sevens, "a first stage")
