@@ -75,6 +75,11 @@ class Example:
         """What a task is to predict; ``''`` where the corpus does not say."""
         return str(self.value(TASKS[task].field))
 
+    def reference(self, task: str) -> str | float:
+        """What a task's prediction is compared with: the target, as a number with the six decimals that files keep."""
+        target = self.target(task)
+        return round(float(target), 6) if TASKS[task].kind == "regression" else target
+
 
 # Field -> its file. spk2utt is required too, and with utt2gender also spk2gender.
 _REQUIRED = {

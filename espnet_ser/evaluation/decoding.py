@@ -48,13 +48,7 @@ _DECODERS: Mapping[str, Callable[..., list[dict]]] = {"classes": _classes, "regr
 """By kind of task."""
 
 
-def reference(example: Example, task: str) -> str | float:
-    """What a task's prediction is compared with: a name, a text, or a number with the six decimals that files keep."""
-    target = example.target(task)
-    return round(float(target), 6) if TASKS[task].kind == "regression" else target
-
-
 def prediction_line(example: Example, decoded: Mapping[str, Mapping]) -> dict:
     """One line of ``predictions_*.jsonl``: for each task that is predicted, ``ref`` and what :func:`decode` gave."""
     who = {"utt": example.utt, "speaker": example.speaker, "session": example.session}
-    return {**who, **{task: {"ref": reference(example, task), **of_task} for task, of_task in decoded.items()}}
+    return {**who, **{task: {"ref": example.reference(task), **of_task} for task, of_task in decoded.items()}}

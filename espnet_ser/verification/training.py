@@ -10,7 +10,6 @@ from espnet_ser.data.identity import data_identity
 from espnet_ser.data.leakage import describe_training_data, refuse_leak, refuse_shared_speech
 from espnet_ser.data.unchanged import verify_audio
 from espnet_ser.errors import InputError
-from espnet_ser.evaluation.decoding import reference
 from espnet_ser.evaluation.predictions import is_epoch, read_epochs
 from espnet_ser.experiment.folds import read_dev, read_fold
 from espnet_ser.experiment.trained_fold import trained_model_identity
@@ -150,7 +149,7 @@ class Training:
 
 def _stands_beside(line: Mapping, example: Example) -> bool:
     """Whether a prediction was compared with what its utterance is."""
-    compared = all(line[task]["ref"] == reference(example, task) for task in TASKS if task in line)
+    compared = all(line[task]["ref"] == example.reference(task) for task in TASKS if task in line)
     return compared and [line["speaker"], line["session"]] == [example.speaker, example.session]
 
 
