@@ -42,7 +42,7 @@ class Speech(Dataset):
 
 
 def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Pads waveforms and texts, with their lengths beside them."""
+    """Pads waveforms and texts, with their lengths next to them."""
     batch = {task: torch.stack([item[task] for item in items]) for task in LABELS}
     for name in ("speech", "text"):
         batch[name] = pad_sequence([item[name] for item in items], batch_first=True)

@@ -19,7 +19,7 @@ def run_job(script: str, job: dict, python: str, folder: Path) -> dict:
         folder: Where job, result and log lie.
 
     Returns:
-        What the script wrote, with ``failure`` beside it where it did not come to its end.
+        What the script wrote, with ``failure`` next to it where it did not come to its end.
     """
     here = Path(__file__).resolve().parent
     folder.mkdir(parents=True, exist_ok=True)

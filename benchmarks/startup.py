@@ -1,4 +1,4 @@
-"""From launching a command to its first step or its prediction, beside the least that it must do: import and load.
+"""From launching a command to its first step or its prediction, compared with the least that it must do: import and load.
 
 ``python benchmarks/startup.py JOB.json``, as :mod:`speed` calls it.
 """

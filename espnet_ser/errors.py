@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one clear line each, never a traceback.
+"""Errors that the user can fix: one clear line each, never a traceback.
 
 Commands in ``espnet_ser.bin`` print an :class:`InputError` as one line and exit with status 1; any other exception is a bug
 of ours and keeps its traceback.
@@ -37,7 +37,7 @@ class CorpusError(InputError):
         self.problems = [one_line(problem) for problem in problems]
         count = len(self.problems)
         heading = (
-            f"{source}: {count} problem{'s' if count != 1 else ''} found; mend {'them' if count != 1 else 'it'} and run again"
+            f"{source}: {count} problem{'s' if count != 1 else ''} found; fix {'them' if count != 1 else 'it'} and run again"
         )
         hidden = [f"and {count - MAX_SHOWN_PROBLEMS} more"] if count > MAX_SHOWN_PROBLEMS else []
         super().__init__("\n  ".join([one_line(heading), *self.problems[:MAX_SHOWN_PROBLEMS], *hidden]))

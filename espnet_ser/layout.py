@@ -30,7 +30,7 @@ CHECKPOINT_FILE = "checkpoint.pth"
 """What an unfinished training goes on from (ESPnet's name)."""
 
 TOKENS_FOLDER = "tokens"
-"""The tokenizer, beside the model that uses it."""
+"""The tokenizer, next to the model that uses it."""
 
 HISTORY_FILE = "history.jsonl"
 """A line per epoch: losses, scores and seconds."""
@@ -92,7 +92,7 @@ def trained_folds(folder: Path, asked: str = "") -> dict[str, Path]:
 
 
 def fold_folders(folder: Path) -> dict[str, Path]:
-    """Name of a fold -> its folder, in order: a number, so that a copy that somebody put beside it is none."""
+    """Name of a fold -> its folder, in order: a number, so that a copy that somebody put next to it is none."""
     found = {
         path.name[4:]: path for path in folder.glob("fold*") if re.fullmatch("fold[1-9][0-9]*", path.name) and path.is_dir()
     }

@@ -119,5 +119,5 @@ def skipping(tasks: Iterable[str]) -> list[str]:
 
 
 def auxiliary() -> list[TaskSpec]:
-    """The tasks beside the main one, in the order in which they are shown: by kind, then as in the table."""
+    """The tasks besides the main one, in the order in which they are shown: by kind, then as in the table."""
     return sorted((spec for spec in TASKS.values() if spec.name != MAIN_TASK), key=lambda spec: KINDS.index(spec.kind))

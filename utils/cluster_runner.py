@@ -86,7 +86,7 @@ class Scheduler:
     conf: str  # the file's name in conf/
     variable: str  # holds a job's number, in its environment
     lag_s: float  # how much later than the scheduler's word a status may be seen, on a network's file system
-    said: str = "said.{n}"  # beside the script: where the scheduler itself writes about job n
+    said: str = "said.{n}"  # besides the script: where the scheduler itself writes about job n
 
     def submit(self, words: list[str], script: Path, title: str, numbers: range, at_a_time: int) -> str:
         """Submits an array; the scheduler's id of it. ``words`` are those of the configuration. Raises NoAnswer, QueueFull."""
@@ -204,9 +204,9 @@ class Array:
             job.log.parent.mkdir(parents=True, exist_ok=True)
             if job.log.exists():
                 job.log.unlink()
-        beside = self.jobs[0].log.parent / "q"
-        beside.mkdir(exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{Path(self.call.log).stem}.", dir=beside)).absolute()
+        temporary = self.jobs[0].log.parent / "q"
+        temporary.mkdir(exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{Path(self.call.log).stem}.", dir=temporary)).absolute()
         self.script = self.folder / "job.sh"
         self.script.write_text(self._script())
         # Signals are only heard while it waits: a job that is just being submitted has an id by then, and can be cancelled.

@@ -33,7 +33,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints both systems' scores, their difference, and whether it can be told from chance."""
+    """Prints both systems' scores, their difference, and whether it is more than chance."""
     args = get_parser().parse_args(argv)
     from espnet_ser.evaluation.significance import compare, comparison_text
 

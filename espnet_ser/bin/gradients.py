@@ -29,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the folds, where that has not been done, and writes ``GRADIENTS.md`` and the figure beside them."""
+    """Trains the folds, where that has not been done, and writes ``GRADIENTS.md`` and the figure next to them."""
     args = get_parser().parse_args(argv)
     import json
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     experiments = {fold: Experiment.of_fold(system, args.finetuning, fold, setup) for fold in folds}
     command = shlex.join(["espnet-ser", "gradients", *(sys.argv[2:] if argv is None else argv)])
     ranks = Ranks.of(args)
-    with STOP.heard():
+    with STOP.handled():
         for experiment in experiments.values():
             if not experiment.is_done():
                 experiment.run(experiment.check(ngpu=ranks.num_gpus), command, ranks)

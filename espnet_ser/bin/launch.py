@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     command += ["--num_nodes", str(args.num_nodes), "--init_file_prefix", str(meeting)]
     command += ["--", sys.executable, "-m", "espnet_ser", "train", *args.options]
     said = args.log.with_name(f"{args.log.stem}.launch.log")
-    with STOP.heard(), STOP.deferred(), open(said, "wb") as output:
+    with STOP.handled(), STOP.deferred(), open(said, "wb") as output:
         code = _run(command, output)
         for path in meeting.parent.glob(f"{meeting.name}*.ended"):
             status, reason = Ending(path).read()

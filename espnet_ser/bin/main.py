@@ -24,8 +24,8 @@ COMMANDS = {
     "pack": "stage 7: a trained fold for ESPnet's model zoo, transformers and ONNX, with its card",
     "upload": "stage 8: a packed fold to the Hugging Face hub",
     "table": "train and score the systems of a table, many jobs at a time",
-    "report": "set a table's systems beside the paper's figures, in Markdown and HTML",
-    "seeds": "runs of one system with several seeds beside each other",
+    "report": "set a table's systems next to the paper's figures, in Markdown and HTML",
+    "seeds": "runs of one system with several seeds next to each other",
     "verify": "recompute scores and check every hash of what was made",
     "compare": "a paired test between two systems",
     "gradients": "how far the tasks' gradients agree, per layer, over training",
@@ -60,7 +60,7 @@ def _wrong_use(message: str) -> NoReturn:
 
 @unwound_by_signals()
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs a subcommand; exits with 1 and one line on standard error when the user has something to mend."""
+    """Runs a subcommand; exits with 1 and one line on standard error when the user has something to fix."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     name = "espnet-ser"

@@ -143,7 +143,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what trainings have in common beside :func:`add_recipe_options`: with what, and how."""
+    """Adds what trainings have in common besides :func:`add_recipe_options`: with what, and how."""
     parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="what stage 2 leaves, and caches")
     parser.add_argument("--ssl", required=True, help="pretrained encoder: a folder or a hub name")
     parser.add_argument(
@@ -205,8 +205,8 @@ def as_words(args: argparse.Namespace, add_options: Callable[[argparse.ArgumentP
 
 
 def setup_of(args: argparse.Namespace) -> Setup:
-    """What :func:`add_recipe_options` and :func:`add_training_options` were told. Raises InputError when quotes do not match in
-    one of the strings of options.
+    """The setup that :func:`add_recipe_options` and :func:`add_training_options` describe. Raises InputError when quotes do not
+    match in one of the strings of options.
     """
     extras = {}
     for stage, option in (("intermediate", "intermediate_args"), ("ser", "ser_args")):

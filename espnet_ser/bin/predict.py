@@ -14,7 +14,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="espnet-ser predict",
         description=__doc__,
-        epilog="example: espnet-ser predict --model exp/asr_gender_skip__ser --format jsonl --output told.jsonl recordings",
+        epilog="example: espnet-ser predict --model exp/asr_gender_skip__ser --format jsonl --output out.jsonl recordings",
     )
     of_audio = "files, folders, patterns in quotes ('a/**/*.wav'), lists (*.scp), or - for an audio file on standard input"
     of_model = (
@@ -34,17 +34,17 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints or writes what is told of each recording.
+    """Prints or writes the prediction for each recording.
 
     Raises:
-        InputError: When a recording cannot be read. Of several, the others are told, and those are named at the end.
+        InputError: When a recording cannot be read. Of several, the others are predicted, and those are named at the end.
     """
     args = get_parser().parse_args(argv)
     from espnet_ser.data.audio_list import find_audio
     from espnet_ser.errors import CorpusError, InputError
     from espnet_ser.inference.find_models import models_of
     from espnet_ser.inference.level import SPEECH_DBFS
-    from espnet_ser.inference.output_formats import FORMATS, Told, refuse_kaldi_ids, refuse_places, write_embeddings
+    from espnet_ser.inference.output_formats import FORMATS, Predicted, check_kaldi_ids, check_outputs, write_embeddings
     from espnet_ser.inference.windows import Windowing, check_batch_seconds
     from espnet_ser.tasks_table import MAIN_TASK
     from espnet_ser.utils.atomic import atomic_write
@@ -54,11 +54,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     Windowing.of(args.window, args.hop)
     check_batch_seconds(args.batch_seconds)
     check_device_name(args.device)
-    refuse_places(args.output, args.embedding)
+    check_outputs(args.output, args.embedding)
     models = models_of(args.model, args.selection)
     recordings = find_audio(args.audio)
     if args.format == "kaldi" or (args.embedding and args.embedding.suffix == ".ark"):
-        refuse_kaldi_ids(recording.utt for recording in recordings)
+        check_kaldi_ids(recording.utt for recording in recordings)
 
     from espnet_ser.inference.speech_emotion import SpeechEmotion
 
@@ -70,15 +70,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     with ended_while_computing():
         results = list(zip(recordings, model.each(audio, **wants, progress="predict"), strict=True))
     problems = [result for _, result in results if isinstance(result, InputError)]
-    told = [Told(recording, result) for recording, result in results if not isinstance(result, InputError)]
-    for silent in (each for each in told if not each.prediction.speech):
+    predicted = [Predicted(recording, result) for recording, result in results if not isinstance(result, InputError)]
+    for silent in (each for each in predicted if not each.prediction.speech):
         say(f"{silent.where()[1]}: no speech: softer than {SPEECH_DBFS:g} dBFS throughout", file=sys.stderr)
-    if told and args.embedding:
-        write_embeddings(args.embedding, told)
-    if told and args.output:
+    if predicted and args.embedding:
+        write_embeddings(args.embedding, predicted)
+    if predicted and args.output:
         # Half of a character, as names may hold that are no text, is spelt out.
-        atomic_write(args.output, FORMATS[args.format](told).encode(errors="backslashreplace"))
-    elif told:
-        say(FORMATS[args.format](told), end="", flush=True)
+        atomic_write(args.output, FORMATS[args.format](predicted).encode(errors="backslashreplace"))
+    elif predicted:
+        say(FORMATS[args.format](predicted), end="", flush=True)
     if problems:
         raise CorpusError(f"{len(results)} recordings", map(str, problems)) if len(results) > 1 else problems[0]

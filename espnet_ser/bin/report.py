@@ -1,4 +1,4 @@
-"""Sets a table's systems beside the paper's figures, in Markdown and on a page that opens from disk."""
+"""Sets a table's systems next to the paper's figures, in Markdown and on a page that opens from disk."""
 
 import argparse
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ def get_parser() -> argparse.ArgumentParser:
         epilog="example: espnet-ser score --system asr_gender_skip__ser --conf conf --folds '1 2 3 4 5'",
     )
     add_recipe_options(parser)
-    parser.add_argument("--command", default="", help="the command line to record beside the figures")
+    parser.add_argument("--command", default="", help="the command line to record with the figures")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Sets runs of one system with several random seeds beside each other."""
+"""Sets runs of one system with several random seeds next to each other."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--conf", type=Path, default=Path("conf"), help="the recipe's folder of configurations")
     parser.add_argument("--expdir", type=Path, default=Path("exp"), help="where the runs' folders lie")
     parser.add_argument("--tag", type=tag_name, default="", help="what comes before seed<N> in the runs' tags")
-    parser.add_argument("--command", default="", help="the command line to record beside the figures")
+    parser.add_argument("--command", default="", help="the command line to record with the figures")
     return parser
 
 

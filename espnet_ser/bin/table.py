@@ -25,7 +25,7 @@ def get_parser() -> argparse.ArgumentParser:
     add_training_options(parser)
     parser.add_argument("--nj", type=int, default=4, help="jobs at a time")
     parser.add_argument("--train_cmd", default="run.pl", help="job runner and its options, as one string")
-    parser.add_argument("--command", default="", help="the command line to record beside the figures")
+    parser.add_argument("--command", default="", help="the command line to record with the figures")
     return parser
 
 

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from espnet_ser.data.datadir import read_datadir
     from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, save_tokenizer
-    from espnet_ser.data.unchanged import refuse_changed_data
+    from espnet_ser.data.unchanged import check_unchanged_data
     from espnet_ser.experiment.folds import fold_names, token_folder
     from espnet_ser.layout import TOKENS_STAMP
     from espnet_ser.utils.atomic import disk_errors_as_input_errors
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.version import __version__
 
     for fold in fold_names(args.datadir, args.folds):
-        refuse_changed_data(args.datadir, fold)
+        check_unchanged_data(args.datadir, fold)
         texts = sorted({example.text for example in read_datadir(args.datadir / f"fold{fold}" / "train")} - {""})
         folder = token_folder(args.dumpdir, fold, args.token_type, args.nbpe)
         num_bpe = args.nbpe if args.token_type == "bpe" else None

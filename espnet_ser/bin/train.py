@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Trains one fold, goes on with an interrupted training, or says that there is nothing to do. Asked to end by SIGTERM or
     SIGINT, it saves itself and exits with :data:`espnet_ser.utils.signals.REQUEUE_CODE`.
     """
-    with STOP.heard():
+    with STOP.handled():
         command = shlex.join(["espnet-ser", "train", *(sys.argv[2:] if argv is None else argv)])
         args = get_parser().parse_args(argv)
         ranks = Ranks.of(args)
@@ -48,17 +48,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train(args: argparse.Namespace, command: str, ranks: Ranks) -> None:
-    """One training, the command to record beside it, and the processes that share it."""
+    """One training, the command to record with it, and the processes that share it."""
     from espnet_ser.errors import InputError
     from espnet_ser.experiment.folds import fold_names
-    from espnet_ser.experiment.systems import load_system, refuse_taken_tag
+    from espnet_ser.experiment.systems import check_tag, load_system
     from espnet_ser.experiment.training_run import Experiment
 
     folds = fold_names(args.datadir, args.folds)
     if not 1 <= args.job <= len(folds):
         raise InputError(f"--job {args.job}: there are {len(folds)} folds")
     system = load_system(args.conf, args.system)
-    refuse_taken_tag(args.conf, args.system, args.tag)
+    check_tag(args.conf, args.system, args.tag)
     fold, setup = folds[args.job - 1], setup_of(args)
     experiment = Experiment.of_fold(system, args.finetuning, fold, setup)
     if experiment.is_done():

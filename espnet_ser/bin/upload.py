@@ -1,4 +1,4 @@
-"""Stage 8: a packed fold to a repository of the Hugging Face hub; private unless told otherwise."""
+"""Stage 8: a packed fold to a repository of the Hugging Face hub; private by default."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """The published counts of IEMOCAP, and the check of a full release against them.
 
 They catch what no file by itself shows: a dialog lost in copying, speakers taken from the dialog's name, another mapping of
-labels to classes. What is derived (words, which depend on how they are told apart, and durations, which depend on rounding) is
-set beside the figures of one reading of the corpus, and never refuses.
+labels to classes. What is derived (words, which depend on how they are separated, and durations, which depend on rounding) is
+compared with the figures of one reading of the corpus, and is never an error.
 """
 
 from collections import Counter
@@ -62,7 +62,7 @@ _MODES = ("auto", "full", "partial")
 def check_counts(utterances: Sequence[Utterance], mode: str = "auto") -> str:
     """Compares a full release with the published counts; a smaller one passes. ``utterances``: every labelled utterance of the
     release; ``mode``: ``'full'`` checks, ``'partial'`` does not; ``'auto'`` checks a release that has at least half of the
-    published 10,039 utterances, or all 151 dialogs. Returns for people to read: the derived figures beside :data:`DERIVED`;
+    published 10,039 utterances, or all 151 dialogs. Returns for people to read: the derived figures next to :data:`DERIVED`;
     ``''`` for a release that is not checked. Raises CorpusError: lists every published count that differs.
     """
     if mode not in _MODES:

@@ -53,7 +53,7 @@ class Fold(Generic[Item]):
 
 
 def make_folds(items: Iterable[Item], by: str = "session", fold_of: Callable[[Item], int] | None = None) -> list[Fold[Item]]:
-    """Folds that each hold out one session (5 in IEMOCAP; the paper's protocol) or one speaker (10), or what they are told to.
+    """Folds that each hold out one session (5 in IEMOCAP; the paper's protocol) or one speaker (10), or what they are given to.
     With one speaker held out, the other speaker of that session stays in training. ``by``: ``'session'`` or ``'speaker'``;
     ``fold_of``: the number of the fold that holds an utterance out; None for a fold for each session (speaker). Raises
     InputError: there are fewer than two sessions (speakers, folds), or a speaker is in two of them.

@@ -8,7 +8,7 @@ from espnet_ser.corpus.folds import Item
 from espnet_ser.errors import InputError
 
 _TRIES = 100
-_CLASS = 1e6  # what a class that a fold lacks weighs beside unevenness, which is a few units at most
+_CLASS = 1e6  # what a class that a fold lacks weighs against unevenness, which is a few units at most
 
 
 def even_groups(

@@ -56,7 +56,7 @@ def read_corpus(folder: Path | str, nj: int = 2) -> list[Example]:
     listing = "segments" if os.path.lexists(folder / "segments") else "wav.scp"
     tables["wav"] = {utt: (place.line, "") for utt, place in audio.items()}
     for field, table in tables.items():
-        _refuse_other_keys(folder / files[field], table, tables["wav"], listing)
+        _check_other_keys(folder / files[field], table, tables["wav"], listing)
     of_speakers = {spec.name: _of_speakers(folder / spec.speaker_file, tables["speaker"], spec) for spec in speaker_files()}
     for task, table in of_speakers.items():
         tables.setdefault(TASKS[task].field, table)
@@ -199,7 +199,7 @@ def read_utt2split(path: Path, examples: Sequence[Example]) -> dict[str, str]:
 
 def _read_listed(path: Path, examples: Sequence[Example], pattern: str, kind: str, expected: str) -> dict[str, str]:
     table = _read_required(path)
-    _refuse_other_keys(path, table, {example.utt: (0, "") for example in examples}, "wav.scp")
+    _check_other_keys(path, table, {example.utt: (0, "") for example in examples}, "wav.scp")
     for number, value in table.values():
         if not re.fullmatch(pattern, value):
             raise InputError(f"{path}:{number}: {kind} {value!r}, expected {expected}")
@@ -251,7 +251,7 @@ def _read_required(path: Path) -> Table:
     return read_table(path)
 
 
-def _refuse_other_keys(path: Path, table: Table, known: Mapping[str, object], other: str) -> None:
+def _check_other_keys(path: Path, table: Table, known: Mapping[str, object], other: str) -> None:
     for key in known:
         if key not in table:
             raise InputError(f"{path}: no line for {key!r}, which {other} lists; add it, or take it out of every file")
@@ -266,5 +266,5 @@ def _of_speakers(path: Path, utt2spk: Table, spec: TaskSpec) -> Table:
         return {}
     table = read_table(path)
     check_targets(path, table, spec)
-    _refuse_other_keys(path, table, {speaker: None for _, speaker in utt2spk.values()}, "utt2spk")
+    _check_other_keys(path, table, {speaker: None for _, speaker in utt2spk.values()}, "utt2spk")
     return {utt: table[speaker] for utt, (_, speaker) in utt2spk.items()}

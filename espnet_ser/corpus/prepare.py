@@ -18,13 +18,13 @@ from espnet_ser.corpus.folds import PARTS, Fold, make_folds
 from espnet_ser.corpus.iemocap import EMOTIONS, Utterance
 from espnet_ser.corpus.transcript import normalise
 from espnet_ser.data.datadir import Example, write_datadir
-from espnet_ser.data.leakage import alike_speakers, labelled_twice, refuse_endless_names, refuse_shared_speech
+from espnet_ser.data.leakage import alike_speakers, check_shared_speech, check_size_of_names, labelled_twice
 from espnet_ser.errors import InputError
 from espnet_ser.layout import DATA_STAMP
 from espnet_ser.utils.atomic import disk_errors_as_input_errors, replace_folder
 from espnet_ser.utils.hashing import fingerprint
 from espnet_ser.utils.locks import locked
-from espnet_ser.utils.replacing import folder_beside, keep_others, others_files
+from espnet_ser.utils.replacing import keep_others, others_files, temporary_folder
 from espnet_ser.utils.say import say
 from espnet_ser.utils.stamp import Stamp
 
@@ -57,7 +57,7 @@ def make_datadirs(
         examples: All utterances.
         classes: The emotions that are predicted; other utterances are in ``all`` and ``train_all`` alone.
         folds: Of all utterances.
-        asked: What the folds depend on beside the utterances.
+        asked: What the folds depend on besides the utterances.
         subset: The folder for the utterances of the classes, if there is to be one.
 
     Returns:
@@ -68,7 +68,7 @@ def make_datadirs(
             the name of one of ours; or the disk is full or closed to us. Nothing is left half-written.
     """
     datadir = Path(datadir).resolve()
-    refuse_endless_names(examples, datadir)
+    check_size_of_names(examples, datadir)
     inputs = {
         **asked,
         "num_utterances": len(examples),
@@ -104,8 +104,8 @@ def to_example(utterance: Utterance) -> Example:
 
 
 def _replace_contents(datadir: Path, write: Callable[[Path], None], inputs: dict) -> None:
-    """Builds everything beside, then swaps it in folder by folder, the stamp last. A run that is killed in between leaves
-    folders that are not as the stamp says; the next one finds them as it makes them.
+    """Builds everything in a temporary folder, then swaps it in folder by folder, the stamp last. A run killed in between
+    leaves folders that are not as the stamp says, and the next one makes them again.
     """
     if datadir.exists() and not datadir.is_dir():
         raise InputError(f"{datadir}: not a folder; name another with --datadir")
@@ -113,7 +113,7 @@ def _replace_contents(datadir: Path, write: Callable[[Path], None], inputs: dict
     made = {name.partition("/")[0] for name in stamp.output_sha256()}
     datadir.mkdir(exist_ok=True)
     try:
-        with folder_beside(datadir / "new") as building:
+        with temporary_folder(datadir / "new") as building:
             write(building)
             Stamp(building / DATA_STAMP).write(inputs, [building])
             wanted = {path.name for path in building.iterdir()} - {DATA_STAMP}
@@ -150,11 +150,11 @@ def _write_all(
         write_datadir(folder / subset, of_classes)
     for fold in folds:
         for other in filter(None, (fold.test, fold.dev)):
-            refuse_shared_speech(fold.train, other)
+            check_shared_speech(fold.train, other)
             if warning := alike_speakers(fold.train, other):
                 say(f"warning: {fold.name}: {warning}", file=sys.stderr)
         if fold.dev:
-            refuse_shared_speech(fold.dev, fold.test)
+            check_shared_speech(fold.dev, fold.test)
         kept = {name: _of_classes(getattr(fold, name), classes) for name in PARTS}
         for name, does in (("train", "trains on"), ("test", "holds out")):
             if not kept[name]:

@@ -1,6 +1,6 @@
-"""What a corpus is called, its languages and its licence, as whoever has it says. What was not said is not guessed.
+"""What a corpus is called, its languages and its licence, as its owner says. What was not said is not guessed.
 
-Stage 1 records it beside its data directories; it stands with the scores, and in the card of what was trained on the corpus.
+Stage 1 records it next to its data directories; it stands with the scores, and in the card of what was trained on the corpus.
 """
 
 import json
@@ -60,7 +60,7 @@ def is_synthetic(wavs: Iterable[Path]) -> bool:
 
 
 def write_corpus(datadir: Path, corpus: Corpus) -> None:
-    """Records it beside the data directories of stage 1. Raises InputError when the disk is full."""
+    """Records it next to the data directories of stage 1. Raises InputError when the disk is full."""
     content = (json.dumps(asdict(corpus), ensure_ascii=False, indent=1) + "\n").encode()
     path = datadir / RECORD_FILE
     with disk_errors_as_input_errors(datadir):

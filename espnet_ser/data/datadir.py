@@ -31,7 +31,7 @@ class Example:
         speaker: Speaker id: ``Ses01_F``.
         session: ``'1'`` to ``'5'``.
         gender: ``'f'`` or ``'m'``; ``''`` where the corpus does not say.
-        emotion: The class to be told: ``happy``, ``sad``, ``angry``, ``neutral``, or the raw label of anything else.
+        emotion: The class to predict: ``happy``, ``sad``, ``angry``, ``neutral``, or the raw label of anything else.
         label: The raw label, before classes were merged: ``hap``, ``exc``, ...
         style: ``'improvised'`` or ``'scripted'``, or another corpus's word for a manner of speaking.
         text: Normalised transcript; empty where no word is spoken.
@@ -192,7 +192,7 @@ class Place(NamedTuple):
 
 
 def read_wav_scp(path: Path | str) -> dict[str, Place]:
-    """Reads a ``wav.scp``, whatever it is called, and the ``segments`` beside one that is called so. Returns utterance id ->
+    """Reads a ``wav.scp``, whatever it is called, and the ``segments`` next to one that is called so. Returns utterance id ->
     where its audio lies, in the order of the list. Raises InputError: it lists nothing, a line is malformed (the message names
     file and line), an id is there twice, or a command stands where a path should.
     """

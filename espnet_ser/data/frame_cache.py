@@ -1,7 +1,7 @@
 """Outputs of what is frozen, computed once: per utterance, unpadded, on disk.
 
 A cache is a folder named after the content of what computes it (weights, configuration, precision). It holds parts, each a
-plain ``.npy`` file of frames after frames, which maps into memory, and a ``.json`` beside it that says where whose frames lie,
+plain ``.npy`` file of frames after frames, which maps into memory, and a ``.json`` next to it that says where whose frames lie,
 and their checksums. A part without its ``.json`` is not there: it is the work of a job that was killed. Utterances are known by
 the content of their audio, so that every fold, stage and system that asks the same of the same speech shares a cache; what is
 missing, or does not match its checksum, is added as a new part.
@@ -110,9 +110,9 @@ class FrameCache:
                 start += count_frames(example)
             taken = [int(found[1]) for path in self.folder.iterdir() if (found := _PART.fullmatch(path.name))]
             name = f"part-{max(taken, default=-1) + 1:04d}"
-            with atomic_path(self.folder / f"{name}.npy") as beside:
-                frames = np.lib.format.open_memmap(beside, mode="w+", dtype=self.dtype, shape=(start, dim))
-                _take_space(beside)
+            with atomic_path(self.folder / f"{name}.npy") as temporary:
+                frames = np.lib.format.open_memmap(temporary, mode="w+", dtype=self.dtype, shape=(start, dim))
+                _take_space(temporary)
                 for example, values in compute(missing):
                     largest = float(np.abs(values).max())
                     if not largest <= (LARGEST_HALF if self.dtype == np.float16 else np.finfo(np.float32).max):

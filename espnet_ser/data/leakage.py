@@ -1,4 +1,4 @@
-"""Which speech a model has heard, and the refusal to test it on that.
+"""Which speech a model was trained on, and the checks that it is not tested on that.
 
 The intermediate finetuning is inside the fold: an encoder that was finetuned on the held-out session,
 if only for ASR, has seen the test data.
@@ -49,7 +49,7 @@ def all_of(*trained_on: Mapping | None) -> dict[str, list[str]] | None:
     return {key: sorted({name for record in known for name in record[key]}) for key in ("sessions", "speakers")}
 
 
-def refuse_endless_names(examples: Iterable[Example], where: object) -> None:
+def check_size_of_names(examples: Iterable[Example], where: object) -> None:
     """Stops at more speakers and sessions than a trained model's ``config.yaml`` has room for. ``examples``: all that may be
     trained on. Raises InputError: says how many characters there are.
     """
@@ -64,7 +64,7 @@ def refuse_endless_names(examples: Iterable[Example], where: object) -> None:
             )
 
 
-def refuse_leak(
+def check_leak(
     trained_on: Mapping | None,
     test: Iterable[Example],
     by: str,
@@ -87,7 +87,7 @@ def refuse_leak(
             )
 
 
-def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> None:
+def check_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> None:
     """Stops a training on held-out speech under whatever name. Raises InputError when an utterance id, an audio file, the
     content of one or its samples are on both sides, or a speaker under two spellings.
     """
@@ -97,11 +97,11 @@ def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> N
         shown = ", ".join(f"{name!a} and {other!a}" for name, other in speakers[:_SHOWN])
         raise InputError(
             f"speakers held out and trained on differ in spelling alone ({shown}): write one speaker's id alike everywhere, or "
-            "give two people ids that differ in more than case, script or characters that nobody sees; then run stage 1 again"
+            "give two people ids that differ in more than case, script or invisible characters; then run stage 1 again"
         )
     for field, kind, remedy in _SHARED:
         if field == "wav":
-            _refuse_shared_parts(train, test, kind, remedy)
+            _check_shared_parts(train, test, kind, remedy)
             continue
         held_out = {str(value): example.utt for example in test if (value := getattr(example, field))}
         pairs = [(example.utt, held_out[value]) for example in train if (value := str(getattr(example, field))) in held_out]
@@ -112,7 +112,7 @@ def refuse_shared_speech(train: Iterable[Example], test: Iterable[Example]) -> N
             )
 
 
-def _refuse_shared_parts(train: Iterable[Example], test: Iterable[Example], shared: str, remedy: str) -> None:
+def _check_shared_parts(train: Iterable[Example], test: Iterable[Example], shared: str, remedy: str) -> None:
     """Stops a training on a moment of a file that is held out too."""
     held_out: dict[str, list[Example]] = {}
     for example in test:

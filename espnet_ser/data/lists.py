@@ -51,11 +51,11 @@ def read_table(path: Path, name: str | None = None) -> Table:
         if name not in _OF_SEVERAL_WORDS and " " in value:
             raise InputError(f"{path}:{number}: malformed line {line!r}: expected one value")
         if name != "wav.scp":
-            _refuse_odd(path, number, key, name_fault(key))
+            _check_odd(path, number, key, name_fault(key))
             if name not in _OF_SEVERAL_WORDS:
-                _refuse_odd(path, number, value, name_fault(value))
+                _check_odd(path, number, value, name_fault(value))
             elif name == "text":
-                _refuse_odd(path, number, value, text_fault(value))
+                _check_odd(path, number, value, text_fault(value))
         if key in table:
             raise InputError(f"{path}:{number}: {key!r} is there twice, first in line {table[key][0]}")
         table[key] = (number, value)
@@ -70,7 +70,7 @@ def _why_unread(path: Path, error: OSError) -> str:
     return f"{error.strerror}; run stage 1 to make it"
 
 
-def _refuse_odd(path: Path, number: int, value: str, fault: str) -> None:
+def _check_odd(path: Path, number: int, value: str, fault: str) -> None:
     if fault:
         raise InputError(f"{path}:{number}: {value[:80]!r} {fault}; write it otherwise")
 

@@ -214,7 +214,7 @@ def _riff_header(order: str, fmt: bytes, length: int) -> bytes:
 
 
 def _patched(file: FileIO, end: int, place: int, size_format: str, counted: int, length: int) -> bytes:
-    """The beginning of a file with another length in its place, which counts so many bytes beside the audio's."""
+    """The beginning of a file with another length in its place, which counts so many bytes besides the audio's."""
     file.seek(0)
     content = bytearray(file.read(min(end, _MAX_HEADER)))
     struct.pack_into(size_format, content, place, length + counted)

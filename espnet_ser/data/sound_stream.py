@@ -47,7 +47,7 @@ def to_its_end(file: FileIO | FileSection, name: object) -> FileIO | FileSection
 
 
 class _Endless(FileSection):
-    """A file whose size is not told: it seems to end far away, in zeros, where libmpg123 looks for a tag."""
+    """A file whose size is hidden: it seems to end far away, in zeros, where libmpg123 looks for a tag."""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return super().seek(offset + (_HIDDEN_SIZE if whence == os.SEEK_END else 0), whence)

@@ -63,5 +63,5 @@ def check_spellings(names: Iterable[str], kind: str, path: object) -> None:
     for name, other in spelt_alike(names, names)[:1]:
         raise InputError(
             f"{path}: {kind}s {name!a} and {other!a} look the same: write one {kind} alike everywhere, or give two {kind}s "
-            "names that differ in more than case, width, script or characters that nobody sees"
+            "names that differ in more than case, width, script or invisible characters"
         )

@@ -8,7 +8,7 @@ from espnet_ser.errors import InputError
 from espnet_ser.tasks_table import TASKS
 
 
-def refuse_missing_targets(tasks: Iterable[str], examples: Sequence[Example], folder: Path) -> None:
+def check_has_targets(tasks: Iterable[str], examples: Sequence[Example], folder: Path) -> None:
     """Stops a system with a task of which the corpus says nothing. ``tasks``: what is to be trained; ``examples``: the
     utterances to train on. Raises InputError: names the task, the file, and what else can be done.
     """

@@ -162,11 +162,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     first = [BLANK, UNKNOWN] if bpe_model.is_file() else [BLANK, UNKNOWN, SPACE]
     if tokens[: len(first)] != first or len(set(tokens)) < len(tokens) or "" in tokens:
         raise InputError(f"{path}: a token list begins with {' '.join(first)} and has each token once; run stage 2 again")
-    _refuse_odd_tokens(path, tokens)
+    _check_odd_tokens(path, tokens)
     if not bpe_model.is_file():
         return CharTokenizer(tokens)
     if read_small_file(bpe_model, _MAX_BPE_BYTES) != sentencepiece_model(tokens):
-        raise InputError(f"{bpe_model}: not a SentencePiece model of the tokens beside it; run stage 2 again")
+        raise InputError(f"{bpe_model}: not a SentencePiece model of the tokens next to it; run stage 2 again")
     return BPETokenizer(tokens)
 
 
@@ -174,7 +174,7 @@ def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None 
     """Writes what :func:`load_tokenizer` reads, each file whole. Raises InputError when the list is one that would not be
     read.
     """
-    _refuse_odd_tokens(folder / "tokens.txt", tokens)
+    _check_odd_tokens(folder / "tokens.txt", tokens)
     folder.mkdir(parents=True, exist_ok=True)
     remove_unfinished(folder)
     atomic_write(folder / "tokens.txt", "".join(f"{token}\n" for token in tokens))
@@ -183,13 +183,13 @@ def save_tokenizer(folder: Path, tokens: Sequence[str], bpe_model: bytes | None 
 
 
 def copy_tokenizer(source: Path, target: Path) -> Path:
-    """Copies a tokenizer beside the model that uses it; returns ``target``."""
+    """Copies a tokenizer next to the model that uses it; returns ``target``."""
     bpe_model = source / "bpe.model"
     save_tokenizer(target, _read_tokens(source / "tokens.txt"), bpe_model.read_bytes() if bpe_model.is_file() else None)
     return target
 
 
-def _refuse_odd_tokens(path: Path, tokens: Sequence[str]) -> None:
+def _check_odd_tokens(path: Path, tokens: Sequence[str]) -> None:
     for number, token in enumerate(tokens, 1):
         if len(token) > MAX_TOKEN or not is_token(token):
             raise InputError(f"{path}:{number}: {token[:80]!r} is no token of a transcript; run stage 2 again")

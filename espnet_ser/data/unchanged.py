@@ -27,7 +27,7 @@ def verify_audio(examples: Iterable[Example]) -> None:
             raise InputError(f"{example.wav} has changed since stage 1 read it: run stage 1 again")
 
 
-def refuse_changed_data(datadir: Path, fold: str) -> None:
+def check_unchanged_data(datadir: Path, fold: str) -> None:
     """Makes sure that a fold's data directories are as stage 1 left them; without its stamp they are the user's own. Raises
     InputError when a file of them is missing or was changed since.
     """

@@ -25,9 +25,9 @@ _MANY_CLASSES = 10  # of more classes the likeliest are shown first
 
 
 class Answer(NamedTuple):
-    """Two parts of the page, in HTML: what is told of the whole recording, and of a long one its timeline."""
+    """Two parts of the page, in HTML: the prediction for the whole recording, and of a long one its timeline."""
 
-    told: str
+    prediction: str
     timeline: str = ""
 
 
@@ -49,7 +49,7 @@ class Answering:
             # Where the page keeps its files is nobody's business.
             message = str(error).replace(str(path), Path(path).name).replace("audio[0]", Path(path).name)
             return Answer(f'<div class="ser-problem" role="alert">{escape(message)}</div>')
-        return Answer(told_html(prediction), timeline_html(prediction, waveform) if prediction.speech else "")
+        return Answer(prediction_html(prediction), timeline_html(prediction, waveform) if prediction.speech else "")
 
     def _read(self, path: Path) -> np.ndarray:
         """float32 [num_samples] at 16 kHz."""
@@ -65,14 +65,14 @@ class Answering:
         return waveform
 
 
-def told_html(prediction: Prediction) -> str:
+def prediction_html(prediction: Prediction) -> str:
     """What is predicted of the whole: emotion with its bars, voice and kind of speech, words; only what the models predict. Of
     a recording without speech, that there is none.
     """
     length = f"{prediction.duration_s:.1f} s"
     if not prediction.speech:
         silent = f"Nothing in these {length} is louder than {SPEECH_DBFS:g} dBFS. Is the microphone muted?"
-        return f'<div class="ser-told" role="status"><p class="ser-label">No speech</p><p>{silent}</p></div>'
+        return f'<div class="ser-prediction" role="status"><p class="ser-label">No speech</p><p>{silent}</p></div>'
     parts = []
     if prediction.label is not None:
         colours = class_colours(prediction.scores, prediction.timeline)
@@ -86,10 +86,10 @@ def told_html(prediction: Prediction) -> str:
     ]
     if prediction.timeline:
         windows = prediction.timeline
-        length += f", told in {len(windows)} windows of {windows[0].end_s - windows[0].start_s:g} s; here, their mean"
+        length += f", predicted in {len(windows)} windows of {windows[0].end_s - windows[0].start_s:g} s; here, their mean"
     facts.append(("length", "Length", length))
     items = "".join(f'<dt>{title}</dt><dd class="ser-{name}">{text}</dd>' for name, title, text in facts)
-    return f'<div class="ser-told" role="status">{"".join(parts)}<dl>{items}</dl></div>'
+    return f'<div class="ser-prediction" role="status">{"".join(parts)}<dl>{items}</dl></div>'
 
 
 def _class_html(decision: Decision, spec: TaskSpec) -> str:
@@ -98,7 +98,7 @@ def _class_html(decision: Decision, spec: TaskSpec) -> str:
 
 
 def _words_html(text: str, _: TaskSpec) -> str:
-    return f"<q>{escape(text)}</q>" if text.strip() else "<i>none heard</i>"
+    return f"<q>{escape(text)}</q>" if text.strip() else "<i>none recognised</i>"
 
 
 _SHOWN: Mapping[str, Callable[..., str]] = {
@@ -132,10 +132,10 @@ def _bars(decision: Decision, colours: Mapping[str, str]) -> str:
     """A bar for each class, in the models' order; of many classes the likeliest, and the others on demand."""
     rows = {}
     for name, score in decision.scores.items():
-        told = " ser-is-told" if name == decision.label else ""
+        chosen = " ser-is-predicted" if name == decision.label else ""
         fill = f'<span style="width: {100 * score:.2f}%; background: {colours[name]}"></span>'
         cells = f'<span class="ser-name"><bdi>{escape(name)}</bdi></span><span class="ser-track">{fill}</span>'
-        rows[name] = f'<li class="ser-bar{told}">{cells}<span class="ser-value">{_percent(score)}</span></li>'
+        rows[name] = f'<li class="ser-bar{chosen}">{cells}<span class="ser-value">{_percent(score)}</span></li>'
     names = list(rows)
     if len(names) > _MANY_CLASSES:
         names = sorted(rows, key=decision.scores.__getitem__, reverse=True)

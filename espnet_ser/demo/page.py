@@ -1,4 +1,4 @@
-"""The page: a recording on one side, what is told of it on the other, the timeline of a long one below."""
+"""The page: a recording on one side, its prediction on the other, the timeline of a long one below."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +39,8 @@ def build_page(
     answering = Answering(speech_emotion, max_seconds)
 
     def answer(path: str | None) -> Answer:
-        told, timeline = answering(path)
-        return Answer(told or _WAITING, timeline)
+        prediction, timeline = answering(path)
+        return Answer(prediction or _WAITING, timeline)
 
     if examples:
         gr.set_static_paths(sorted(map(str, examples.values())))  # served from where they lie
@@ -57,10 +57,10 @@ def build_page(
                             button = gr.Button(name, size="sm", min_width=80)
                             button.click(lambda path=path: str(path), None, audio, **_PRIVATE, show_progress="hidden")
             with gr.Column(min_width=300):
-                told = gr.HTML(_WAITING, elem_id="ser-answer")
+                prediction = gr.HTML(_WAITING, elem_id="ser-answer")
         timeline = gr.HTML(elem_id="ser-over-time")
         gr.HTML(_notes(max_seconds))
-        audio.change(answer, audio, [told, timeline], **_PRIVATE, trigger_mode="always_last", show_progress="minimal")
+        audio.change(answer, audio, [prediction, timeline], **_PRIVATE, trigger_mode="always_last", show_progress="minimal")
     # Torch computes on all cores for one recording; others wait their turn.
     return page.queue(max_size=_MAX_WAITING, default_concurrency_limit=1)
 
@@ -144,7 +144,7 @@ def _header(speech_emotion: SpeechEmotion, sources: Sequence[str]) -> str:
 def _notes(max_seconds: float) -> str:
     return (
         '<ul class="ser-small">'
-        f"<li>WAV, FLAC, OGG or MP3, up to {max_seconds:g} s. What is longer than {LONGEST_WHOLE_S:g} s is told in windows, "
+        f"<li>WAV, FLAC, OGG or MP3, up to {max_seconds:g} s. Longer than {LONGEST_WHOLE_S:g} s is predicted in windows, "
         "as a timeline.</li>"
         "<li>It predicts how raters would label the voice, not what a person feels. It knows silence by its level alone, and "
         "puts noise and music into a class too. It is no ground for decisions about people.</li>"

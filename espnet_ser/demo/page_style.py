@@ -17,7 +17,7 @@ ul.ser-small { padding-left: 1.1rem; margin: .4rem 0; list-style: disc; }
   padding: .3rem .7rem; font-weight: 400;
 }
 .ser-examples button:hover { background: var(--border-color-primary); }
-.ser-told, .ser-timeline, .ser-problem, .ser-empty {
+.ser-prediction, .ser-timeline, .ser-problem, .ser-empty {
   border: 1px solid var(--border-color-primary); border-radius: .6rem; padding: 1rem 1.1rem;
   background: var(--block-background-fill); box-sizing: border-box;
 }
@@ -30,23 +30,23 @@ ul.ser-bars {
   display: grid; grid-template-columns: fit-content(45%) 1fr max-content; gap: .4rem .6rem;
 }
 .ser-bar { display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; align-items: center; }
-.ser-bar.ser-is-told { font-weight: 650; }
+.ser-bar.ser-is-predicted { font-weight: 650; }
 .ser-name { overflow-wrap: anywhere; hyphens: auto; }
 .ser-track { height: .85rem; border-radius: .43rem; overflow: hidden; background: var(--border-color-primary); }
 .ser-track > span { display: block; height: 100%; }
 .ser-value { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.ser-told dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0; }
-.ser-told dt { color: var(--body-text-color-subdued); }
-.ser-told dd { margin: 0; overflow-wrap: anywhere; }
+.ser-prediction dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0; }
+.ser-prediction dt { color: var(--body-text-color-subdued); }
+.ser-prediction dd { margin: 0; overflow-wrap: anywhere; }
 .ser-timeline img { display: block; width: 100%; height: auto; background: #fff; border-radius: .3rem; }
-.ser-told summary, .ser-timeline summary { cursor: pointer; margin: .2rem 0 .6rem; color: var(--body-text-color-subdued); }
-.ser-timeline table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin-top: .4rem; }
-.ser-timeline th, .ser-timeline td { text-align: left; padding: .15rem 1.2rem .15rem 0; font-weight: 400; border: 0; }
-@media (max-width: 640px) {
+.ser-prediction summary,
+.ser-timeline summary { cursor: pointer; margin: .2rem 0 .6rem; color: var(--body-text-color-subdued);
+} .ser-timeline table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin-top: .4rem; } .ser-timeline th,
+.ser-timeline td { text-align: left; padding: .15rem 1.2rem .15rem 0; font-weight: 400; border: 0; } @media (max-width: 640px) {
   .gradio-container { padding-left: .8rem !important; padding-right: .8rem !important; }
   ul.ser-bars { grid-template-columns: 1fr max-content; gap: .55rem .6rem; }
   .ser-bar { row-gap: .15rem; }
   .ser-track { grid-row: 2; grid-column: 1 / -1; }
-  .ser-told dd.ser-text { grid-column: 1 / -1; }
+  .ser-prediction dd.ser-text { grid-column: 1 / -1; }
 }
 """

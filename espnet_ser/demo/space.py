@@ -11,7 +11,7 @@ import espnet_ser
 from espnet_ser.errors import InputError
 from espnet_ser.publish.allowlist import publishable_files
 from espnet_ser.utils.atomic import replace_folder
-from espnet_ser.utils.replacing import folder_beside
+from espnet_ser.utils.replacing import temporary_folder
 
 _HEADER = """---
 title: Speech emotion
@@ -65,7 +65,7 @@ def write_space(folder: Path, models: Sequence[str], max_seconds: int) -> None:
             raise InputError(f"--model {name}: neither a folder here nor a name of the hub (owner/name); check it")
     requirements = _requirements()
 
-    with folder_beside(folder) as building:
+    with temporary_folder(folder) as building:
         included = []
         for number, (model, files) in enumerate(packed.items(), 1):
             included += _include(Path(model), files, building, f"models/{number}")

@@ -1,4 +1,4 @@
-"""A long recording's emotions over time: the waveform in the colour of what is told, the posteriors below it."""
+"""A long recording's emotions over time: the waveform in the colour of the predicted emotion, the posteriors below it."""
 
 from collections.abc import Mapping, Sequence
 

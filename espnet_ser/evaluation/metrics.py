@@ -159,7 +159,7 @@ METRIC_NAMES = {"ua": "UA", "wa": "WA", "ccc": "CCC", "wer": "WER", "cer": "CER"
 
 
 def auxiliary_scores() -> dict[str, str]:
-    """What is scored beside the main task -> the task that it is a score of.
+    """What is scored besides the main task -> the task that it is a score of.
 
     >>> auxiliary_scores()
     {'gender_ua': 'gender', 'style_ua': 'style', 'wer': 'asr', 'cer': 'asr'}

@@ -41,7 +41,7 @@ def epoch_path(fold_folder: Path, epoch: int, part: str = "test") -> Path:
 
 
 def is_epoch(path: Path, part: str = "predictions|dev") -> bool:
-    """Whether a file is called as predictions of an epoch are; a copy that somebody put beside them is none."""
+    """Whether a file is called as predictions of an epoch are; a copy that somebody put next to them is none."""
     return re.fullmatch(rf"({part})_[0-9]+\.jsonl\.gz", path.name) is not None
 
 

@@ -102,20 +102,20 @@ def comparison_text(result: Mapping, name_a: str = "A", name_b: str = "B") -> st
 
 
 def conclusion(result: Mapping) -> str:
-    """One sentence: which system is better on which score, if that can be told.
+    """One sentence: which system is better on which score, if any.
 
     >>> ua = {"difference": 1.8, "p": 0.012, "ci95_speakers": [0.1, 3.5]}
     >>> conclusion({"ua": ua, "wa": {**ua, "difference": -0.2, "p": 0.7}})
-    'B is better on UA (p = 0.012); on WA no difference can be told (p = 0.700).'
+    'B is better on UA (p = 0.012); on WA no difference was found (p = 0.700).'
     """
     p_values = {name: _p_value(result[name]["p"]) for name in _SCORE_NAMES}
     if all(result[name]["p"] >= ALPHA for name in _SCORE_NAMES):
-        return f"No difference can be told ({p_values['ua']} on UA, {p_values['wa']} on WA)."
+        return f"No difference was found ({p_values['ua']} on UA, {p_values['wa']} on WA)."
     parts = []
     for name, title in _SCORE_NAMES.items():
         score = result[name]
         if score["p"] >= ALPHA:
-            parts.append(f"on {title} no difference can be told ({p_values[name]})")
+            parts.append(f"on {title} no difference was found ({p_values[name]})")
             continue
         better = "B" if score["difference"] > 0 else "A"
         low, high = score["ci95_speakers"] or (-np.inf, np.inf)

@@ -1,8 +1,8 @@
 """Training in several processes ("ranks"), on one machine or several: who is started where, and how all end together.
 
 On each machine one process runs ``espnet-ser train``. It starts a rank per GPU and watches them: the first that fails ends
-all, and its error is the one that is told. Across machines it is ``espnet2.bin.launch`` that starts these processes, and tells
-them by options which of them they are.
+all, and its error is the one that is reported. Across machines it is ``espnet2.bin.launch`` that starts these processes, and
+tells them by options which of them they are.
 """
 
 import json
@@ -48,7 +48,7 @@ class Ranks:
     @classmethod
     def of(cls, args: Namespace) -> "Ranks":
         """As options say: ``ngpu``, ``dist_backend``, and :data:`LAUNCH_OPTIONS` where a launcher has given them. Raises
-        InputError when it is not told where the machines' processes meet, or which of them this one is.
+        InputError when it does not know where the machines' processes meet, or which of them this one is.
         """
         on_gpus = args.ngpu > 0 and not (args.dist_backend == "gloo" and _num_gpus() == 0)
         options = {name: getattr(args, name, None) for name in LAUNCH_OPTIONS}
@@ -158,7 +158,7 @@ ALONE = Ranks()  # one process, without a GPU of its own
 
 @dataclass(frozen=True)
 class Ending:
-    """A file that says why ranks end, written by whoever is first to know, where all that wait can see it."""
+    """A file that says why ranks end, written by the first to know, where all that wait can see it."""
 
     path: Path | None  # the file; None where nobody waits
 
@@ -170,11 +170,11 @@ class Ending:
         """Says with which exit status and why, unless it has been said."""
         if self.path is None:
             return
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        beside.write_text(json.dumps([status, reason]), encoding="utf-8")
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        temporary.write_text(json.dumps([status, reason]), encoding="utf-8")
         with suppress(FileExistsError):
-            os.link(beside, self.path)
-        beside.unlink()
+            os.link(temporary, self.path)
+        temporary.unlink()
 
     def read(self) -> tuple[int, str]:
         """What was said."""
@@ -188,7 +188,7 @@ def _train_rank(args: Namespace, ending: Ending, on_one_machine: bool) -> None:
     if on_one_machine:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # nobody else is to be spoken to
     try:
-        with STOP.heard():
+        with STOP.handled():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
             from torch import distributed
 

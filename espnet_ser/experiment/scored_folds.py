@@ -46,11 +46,9 @@ class PooledFolds:
         for fold in folds.values():
             if changed := Stamp(fold.folder / SELECTED_FILE).changed_outputs():
                 raise InputError(f"predictions in {fold.folder}: {'; '.join(changed)}; run stage 5 again")
-        _refuse_unlike({fold.folder: _recorded_training(fold.folder) for fold in folds.values()})
-        _refuse_unlike(
-            {fold.intermediate: _recorded_training(fold.intermediate) for fold in folds.values() if fold.intermediate}
-        )
-        _refuse_outdated(folds)
+        _check_alike({fold.folder: _recorded_training(fold.folder) for fold in folds.values()})
+        _check_alike({fold.intermediate: _recorded_training(fold.intermediate) for fold in folds.values() if fold.intermediate})
+        _check_outdated(folds)
         predictions = {}
         for name, fold in folds.items():
             paths = {selection: predictions_path(fold.folder, selection) for selection in SELECTIONS}
@@ -175,11 +173,11 @@ def _history(folder: Path) -> list[dict]:
 
 
 def _recorded_training(folder: Path) -> dict[str, object]:
-    """All that a training was told, by dotted name, but for what is the fold's own."""
+    """All inputs of a training, by dotted name, but for what is the fold's own."""
     inputs = Stamp(folder / DONE_FILE).inputs()
-    told = {key: value for key, value in inputs.items() if key not in _OF_THE_FOLD}
+    inputs = {key: value for key, value in inputs.items() if key not in _OF_THE_FOLD}
     # A token list is the fold's own, as the utterances are; of what kind they are is not.
-    return flat({**told, "data": _data_of(folder), "files of the token list": sorted(inputs.get("tokens") or ())})
+    return flat({**inputs, "data": _data_of(folder), "files of the token list": sorted(inputs.get("tokens") or ())})
 
 
 def _data_of(folder: Path) -> str:
@@ -187,7 +185,7 @@ def _data_of(folder: Path) -> str:
     return Path(read_yaml_mapping(folder / "config.yaml", missing="train it anew").get("train_dir", "")).name
 
 
-def _refuse_unlike(trainings: Mapping[Path, Mapping[str, object]]) -> None:
+def _check_alike(trainings: Mapping[Path, Mapping[str, object]]) -> None:
     first = next(iter(trainings), None)
     for folder, training in trainings.items():
         for key in sorted(training.keys() | trainings[first].keys()):
@@ -199,7 +197,7 @@ def _refuse_unlike(trainings: Mapping[Path, Mapping[str, object]]) -> None:
                 )
 
 
-def _refuse_outdated(folds: Mapping[str, TrainedFold]) -> None:
+def _check_outdated(folds: Mapping[str, TrainedFold]) -> None:
     """Stops at epochs that were chosen apart, or from other models than are here now."""
     chosen_from = {name: Stamp(fold.folder / SELECTED_FILE).inputs() for name, fold in folds.items()}
     first = next(iter(folds))

@@ -33,7 +33,7 @@ class Finetuning:
     Attributes:
         tasks: What is trained, of :data:`espnet_ser.tasks_table.TASKS`.
         trainable_layers: Transformer layers trained, from the top, on the paper's scale of 12.
-        skip_layer: The layer whose output the gender head sees beside the last one's (m = 4, Sec. 2.3), on the same scale.
+        skip_layer: The layer whose output the gender head sees next to the last one's (m = 4, Sec. 2.3), on the same scale.
         reversed: Tasks whose gradient is reversed on its way into the encoder (Eq. 2).
         encoder: One of :data:`espnet_ser.models.encoders.ENCODERS`; ``ssl`` is the pretrained encoder that the recipe is given.
         surgery: Whether conflicting gradients are projected apart (the paper's reference 25).
@@ -146,7 +146,7 @@ def load_system(conf_dir: Path, name: str) -> System:
     return system
 
 
-def refuse_taken_tag(conf_dir: Path, name: str, tag: str) -> None:
+def check_tag(conf_dir: Path, name: str, tag: str) -> None:
     """Stops a tag with which a system's folder would be another system's: ``stl`` with the tag ``n8``.
 
     Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.data.identity import data_identity
-from espnet_ser.data.leakage import refuse_leak
+from espnet_ser.data.leakage import check_leak
 from espnet_ser.errors import InputError
 from espnet_ser.experiment.folds import intermediate_folder, read_dev, read_fold
 from espnet_ser.experiment.systems import System
@@ -83,7 +83,7 @@ class TrainedFold:
 
         Raises:
             InputError: When a training has not finished, has used other data or another intermediate model than is here now, or
-                has heard what the fold holds out.
+                was trained on what the fold holds out.
         """
         model = trained_model_identity(self.folder, stage=4)
         intermediate = trained_model_identity(self.intermediate, stage=3) if self.intermediate else None
@@ -95,9 +95,9 @@ class TrainedFold:
             )
         for trained in filter(None, (self.folder, self.intermediate)):
             config = read_yaml_mapping(trained / "config.yaml", missing="train it anew")
-            refuse_leak(config.get("trained_on"), [*self.test, *self.dev], self.by, trained)
+            check_leak(config.get("trained_on"), [*self.test, *self.dev], self.by, trained)
             if began_with := config.get("pretrained_on"):
-                refuse_leak(began_with, [*self.test, *self.dev], "speaker", f"what {trained} began with")
+                check_leak(began_with, [*self.test, *self.dev], "speaker", f"what {trained} began with")
         return {"model": model, "intermediate": intermediate, **held_out}
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.identity import data_identity
-from espnet_ser.data.targets import refuse_missing_targets
-from espnet_ser.data.unchanged import refuse_changed_data, token_identity
+from espnet_ser.data.targets import check_has_targets
+from espnet_ser.data.unchanged import check_unchanged_data, token_identity
 from espnet_ser.errors import InputError
 from espnet_ser.experiment.folds import read_dev, read_fold, token_folder
 from espnet_ser.experiment.processes import ALONE, Ranks
@@ -31,9 +31,9 @@ from espnet_ser.layout import (
     STARTED_FILE,
     TOKENS_FOLDER,
 )
-from espnet_ser.model_io.encoder_folder import encoder_identity, encoder_name, encoder_source, num_layers, refuse_without_ctc
+from espnet_ser.model_io.encoder_folder import check_has_ctc, encoder_identity, encoder_name, encoder_source, num_layers
 from espnet_ser.model_io.hub import resolve_encoder
-from espnet_ser.model_io.trained_encoder import refuse_trained_encoder
+from espnet_ser.model_io.trained_encoder import check_encoder_leak
 from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.tasks_table import of_kind
 from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors, remove_unfinished
@@ -54,7 +54,7 @@ MAY_CHANGE = {"trainable_layers", "skip_layer"}
 
 @dataclass(frozen=True)
 class Experiment:
-    """A training, told from every other by what goes into it.
+    """A training, identified by everything that goes into it.
 
     Attributes:
         folder: Where it leaves its model.
@@ -87,21 +87,21 @@ class Experiment:
         if finetuning == "intermediate" and system.intermediate is None:
             raise InputError(f"system {system.name} has no intermediate finetuning: there is nothing to train")
         if setup.intermediate_from:
-            _refuse_intermediate_from(system, finetuning)
+            _check_intermediate_from(system, finetuning)
         part = system.intermediate if finetuning == "intermediate" else system.ser
         train_set = "train_all" if finetuning == "intermediate" and setup.intermediate_data == "all" else "train"
         train_dir, test_dir = setup.datadir / f"fold{fold}" / train_set, setup.datadir / f"fold{fold}" / "test"
-        refuse_changed_data(setup.datadir, fold)
+        check_unchanged_data(setup.datadir, fold)
         train = read_datadir(train_dir)
-        refuse_missing_targets(part.tasks, train, train_dir)
+        check_has_targets(part.tasks, train, train_dir)
         dev = read_dev(test_dir.parent) if finetuning == "ser" else []
         named = (setup.intermediate_from, "--intermediate_from") if setup.intermediate_from else (setup.ssl, "--ssl")
         encoder = resolve_encoder(*named) if ENCODERS[part.encoder].pretrained else None
         test = read_datadir(test_dir)
         if setup.intermediate_from:
-            refuse_without_ctc(encoder)
+            check_has_ctc(encoder)
         if encoder:
-            refuse_trained_encoder(encoder, [*test, *dev])
+            check_encoder_leak(encoder, [*test, *dev])
         model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
         has_own_intermediate = (
             finetuning == "ser" and system.intermediate is not None and not setup.intermediate_from and not planned
@@ -209,7 +209,7 @@ class Experiment:
 
         Args:
             args: From :meth:`check`.
-            command: The command line to record beside machine and versions.
+            command: The command line to record with machine and versions.
             ranks: The processes that train together. The first machine's keeps the folder; on the others it is only read.
 
         Raises:
@@ -279,7 +279,7 @@ def _says_waveform(setup: Setup, finetuning: str) -> bool:
     )
 
 
-def _refuse_intermediate_from(system: System, finetuning: str) -> None:
+def _check_intermediate_from(system: System, finetuning: str) -> None:
     """Refuses an ASR model in the place of an intermediate finetuning that is none, or that learns more than ASR."""
     if finetuning == "intermediate":
         raise InputError(

@@ -39,7 +39,7 @@ class LoadedModel(NamedTuple):
         return cls(found.model_file or found.source, network, labels, args.tokenizer, trained_on)
 
 
-class Heard(NamedTuple):
+class Outputs(NamedTuple):
     """What all models make of a waveform."""
 
     values: dict[str, np.ndarray]  # of each utterance task posteriors [classes] or a number [1]: the mean over the models
@@ -55,12 +55,12 @@ class Ensemble:
     """Several trained models as one, or one alone.
 
     Args:
-        models: Of what several tell, they know the same classes.
+        models: Models that share a task must share its classes.
         device: Where they are.
 
     Attributes:
-        labels: Class names of each utterance task that is told.
-        transcribes: Whether words are told.
+        labels: Class names of each utterance task that is predicted.
+        transcribes: Whether words are predicted.
         trained_on: What each model says of its training data, in order; see :class:`LoadedModel`.
         least_samples: The length of the shortest waveform that gives each model a frame.
 
@@ -87,7 +87,7 @@ class Ensemble:
         self._device = device
 
     @torch.no_grad()
-    def hear(self, speech: Sequence[Tensor]) -> list[Heard]:
+    def outputs(self, speech: Sequence[Tensor]) -> list[Outputs]:
         """What the models make of a batch. ``speech``: waveforms at 16 kHz, each [num_samples] with at least ``least_samples``.
         Raises OutOfMemory when there is too little memory for it.
         """
@@ -112,14 +112,14 @@ class Ensemble:
         means = {task: np.mean(of_models, axis=0) for task, of_models in values.items()}  # [batch, classes]
         joined = np.concatenate(embeddings, axis=1)  # [batch, models * dim]
         return [
-            Heard({task: mean[i] for task, mean in means.items()}, [of_model[i] for of_model in paths], joined[i])
+            Outputs({task: mean[i] for task, mean in means.items()}, [of_model[i] for of_model in paths], joined[i])
             for i in range(len(speech))
         ]
 
     def transcript(self, paths: Sequence[np.ndarray]) -> str | None:
         """The text that the models agree on best: the one that is nearest to those of all, by edits of characters. Frames of
-        different models do not line up, so their posteriors have no mean; and the most confident model may be one that hears
-        nothing. ``paths``: as in :class:`Heard`, one for each model that transcribes. Returns the text, the first of several;
+        different models do not line up, so their posteriors have no mean; and the most confident model may be one whose text is
+        empty. ``paths``: as in :class:`Outputs`, one for each model that transcribes. Returns the text, the first of several;
         None where no model transcribes.
         """
         texts = [t.ids_to_text(collapse(path.tolist())) for t, path in zip(self._tokenizers, paths, strict=True)]

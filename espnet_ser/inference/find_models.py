@@ -124,5 +124,5 @@ def selected_weights(folder: Path, selection: str | None) -> Path | None:
 def _file_of(model: Mapping) -> tuple[int, str, str]:
     epoch, name, sha256 = int(model["epoch"]), model["model"] or "", model["sha256"] or ""
     if Path(name).name != name:
-        raise ValueError("a file beside selection.json")
+        raise ValueError("a file next to selection.json")
     return epoch, name, sha256

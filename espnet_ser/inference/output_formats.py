@@ -1,4 +1,4 @@
-"""What is told of recordings, as text: a table for people; JSON lines, CSV and Kaldi's format for programs."""
+"""Predictions of recordings as text: a table for people; JSON lines, CSV and Kaldi's format for programs."""
 
 import csv
 import io
@@ -19,8 +19,8 @@ from espnet_ser.utils.atomic import atomic_path
 from espnet_ser.utils.say import aligned
 
 
-class Told(NamedTuple):
-    """A recording, and what is told of it."""
+class Predicted(NamedTuple):
+    """A recording and its prediction."""
 
     audio: NamedAudio
     prediction: Prediction
@@ -30,13 +30,13 @@ class Told(NamedTuple):
         return [self.audio.utt, STANDARD_INPUT if self.audio.path is None else str(self.audio.path)]
 
 
-def table_text(all_told: Sequence[Told]) -> str:
+def table_text(results: Sequence[Predicted]) -> str:
     """Aligned columns: a line for each recording and, below one that was cut, one for each window. Columns that no recording
     fills are left out.
     """
-    emotions = list(all_told[0].prediction.scores or {})
+    emotions = list(results[0].prediction.scores or {})
     rows = [["utt", "label", *emotions, *_further_columns(), "speech"]]
-    for audio, prediction in all_told:
+    for audio, prediction in results:
         others = [*_further(prediction, 3), "" if prediction.speech else "none: too soft"]
         rows.append([audio.utt, *_emotion(prediction.label, prediction.scores, 3), *others])
         for moment in prediction.timeline:
@@ -46,7 +46,7 @@ def table_text(all_told: Sequence[Told]) -> str:
     return "".join(f"{line}\n" for line in aligned(zip(*filled, strict=True)))
 
 
-def jsonl_text(all_told: Sequence[Told]) -> str:
+def jsonl_text(results: Sequence[Predicted]) -> str:
     """A line of JSON for each recording.
 
     Its fields: ``utt``, ``file``, ``label`` and ``scores`` of the emotion, each further task (``gender``, ``style``, ``text``,
@@ -55,9 +55,9 @@ def jsonl_text(all_told: Sequence[Told]) -> str:
     What is not predicted is null. Posteriors keep six decimals.
     """
     lines = []
-    for told in all_told:
-        utt, file = told.where()
-        fields = asdict(replace(told.prediction, embedding=None))
+    for result in results:
+        utt, file = result.where()
+        fields = asdict(replace(result.prediction, embedding=None))
         outputs = fields.pop("outputs")
         del fields["embedding"]
         emotion = outputs.get(MAIN_TASK) or {"label": None, "scores": None}
@@ -66,7 +66,7 @@ def jsonl_text(all_told: Sequence[Told]) -> str:
     return predictions_text(lines)
 
 
-def csv_text(all_told: Sequence[Told]) -> str:
+def csv_text(results: Sequence[Predicted]) -> str:
     """A row for each recording, ``window`` empty; after one that was cut, a row for each window, counted from 1. Columns:
     ``utt, file, window, start_s, end_s, label``, the posterior of each emotion, the further tasks (``gender, style, text``),
     and ``speech``, ``true`` or ``false``. Characters that are not shown are spelt out (line ends are quoted), and text that a
@@ -74,18 +74,18 @@ def csv_text(all_told: Sequence[Told]) -> str:
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    emotions = list(all_told[0].prediction.scores or {})
+    emotions = list(results[0].prediction.scores or {})
     head = ["utt", "file", "window", "start_s", "end_s", "label", *emotions, *_further_columns(), "speech"]
     writer.writerow(map(csv_cell, head))
-    for told in all_told:
-        prediction = told.prediction
+    for result in results:
+        prediction = result.prediction
         others = [*_further(prediction, 6), str(prediction.speech).lower()]
         whole = ["", 0, round(prediction.duration_s, 6)]
-        row = [*told.where(), *whole, *_emotion(prediction.label, prediction.scores, 6), *others]
+        row = [*result.where(), *whole, *_emotion(prediction.label, prediction.scores, 6), *others]
         writer.writerow(map(csv_cell, row))
         for number, moment in enumerate(prediction.timeline, 1):
             window = [number, round(moment.start_s, 6), round(moment.end_s, 6)]
-            row = [*told.where(), *window, *_emotion(moment.label, moment.scores, 6), *[""] * len(others)]
+            row = [*result.where(), *window, *_emotion(moment.label, moment.scores, 6), *[""] * len(others)]
             writer.writerow(map(csv_cell, row))
     return file.getvalue()
 
@@ -102,12 +102,12 @@ def csv_cell(value: str | float | None) -> str | float | None:
     return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
 
 
-def kaldi_text(all_told: Sequence[Told]) -> str:
+def kaldi_text(results: Sequence[Predicted]) -> str:
     """``utt2emotion``: a line for each recording, its id and its emotion, sorted by id."""
-    return "".join(sorted(f"{audio.utt} {prediction.label}\n" for audio, prediction in all_told))
+    return "".join(sorted(f"{audio.utt} {prediction.label}\n" for audio, prediction in results))
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Told]], str]] = {
+FORMATS: Mapping[str, Callable[[Sequence[Predicted]], str]] = {
     "table": table_text,
     "jsonl": jsonl_text,
     "csv": csv_text,
@@ -120,11 +120,11 @@ _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width ones too, 
 EMBEDDING_SUFFIXES = (".npz", ".ark")  # of NumPy's archives and Kaldi's
 
 
-def write_embeddings(path: Path, all_told: Sequence[Told]) -> None:
+def write_embeddings(path: Path, results: Sequence[Predicted]) -> None:
     """Writes embeddings, whole: ``utts`` [n] and ``embeddings`` [n, dim] as ``.npz``, or vectors by id as ``.ark``."""
-    utts = [audio.utt for audio, _ in all_told]
-    embeddings = [prediction.embedding for _, prediction in all_told]
-    with atomic_path(path) as beside, open(beside, "wb") as file:
+    utts = [audio.utt for audio, _ in results]
+    embeddings = [prediction.embedding for _, prediction in results]
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
         if path.suffix == ".npz":
             np.savez(file, utts=np.array(utts), embeddings=np.stack(embeddings))
         else:
@@ -133,7 +133,7 @@ def write_embeddings(path: Path, all_told: Sequence[Told]) -> None:
             kaldiio.save_ark(file, dict(sorted(zip(utts, embeddings, strict=True))))
 
 
-def refuse_places(output: Path | None, embedding: Path | None) -> None:
+def check_outputs(output: Path | None, embedding: Path | None) -> None:
     """Stops before the work where what comes of it could not be written, or would take the place of what is no text.
     ``output``: file for the text, if any; ``embedding``: file for the embeddings, if any. Raises InputError: names the option
     and what to give it.
@@ -151,7 +151,7 @@ def refuse_places(output: Path | None, embedding: Path | None) -> None:
             raise InputError(f"{option} {path}: there, and no file; give another name")
 
 
-def refuse_kaldi_ids(utts: Iterable[str]) -> None:
+def check_kaldi_ids(utts: Iterable[str]) -> None:
     """Stops at ids that no file of Kaldi's can hold. Raises InputError for an id that is there twice, or is no single word."""
     seen = set()
     for utt in utts:
@@ -171,7 +171,7 @@ def _further_columns() -> list[str]:
 
 
 def _further(prediction: Prediction, decimals: int) -> list[str]:
-    """What is predicted beside the emotion: a class, a number or a text each, '' for what is not."""
+    """What is predicted besides the emotion: a class, a number or a text each, '' for what is not."""
     outputs = [prediction.outputs.get(spec.name, "") for spec in auxiliary()]
     outputs = [output.label if isinstance(output, Decision) else output for output in outputs]
     return [f"{output:.{decimals}f}" if isinstance(output, float) else output for output in outputs]

@@ -15,7 +15,7 @@ from espnet_ser.data.batches import compose_batches
 from espnet_ser.data.sound_file import Segment
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.decoding import class_decision
-from espnet_ser.inference.ensemble import Ensemble, Heard, LoadedModel, OutOfMemory
+from espnet_ser.inference.ensemble import Ensemble, LoadedModel, OutOfMemory, Outputs
 from espnet_ser.inference.find_models import ModelSource, models_of
 from espnet_ser.inference.level import is_loud_enough
 from espnet_ser.inference.predict import BATCH_SAMPLES
@@ -40,7 +40,7 @@ class _Recording(NamedTuple):
 
 
 class SpeechEmotion:
-    """Tells emotion, and whatever else its models have heads for, from speech.
+    """Predicts emotion, and whatever else its models have heads for, from speech.
 
     Args:
         ensemble: The models.
@@ -68,7 +68,7 @@ class SpeechEmotion:
 
     @property
     def transcribes(self) -> bool:
-        """Whether words are told."""
+        """Whether words are predicted."""
         return self._ensemble.transcribes
 
     @property
@@ -115,7 +115,7 @@ class SpeechEmotion:
         window_s: float | None = None,
         hop_s: float | None = None,
     ) -> Prediction | list[Prediction]:
-        """What is told of a recording, or of each of a list of them, in its order.
+        """Predict one recording, or each in a list, in order.
 
         Args:
             audio: WAV, FLAC, OGG, MP3 or whatever else libsndfile reads, or ffmpeg where there is one; or samples, nominally
@@ -184,9 +184,9 @@ class SpeechEmotion:
                     pool.append(_Recording(name, waveform, windowing.cut(len(waveform))))
                     num_samples += len(waveform)
                 if num_samples >= POOL_BATCHES * self._batch_samples:
-                    yield from self._tell(pool, embedding, bar)
+                    yield from self._predict(pool, embedding, bar)
                     pool, num_samples = [], 0
-            yield from self._tell(pool, embedding, bar)
+            yield from self._predict(pool, embedding, bar)
 
     def _read(self, audio: Audio | tuple, sampling_rate: int | None, name: str) -> np.ndarray:
         """[num_samples] at 16 kHz."""
@@ -208,15 +208,15 @@ class SpeechEmotion:
             raise InputError(f"{name}: {len(waveform)} samples at 16 kHz, too short: the encoder's first frame needs {least}")
         return waveform
 
-    def _tell(self, pool: Sequence[_Recording | InputError], embedding: bool, bar: tqdm) -> list[Prediction | InputError]:
+    def _predict(self, pool: Sequence[_Recording | InputError], embedding: bool, bar: tqdm) -> list[Prediction | InputError]:
         parts = [(recording, w) for recording in pool if isinstance(recording, _Recording) for w in recording.windows]
-        heard: list[Heard | InputError | None] = [None] * len(parts)
+        outputs: list[Outputs | InputError | None] = [None] * len(parts)
         for batch in compose_batches([w.end - w.start for _, w in parts], None, self._batch_samples, shuffle=False):
             speech = [torch.from_numpy(recording.waveform[w.start : w.end]) for recording, w in (parts[i] for i in batch)]
-            for index, each in zip(batch, self._hear(speech), strict=True):
-                heard[index] = each
+            for index, each in zip(batch, self._outputs(speech), strict=True):
+                outputs[index] = each
                 bar.update(1 / len(parts[index][0].windows))
-        in_order = iter(heard)
+        in_order = iter(outputs)
         results: list[Prediction | InputError] = []
         for recording in pool:
             if isinstance(recording, InputError):
@@ -230,31 +230,31 @@ class SpeechEmotion:
                 results.append(InputError(f"{recording.name}: {error}"))
         return results
 
-    def _hear(self, speech: Sequence[torch.Tensor]) -> list[Heard | InputError]:
+    def _outputs(self, speech: Sequence[torch.Tensor]) -> list[Outputs | InputError]:
         """What the models make of each waveform: of a batch for which there is too little memory, one after the other."""
         try:
-            return self._ensemble.hear(speech)
+            return self._ensemble.outputs(speech)
         except OutOfMemory as error:
             if len(speech) == 1:
                 return [error]
-        return [each for waveform in speech for each in self._hear([waveform])]
+        return [each for waveform in speech for each in self._outputs([waveform])]
 
-    def _prediction(self, recording: _Recording, heard: Sequence[Heard], embedding: bool) -> Prediction:
+    def _prediction(self, recording: _Recording, by_window: Sequence[Outputs], embedding: bool) -> Prediction:
         windows, parts = recording.windows, shares(recording.windows)
         weights = [end - start for start, end in parts]
 
         def mean(values: Sequence[np.ndarray]) -> np.ndarray:
             return np.average(values, axis=0, weights=weights)
 
-        outputs = {task: self._output(task, mean([each.values[task] for each in heard])) for task in self.tasks}
+        outputs = {task: self._output(task, mean([each.values[task] for each in by_window])) for task in self.tasks}
         timeline = []
-        if MAIN_TASK in outputs and len(heard) > 1:
-            for window, each in zip(windows, heard, strict=True):
+        if MAIN_TASK in outputs and len(by_window) > 1:
+            for window, each in zip(windows, by_window, strict=True):
                 now = self._output(MAIN_TASK, each.values[MAIN_TASK])
                 timeline.append(Moment(now.label, now.scores, window.start / SAMPLE_RATE, window.end / SAMPLE_RATE))
         # Of each window the frames that it stands for: model -> its whole path.
         of_windows = [
-            [_part(path, w, part) for path in each.paths] for each, w, part in zip(heard, windows, parts, strict=True)
+            [_part(path, w, part) for path in each.paths] for each, w, part in zip(by_window, windows, parts, strict=True)
         ]
         paths = [np.concatenate(of_model) for of_model in zip(*of_windows, strict=True)]
         if self.transcribes:
@@ -264,7 +264,7 @@ class SpeechEmotion:
             duration_s=len(recording.waveform) / SAMPLE_RATE,
             speech=is_loud_enough(recording.waveform),
             timeline=tuple(timeline),
-            embedding=mean([each.embedding for each in heard]).astype(np.float32) if embedding else None,
+            embedding=mean([each.embedding for each in by_window]).astype(np.float32) if embedding else None,
         )
 
     def _output(self, task: str, values: np.ndarray) -> Decision | float:

@@ -1,7 +1,7 @@
 """Long recordings in windows that overlap: the emotions of each in turn are a timeline of the whole.
 
-A model has heard utterances, and its mean over frames blurs what changes in the course of a recording. So what is longer than
-any utterance that IEMOCAP has to train on (34.14 s) is told window by window. By default a window is about as long as
+A model is trained on utterances, and its mean over frames blurs what changes in the course of a recording. So what is longer
+than any utterance that IEMOCAP has to train on (34.14 s) is predicted window by window. By default a window is about as long as
 IEMOCAP's utterances are on average (4.55 s), and overlaps its neighbours by half: what lies at the edge of one lies in the
 middle of another.
 """

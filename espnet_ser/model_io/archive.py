@@ -62,7 +62,7 @@ def unpack_archive(archive: Path | str, folder: Path | str) -> Path:
     """Unpacks a zip, tar or tar.gz into a new folder.
 
     Args:
-        archive: The archive; its kind is told by its content.
+        archive: The archive; its kind follows from its content.
         folder: Does not exist yet; its parent does.
 
     Returns:
@@ -75,7 +75,7 @@ def unpack_archive(archive: Path | str, folder: Path | str) -> Path:
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
         raise InputError(f"{folder}: exists already; name a folder that does not, to unpack {archive.name} into")
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{os.urandom(4).hex()}")
     with _opened(archive) as (entries, open_entry):
         targets = _checked(archive, entries)
         with disk_errors_as_input_errors(folder.parent):
@@ -83,16 +83,16 @@ def unpack_archive(archive: Path | str, folder: Path | str) -> Path:
             if needed > free:
                 raise InputError(f"{archive}: needs {needed:,} bytes, and {folder.parent} has {free:,}; free space")
             try:
-                beside.mkdir()
+                temporary.mkdir()
                 for path, entry in targets.items():
-                    target = beside / path
+                    target = temporary / path
                     (target if entry.is_folder else target.parent).mkdir(parents=True, exist_ok=True)
                     if not entry.is_folder:
                         with open_entry(entry) as source, open(target, "xb") as file:
                             _copy(archive, entry, source, file)
-                os.rename(beside, folder)
+                os.rename(temporary, folder)
             finally:
-                shutil.rmtree(beside, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
@@ -195,8 +195,8 @@ def _checked(archive: Path, entries: Iterable[_Entry]) -> dict[PurePosixPath, _E
         total += entry.num_bytes
         if not fault and total > allowed:
             fault = f"brings what is unpacked to {total:,} bytes, from an archive of {archive.stat().st_size:,}"
-        if not fault and not _fits_beside(path, entry.is_folder, kinds):
-            fault = "has the name of another entry, or of one that is told from it by upper and lower case alone"
+        if not fault and not _fits(path, entry.is_folder, kinds):
+            fault = "has the name of another entry, or one that differs from it in upper and lower case alone"
         if fault:
             raise InputError(f"{archive}: entry {_shown(entry.name)} {fault}; {_REMEDY}")
         targets[path] = entry
@@ -217,7 +217,7 @@ def _fault_of_name(name: str) -> str:
     return "has too long a name" if too_long or len(parts) > MAX_DEPTH else ""
 
 
-def _fits_beside(path: PurePosixPath, is_folder: bool, kinds: dict[str, bool]) -> bool:
+def _fits(path: PurePosixPath, is_folder: bool, kinds: dict[str, bool]) -> bool:
     """Notes a path, and whether it is new and lies in folders alone."""
     for parent in path.parents:
         if parent.parts and not kinds.setdefault(_folded(parent), True):

@@ -99,7 +99,7 @@ def load_initial_weights(model: SERModel, args: Namespace) -> None:
     elif getattr(args, "ssl", None) is not None:
         from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # a bar over tensors, drawn where errors are told
+        disable_progress_bar()  # a bar over tensors, drawn where errors are shown
         load_pretrained_encoder(model.encoder.wav2vec2, Path(args.ssl))
 
 

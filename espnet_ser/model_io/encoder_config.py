@@ -9,7 +9,7 @@ from math import prod
 
 from espnet_ser.data.audio import LONGEST_WHOLE_S, SAMPLE_RATE
 from espnet_ser.errors import InputError
-from espnet_ser.utils.value_checks import choice, flag, number, optional, refuse_wrong, several, whole_number
+from espnet_ser.utils.value_checks import check_settings, choice, flag, number, optional, several, whole_number
 
 MAX_LAYERS = 128
 
@@ -72,7 +72,7 @@ def encoder_settings(config_class: type) -> set[str]:
     return set(config_class().to_dict()) - set(PretrainedConfig().to_dict())
 
 
-def refuse_endless_work(config: object, where: str) -> None:
+def check_cost(config: object, where: str) -> None:
     """Stops at settings that fit few weights, each of them permitted, and together make speech cost hours or gigabytes.
     ``config``: of transformers, for an encoder at 16 kHz. Raises InputError: says what is out of proportion.
     """
@@ -131,6 +131,6 @@ def checked_encoder_config(config: Mapping[str, object], config_class: type, whe
     for key in _NOT_SUPPORTED:
         if config.get(key):
             raise InputError(f"{where}: encoders with an adapter or a batch-normed positional convolution are not supported")
-    refuse_wrong(config, _CHECKS, where)
+    check_settings(config, _CHECKS, where)
     settings = encoder_settings(config_class)
     return {key: value for key, value in config.items() if key in settings}

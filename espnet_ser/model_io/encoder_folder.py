@@ -106,7 +106,7 @@ def weights_files(folder: Path) -> dict[Path, set[str] | None]:
         if not (folder / name).is_file():
             continue
         if not name.endswith(".json"):
-            _refuse_pointer(folder / name)
+            _check_pointer(folder / name)
             return {folder / name: None}
         listed: dict[Path, set[str]] = {}
         for parameter, shard in sorted(read_index(folder / name).items(), key=lambda entry: entry[1]):
@@ -114,12 +114,12 @@ def weights_files(folder: Path) -> dict[Path, set[str] | None]:
         if missing := [path.name for path in listed if not path.is_file()]:
             raise InputError(f"{folder}: {', '.join(missing[:3])}, which {name} lists, is missing; copy the encoder again")
         for path in listed:
-            _refuse_pointer(path)
+            _check_pointer(path)
         return dict(listed)
     raise InputError(f"{folder}: cannot load the encoder's weights: none of {', '.join(WEIGHTS)} is there")
 
 
-def _refuse_pointer(path: Path) -> None:
+def _check_pointer(path: Path) -> None:
     """Refuses what a clone of a repository holds in the place of weights that Git LFS has not fetched."""
     with open_regular(path) as file:
         if file.read(len(_LFS)) == _LFS:
@@ -128,7 +128,7 @@ def _refuse_pointer(path: Path) -> None:
 
 def read_index(path: Path) -> dict[str, str]:
     """Parameter -> the file that it is in, as the index of weights in several files has it. Raises InputError when it is
-    damaged, lists a parameter twice, or names anything but files of weights beside it.
+    damaged, lists a parameter twice, or names anything but files of weights next to it.
     """
 
     def each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -180,7 +180,7 @@ def num_layers(folder: Path) -> int:
     return layers
 
 
-def refuse_without_ctc(folder: Path) -> None:
+def check_has_ctc(folder: Path) -> None:
     """Makes sure that a folder's model has been trained to transcribe: that its configuration names a model with CTC. Raises
     InputError when it does not.
     """

@@ -9,7 +9,7 @@ from espnet_ser.layout import FROZEN_FILE, MODEL_FILE, TOKENS_FOLDER
 from espnet_ser.model_io.build import build_structure
 from espnet_ser.model_io.model_config import read_config
 from espnet_ser.model_io.model_folder import CONFIG_FILE, opened_model
-from espnet_ser.model_io.weights import load_weights, read_all_weights, refuse_misfit, some_names, stored_weights
+from espnet_ser.model_io.weights import check_fit, load_weights, read_all_weights, some_names, stored_weights
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.tasks_table import of_kind
 
@@ -39,16 +39,16 @@ def load_model(source: Path | str, device: str = "cpu", model_file: Path | None 
             model = build_structure(args)
         except InputError as error:
             raise InputError(f"{folder / CONFIG_FILE}: {error}") from error
-        _refuse_unknown(source, refuse_misfit(model.state_dict(), stored_weights(files), source))
+        _check_unknown(source, check_fit(model.state_dict(), stored_weights(files), source))
         # Of a pretrained encoder there is only the structure so far; all that it consists of is loaded, or refused above.
         assert dict(model.named_buffers()).keys() <= model.state_dict().keys()
         if any(parameter.is_meta for parameter in model.parameters()):
             model.to_empty(device="cpu")
-        _refuse_unknown(source, load_weights(model, read_all_weights(files), source=source))
+        _check_unknown(source, load_weights(model, read_all_weights(files), source=source))
     return model.to(device).eval(), args
 
 
-def _refuse_unknown(source: object, unused: list[str]) -> None:
+def _check_unknown(source: object, unused: list[str]) -> None:
     if unused:
         raise InputError(f"{source}: holds parameters that config.yaml knows nothing of: {some_names(unused)}")
 

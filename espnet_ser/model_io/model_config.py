@@ -15,6 +15,7 @@ from espnet_ser.models.wav2vec2 import FROZEN
 from espnet_ser.tasks_table import TASKS, of_kind, reversible
 from espnet_ser.utils.value_checks import (
     Check,
+    check_settings,
     choice,
     flag,
     mapping,
@@ -22,7 +23,6 @@ from espnet_ser.utils.value_checks import (
     number,
     optional,
     positive,
-    refuse_wrong,
     several,
     text,
     token,
@@ -79,7 +79,7 @@ def check_model_config(config: Mapping[str, object], where: object) -> None:
     """
     _check(config, _ALWAYS | _task_checks(), where)
     _check(config, _WITH_SSL if ENCODERS[config["encoder"]].pretrained else {}, where)
-    refuse_wrong(config, _WHERE_GIVEN, where)
+    check_settings(config, _WHERE_GIVEN, where)
     if not set(config["reversed_tasks"]) <= set(config["tasks"]):
         raise InputError(f"{where}: reversed_tasks names a task that is not among tasks; train the model again")
     check_names(config, where)
@@ -102,7 +102,7 @@ def check_names(config: Mapping[str, object], where: object) -> None:
     _check(config["labels"], dict.fromkeys(of_kind("classes", config["tasks"]), _CLASSES), f"{where}: labels")
     names = several(name(), 0, MAX_SPEAKERS)
     for record in ("trained_on", "pretrained_on"):
-        refuse_wrong(config.get(record) or {}, dict.fromkeys(("sessions", "speakers"), names), f"{where}: {record}")
+        check_settings(config.get(record) or {}, dict.fromkeys(("sessions", "speakers"), names), f"{where}: {record}")
 
 
 def model_settings(config: Mapping[str, object]) -> dict[str, object]:
@@ -118,7 +118,7 @@ def _check(config: Mapping[str, object], checks: Mapping[str, Check], where: obj
     for key, check in checks.items():
         if key not in config:
             raise InputError(f"{where}: {key} is missing, and must be {check.wanted}; train the model again")
-    refuse_wrong(config, checks, where)
+    check_settings(config, checks, where)
 
 
 def read_config(folder: Path) -> Namespace:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from espnet_ser.data.datadir import Example
-from espnet_ser.data.leakage import all_of, refuse_leak
+from espnet_ser.data.leakage import all_of, check_leak
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.encoder_folder import read_encoder_config
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
@@ -14,7 +14,7 @@ OURS = "espnet_ser"  # under which key of ``config.json`` stage 7 keeps what a m
 
 def encoder_trained_on(folder: Path) -> dict[str, list[str]] | None:
     """What an encoder that stage 7 exported says it was trained on, wherever its folder lies; None for a public one. Its
-    ``config.json`` says so, and the models that were packed beside it. Returns ``{"sessions": [...], "speakers": [...]}``.
+    ``config.json`` says so, and the models that were packed next to it. Returns ``{"sessions": [...], "speakers": [...]}``.
     Raises InputError when what it says cannot be read.
     """
     ours = read_encoder_config(folder).get(OURS)
@@ -34,11 +34,11 @@ def encoder_trained_on(folder: Path) -> dict[str, list[str]] | None:
     return all_of(*known)
 
 
-def refuse_trained_encoder(folder: Path, test: Iterable[Example]) -> dict[str, list[str]] | None:
+def check_encoder_leak(folder: Path, test: Iterable[Example]) -> dict[str, list[str]] | None:
     """Stops an encoder that stage 7 exported from a model trained on what is to be tested on. Speakers count. A session is but
     a number, and that of another corpus is another session. ``folder``: as transformers saved it. Returns from
     :func:`encoder_trained_on`. Raises InputError when a held-out speaker was trained on.
     """
     if known := encoder_trained_on(folder):
-        refuse_leak(known, test, "speaker", f"the encoder {folder}", "take an encoder, or the model of a fold, that was not")
+        check_leak(known, test, "speaker", f"the encoder {folder}", "take an encoder, or the model of a fold, that was not")
     return known

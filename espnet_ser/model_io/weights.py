@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from espnet_ser.errors import InputError, printable
 from espnet_ser.layout import FROZEN_FILE, MODEL_FILE
-from espnet_ser.model_io.encoder_config import checked_encoder_config, refuse_endless_work
+from espnet_ser.model_io.encoder_config import check_cost, checked_encoder_config
 from espnet_ser.model_io.encoder_folder import weights_files
 from espnet_ser.model_io.weights_file import (
     StoredTensor,
+    check_checksums,
     first_line,
     is_in_former_format,
-    refuse_flipped_bits,
     tensors_in_safetensors,
     tensors_in_torch_file,
 )
@@ -52,7 +52,7 @@ def build_encoder(config: Mapping, where: str = "the encoder's configuration") -
         wanted = config_class.from_dict(settings)
         # Other kernels read the mask of padded frames in other ways. WavLM has one alone.
         wanted._attn_implementation = "eager" if model_type == "wavlm" else "sdpa"
-        refuse_endless_work(wanted, where)
+        check_cost(wanted, where)
         return model_class(wanted)
     except InputError:
         raise
@@ -73,7 +73,7 @@ def load_pretrained_encoder(encoder: nn.Module, folder: Path) -> None:
     if missing:
         raise InputError(f"{folder}: {len(missing)} parameters of the encoder are not in these weights: {some_names(missing)}")
     wanted = {name: tensor for name, tensor in wanted.items() if name in names}
-    refuse_misfit(wanted, {name: stored[names[name]] for name in wanted}, source=folder)
+    check_fit(wanted, {name: stored[names[name]] for name in wanted}, source=folder)
     if any(parameter.is_meta for parameter in encoder.parameters()):
         return
     weights = load()
@@ -130,7 +130,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     stored = tensors_in_torch_file(_existing(path))
     try:
-        refuse_flipped_bits(path)
+        check_checksums(path)
         # Mapped, not read: a value takes memory when it is used, and none is decompressed.
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # whatever a reader says of a file made to confuse it
@@ -150,7 +150,7 @@ def _existing(path: Path) -> Path:
 
 
 def read_trained_weights(folder: Path, model_file: Path | None = None) -> dict[str, Tensor]:
-    """All weights of a trained model: what was trained, and what lay frozen beside it. ``folder``: where training left them;
+    """All weights of a trained model: what was trained, and what lay frozen next to it. ``folder``: where training left them;
     ``model_file``: what was trained as another epoch left it, not the last one. Raises InputError when a file is missing,
     damaged or holds anything but tensors.
     """
@@ -205,14 +205,14 @@ def load_weights(
     """
     fresh = tuple(fresh)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not (fresh and name.startswith(fresh))}
-    unused = refuse_misfit(wanted, weights, source)
+    unused = check_fit(wanted, weights, source)
     if any(weights[name].is_meta for name in wanted):
         return unused
     model.load_state_dict({**model.state_dict(), **{name: weights[name] for name in wanted}})
     return unused
 
 
-def refuse_misfit(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor | StoredTensor], source: object) -> list[str]:
+def check_fit(wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor | StoredTensor], source: object) -> list[str]:
     """Holds weights, or what is known of them without reading them, against what a model wants. ``wanted``: the model's
     parameters and buffers, which need have no memory yet; ``weights``: by the same names; there may be more. Returns the keys
     of ``weights`` that are not wanted. Raises InputError when one is missing, has another shape, or has whole numbers for

@@ -81,7 +81,7 @@ def tensors_in_torch_file(path: Path) -> dict[str, StoredTensor]:
         raise InputError(f"{path}: damaged, or not a file of weights ({first_line(error)}); get it again") from error
 
 
-def refuse_flipped_bits(path: Path) -> None:
+def check_checksums(path: Path) -> None:
     """Holds a file that ``torch.save`` wrote against the checksums in it, which ``torch.load`` does not look at. Raises
     ValueError when a part is not as it was written; BadZipFile when the file is no archive.
     """
@@ -91,7 +91,7 @@ def refuse_flipped_bits(path: Path) -> None:
 
 
 def is_in_former_format(path: Path) -> bool:
-    """Whether PyTorch before 1.6 wrote a file, or one told to write as it did: a pickle, not an archive."""
+    """Whether PyTorch before 1.6 wrote a file, or one asked to write as it did: a pickle, not an archive."""
     with open(path, "rb") as file:
         return file.read(2) == b"\x80\x02"
 

@@ -92,7 +92,7 @@ def frames_needed(tokens: Sequence[int]) -> int:
     return len(tokens) + sum(one == other for one, other in zip(tokens, tokens[1:], strict=False))
 
 
-def refuse_non_finite(stats: Mapping[str, Tensor], utts: Sequence[str]) -> None:
+def check_finite(stats: Mapping[str, Tensor], utts: Sequence[str]) -> None:
     """Stops where a loss is infinite or NaN: whatever is computed from it says nothing. ``stats``: of a batch; those whose
     names begin with ``loss`` are looked at; ``utts``: the batch's utterance ids. Raises InputError: names the losses and the
     utterances.

@@ -6,7 +6,7 @@ import torch
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
-from espnet_ser.models.losses import LOSSES, refuse_non_finite, weighted
+from espnet_ser.models.losses import LOSSES, check_finite, weighted
 from espnet_ser.models.pcgrad import surgery_loss
 from espnet_ser.models.pooling import MeanPooling
 from espnet_ser.models.wav2vec2 import CUTS
@@ -17,7 +17,7 @@ from espnet_ser.utils.distributed import num_ranks, sum_over_ranks
 class SERModel(AbsESPnetModel):
     """Encoder and heads, trained together.
 
-    The gender head of a model with a skip branch sees the tapped layer's output beside the last one's (Sec. 2.3, Fig. 1c).
+    The gender head of a model with a skip branch sees the tapped layer's output next to the last one's (Sec. 2.3, Fig. 1c).
 
     Args:
         encoder: Gives the last layer's frames, the tapped layer's or None, and the numbers of frames
@@ -74,7 +74,7 @@ class SERModel(AbsESPnetModel):
 
         Returns:
             Task -> logits [batch, classes], a number [batch, 1] or, for words, logits [batch, frames, tokens], with
-            ``num_frames`` [batch] beside them;
+            ``num_frames`` [batch] next to them;
             ``embedding`` [batch, dim], what is pooled of the last layer.
         """
         return self._decide(*self.encoder(speech, speech_lengths))
@@ -157,7 +157,7 @@ class SERModel(AbsESPnetModel):
             shares, stats = self.losses(outputs, batch, words_weight)
         else:
             shares, stats = self._no_losses()
-        refuse_non_finite(stats, utt_id or [])
+        check_finite(stats, utt_id or [])
         parts = {task: share * part for task, share in shares.items()}
         if self.probe is not None and self.training:
             self.probe(parts)

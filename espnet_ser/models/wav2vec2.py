@@ -74,7 +74,7 @@ class Wav2Vec2Encoder(nn.Module):
     Args:
         wav2vec2: A transformers ``Wav2Vec2Model``, ``HubertModel`` or ``WavLMModel``.
         num_trainable_layers: n, 0 to L.
-        skip_layer: A layer (0 to L) whose output is returned beside the last one's (the gender skip branch, Sec. 2.3), or None.
+        skip_layer: A layer (0 to L) whose output is returned with the last one's (the skip branch, Sec. 2.3), or None.
         normalize_waveform: Whether the encoder wants zero mean and unit variance per utterance.
         frozen: ``alive``: while training, time masks, dropout and LayerDrop act in frozen layers as in trained ones, which is
             what ``train()`` does in the usual code, so that models of every n are trained on speech that is augmented alike.
@@ -219,7 +219,7 @@ class Wav2Vec2Encoder(nn.Module):
         return cuts
 
     def frozen_content(self, cut: str) -> tuple[dict[str, object], dict[str, Tensor]]:
-        """All that :meth:`outputs_at` depends on beside the speech: settings, and weights by name."""
+        """All that :meth:`outputs_at` depends on besides the speech: settings, and weights by name."""
         settings = {name: getattr(self.wav2vec2.config, name) for name in _CNN_SETTINGS}
         settings |= {"normalize_waveform": self.normalize_waveform, "cut": cut}
         if cut == "cnn":

@@ -1,7 +1,7 @@
 """What may leave the machine: the files that stage 7 makes, and nothing else.
 
 IEMOCAP's licence lets nobody pass on its audio, labels or transcripts. So files are let through by name and by what they hold,
-and whatever else lies in the folder stops the upload: a forgotten ``text``, predictions beside their references, a sound.
+and whatever else lies in the folder stops the upload: a forgotten ``text``, predictions with their references, a sound.
 """
 
 import re

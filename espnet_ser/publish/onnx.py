@@ -199,7 +199,7 @@ def _forget_places(content) -> None:
 
 
 def measure(model: SERModel, labels: Labels, folder: Path, examples: Sequence[Example]) -> dict[str, object]:
-    """How the exported models do on utterances, beside the model that they are made of.
+    """How the exported models do on utterances, compared with the model that they are made of.
 
     Args:
         model: In eval mode, on the CPU.

@@ -1,4 +1,4 @@
-"""Everything that is made of a trained fold for others: written beside, and put in its place when all is there."""
+"""All that is made of a trained fold for others: written to a temporary folder, and put in place when it is complete."""
 
 import json
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ from espnet_ser.tasks_table import MAIN_TASK, TASKS
 from espnet_ser.utils.atomic import atomic_write, disk_errors_as_input_errors, remove_unfinished, replace_folder
 from espnet_ser.utils.environment import describe_environment
 from espnet_ser.utils.hashing import file_sha256
-from espnet_ser.utils.replacing import folder_beside, follow_umask, keep_others
+from espnet_ser.utils.replacing import follow_umask, keep_others, temporary_folder
 from espnet_ser.utils.say import say
 from espnet_ser.utils.stamp import Stamp
 from espnet_ser.version import __version__
 
 HEADS_FOLDER = "heads"
-"""Where heads beside that of emotion go. Not to ``gender`` at the top: ESPnet's model zoo takes a value in a YAML file that
+"""Where heads besides that of emotion go. Not to ``gender`` at the top: ESPnet's model zoo takes a value in a YAML file that
 is the name of something in the repository for its place, and a task is called so.
 """
 
@@ -100,14 +100,14 @@ class FoldToPack:
         if stamp.difference(inputs) is None:
             return False
         with disk_errors_as_input_errors(self.folder.parent):
-            with folder_beside(self.folder) as beside:  # whoever packs holds the system's lock
-                remove_unfinished(beside.parent)
-                self._write(beside, pooled, results)
-                follow_umask(beside)
+            with temporary_folder(self.folder) as temporary:  # whoever packs holds the system's lock
+                remove_unfinished(temporary.parent)
+                self._write(temporary, pooled, results)
+                follow_umask(temporary)
                 keep_others(self.archive, stamp)
-                keep_others(self.folder, stamp, beside)
-                write_archive(beside, self.archive, (CARD_FILE,))
-                replace_folder(beside, self.folder)
+                keep_others(self.folder, stamp, temporary)
+                write_archive(temporary, self.archive, (CARD_FILE,))
+                replace_folder(temporary, self.folder)
             stamp.write(inputs, [self.folder, self.archive])
         return True
 
@@ -140,9 +140,9 @@ class FoldToPack:
             measured = self._export_to_onnx(ser, args, folder)
         for model, _, source, place in models.values():
             copy_model(model, source, folder / place, chosen if source == self.fold.folder else None)
-        heard = {"SER": args.trained_on}
+        trained_on = {"SER": args.trained_on}
         if self.fold.intermediate is not None:
-            heard = {"intermediate": intermediate_args.trained_on, **heard}
+            trained_on = {"intermediate": intermediate_args.trained_on, **trained_on}
         run, pretrained = read_run(self.base), ENCODERS[args.encoder].pretrained
         facts = CardFacts(
             system=self.system,
@@ -150,7 +150,7 @@ class FoldToPack:
             encoder=str(getattr(args, "ssl_source", None) or describe_run(self.fold.folder)["encoder"]),
             norm=ser.encoder.wav2vec2.config.feat_extract_norm if pretrained else None,
             labels=args.labels,
-            trained_on=heard,
+            trained_on=trained_on,
             test=self.fold.test,
             corpus=corpus_in(run),
             origin=origin_of([*read_datadir(self.fold.data / "train"), *self.fold.test]),

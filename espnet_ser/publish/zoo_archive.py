@@ -1,7 +1,7 @@
 """A trained fold as an archive of ESPnet's own kind.
 
 :class:`espnet_model_zoo.downloader.ModelDownloader` unpacks it, :func:`espnet_ser.model_io.load.load_model` reads it as it is.
-It holds the SER model, and beside it the intermediate model where that tells something (words, gender) that the SER
+It holds the SER model, and next to it the intermediate model where that tells something (words, gender) that the SER
 model does not. Settings are those that the models are built from, without the paths of the machine that trained them.
 """
 
@@ -54,7 +54,7 @@ def copy_model(model: SERModel, source: Path, target: Path, model_file: Path | N
         copy_tokenizer(source / TOKENS_FOLDER, target / TOKENS_FOLDER)
 
 
-def write_archive(folder: Path, archive: Path, beside: tuple[str, ...] = ()) -> None:
+def write_archive(folder: Path, archive: Path, extra: tuple[str, ...] = ()) -> None:
     """Packs the models of a folder by ESPnet's ``pack``, and leaves its ``meta.yaml`` in the folder too.
 
     With it the folder itself is laid out as ESPnet's model zoo reads repositories of the Hugging Face hub.
@@ -62,7 +62,7 @@ def write_archive(folder: Path, archive: Path, beside: tuple[str, ...] = ()) -> 
     Args:
         folder: Holds :data:`SER_FOLDER`, and may hold :data:`INTERMEDIATE_FOLDER`.
         archive: The archive to write; its ending says of which kind.
-        beside: Further files of the folder that go with the models.
+        extra: Further files of the folder that go with the models.
     """
     from espnet2.main_funcs.pack_funcs import pack
 
@@ -71,9 +71,9 @@ def write_archive(folder: Path, archive: Path, beside: tuple[str, ...] = ()) -> 
         path for name in (SER_FOLDER, INTERMEDIATE_FOLDER) for path in sorted((folder / name).rglob("*")) if path.is_file()
     ]
     others = [path.relative_to(folder).as_posix() for path in models]
-    others = [*(name for name in others if name not in (config, model)), *beside]
+    others = [*(name for name in others if name not in (config, model)), *extra]
     with atomic_path(archive.absolute()) as unfinished, _working_in(folder), contextlib.redirect_stdout(io.StringIO()):
-        # The keys are the arguments of whoever makes predictions from them, as ESPnet has it.
+        # The keys are the arguments of ESPnet's inference.
         pack({"ser_model_file": model}, {"ser_train_config": config}, unfinished, others)
     with zipfile.ZipFile(archive) as packed:
         atomic_write(folder / META_FILE, packed.read(META_FILE))

@@ -68,11 +68,11 @@ def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") 
     recalls = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = list(map(drawn_name, labels))
     longest = _LETTER * max(map(num_columns, names), default=0)
-    beside, below = longest + 2 * _LINE, 2 * _LINE + _LINE * (title.count("\n") + 1)
-    has_numbers = beside + _CELL * len(labels) <= PAGE
-    side = max(COLUMN - beside, _CELL * len(labels)) if has_numbers else max(PAGE, _LINE * len(labels))
+    temporary, below = longest + 2 * _LINE, 2 * _LINE + _LINE * (title.count("\n") + 1)
+    has_numbers = temporary + _CELL * len(labels) <= PAGE
+    side = max(COLUMN - temporary, _CELL * len(labels)) if has_numbers else max(PAGE, _LINE * len(labels))
     upright = longest > side / len(labels)
-    size = (side + beside + (0 if has_numbers else 0.8), side + below + (longest if upright else _LINE))
+    size = (side + temporary + (0 if has_numbers else 0.8), side + below + (longest if upright else _LINE))
     figure, axes = plt.subplots(figsize=[min(inches, _MAX_INCHES) for inches in size])
     image = axes.imshow(recalls, cmap="Blues", vmin=0, vmax=100)
     if has_numbers:
@@ -91,7 +91,7 @@ def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") 
 @styled
 def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: Path) -> None:
     """Draws loss and held-out scores over epochs, a line per fold, a row per finetuning. ``histories``: title of a finetuning
-    -> fold -> records of ``history.jsonl``; ``path``: the PNG; the PDF lies beside it.
+    -> fold -> records of ``history.jsonl``; ``path``: the PNG; the PDF lies next to it.
     """
     stages = {title: folds for title, folds in histories.items() if any(folds.values())}
     figure, grid = plt.subplots(max(len(stages), 1), 2, figsize=(PAGE, 2.3 * max(len(stages), 1)), squeeze=False)
@@ -120,9 +120,9 @@ def plot_curves(histories: Mapping[str, Mapping[str, Sequence[Mapping]]], path: 
 
 @styled
 def plot_layers(scores: Mapping[int, Mapping | None], paper: Mapping[int, float], path: Path) -> None:
-    """Draws UA over the number of finetuned Transformer layers, beside the paper's line (its Table 1). ``scores``: layers ->
+    """Draws UA over the number of finetuned Transformer layers, with the paper's line (its Table 1). ``scores``: layers ->
     ``{"mean", "std", "ci95", ...}``; None where the system has not been scored. A deviation that is not known (None) is not
-    drawn; ``paper``: layers -> the paper's UA; ``path``: the PNG; the PDF lies beside it.
+    drawn; ``paper``: layers -> the paper's UA; ``path``: the PNG; the PDF lies next to it.
     """
     figure, axes = plt.subplots(figsize=(COLUMN, 2.4))
     ours = {layers: score for layers, score in sorted(scores.items()) if score is not None}
@@ -145,7 +145,7 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
     """Draws each system's mean UA over folds, the pooled one with its 95 % interval over utterances, and the paper's UA. Bars
     start at 0, so that their lengths compare; a system that has not been scored keeps its place. ``scores``: system ->
     ``{"mean", "pooled", "ci95", ...}``, in the order to show; None where it has not been scored; ``paper``: system -> the
-    paper's UA; ``path``: the PNG; the PDF lies beside it.
+    paper's UA; ``path``: the PNG; the PDF lies next to it.
     """
     names = [drawn_name(name) + ("" if score else " (not finished)") for name, score in scores.items()]
     width = COLUMN if _LETTER * max(map(num_columns, names)) < COLUMN / 2 else PAGE
@@ -175,7 +175,7 @@ def plot_bars(scores: Mapping[str, Mapping | None], paper: Mapping[str, float], 
 def plot_embeddings(folds: Mapping[str, tuple[np.ndarray, Mapping[str, Sequence[str]]]], path: Path) -> None:
     """Draws embeddings in two dimensions: a column for each of the first six folds (each is another model), a row for each task
     whose classes colour them, if known. ``folds``: fold -> embeddings float [num_utterances, dim], and task -> each utterance's
-    class (``''`` if unknown); ``path``: the PNG; the PDF lies beside it.
+    class (``''`` if unknown); ``path``: the PNG; the PDF lies next to it.
     """
     tasks = next(iter(folds.values()))[1]
     names = {task: sorted({label for _, labels in folds.values() for label in labels[task]}) for task in tasks}
@@ -219,7 +219,7 @@ def num_columns(name: str) -> int:
 
 
 def save_figure(figure: plt.Figure, path: Path) -> None:
-    """Writes a figure as PNG to ``path`` and as PDF beside it, and closes it."""
+    """Writes a figure as PNG to ``path`` and as PDF next to it, and closes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, figure_png(figure))
     pdf = io.BytesIO()

@@ -76,7 +76,7 @@ def gradients_markdown(title: str, cosines: Cosines, run: Mapping) -> str:
 @styled
 def plot_gradients(cosines: Cosines, path: Path) -> None:
     """Draws, for each pair of tasks, the cosine in each layer over the training. ``cosines``: from
-    :func:`cosines_over_training`; ``path``: the PNG; the PDF lies beside it.
+    :func:`cosines_over_training`; ``path``: the PNG; the PDF lies next to it.
     """
     parts = list(next(iter(cosines.values())))
     figure, rows = plt.subplots(len(cosines), 1, figsize=(COLUMN, (0.7 + 0.14 * len(parts)) * len(cosines)), squeeze=False)

@@ -38,16 +38,16 @@ def results_markdown(report: SystemReport, figures: Iterable[str]) -> str:
 def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterable[str], run: Mapping) -> str:
     """RESULTS.md of a table. ``reports``: the systems, in the paper's order; ``figures``: those of
     :data:`~espnet_ser.report.wording.TABLE_FIGURES` that lie in ``figures/``; ``run``: ``command``, ``settings`` and
-    ``trained_with`` (what all systems share of them), and ``environment``. Returns Markdown: each row beside the paper's,
+    ``trained_with`` (what all systems share of them), and ``environment``. Returns Markdown: each row next to the paper's,
     notes, figures, and an environments block.
     """
     grid = system_grid(reports)
-    starred, beside = any(report.from_intermediate for report in reports), any(report.paper for report in reports)
+    starred, temporary = any(report.from_intermediate for report in reports), any(report.paper for report in reports)
     sections = [
         f"# {text_markdown(title)}",
         f"{text_markdown(grid.caption)}.",
         grid_markdown(grid),
-        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, beside, scored_results(reports))]),
+        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, temporary, scored_results(reports))]),
     ]
     sections += _images(TABLE_FIGURES, figures)
     sections.append(environments_markdown(run))

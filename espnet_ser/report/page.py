@@ -30,7 +30,7 @@ def system_page(report: SystemReport) -> str:
 
 
 def table_page(title: str, reports: Sequence[SystemReport], figures: Path, run: Mapping) -> str:
-    """The page of a table: the systems beside the paper's rows, figures, then each system folded away. ``reports``: the
+    """The page of a table: the systems next to the paper's rows, figures, then each system folded away. ``reports``: the
     systems, in the paper's order; those that have not been scored keep their rows; ``figures``: the folder of the table's
     figures; each system's are in its own; ``run``: ``command``, ``settings`` and ``trained_with`` (what all systems share of
     them), and ``environment``.

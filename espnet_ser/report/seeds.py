@@ -1,4 +1,4 @@
-"""Runs of one system that differ in nothing but the seed, beside each other."""
+"""Runs of one system that differ in nothing but the seed, next to each other."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

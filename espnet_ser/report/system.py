@@ -26,7 +26,7 @@ class SystemReport:
         folder: Its experiment folder: ``exp/<system>``.
         paper: The paper's figures for it: UA, WA, gender UA, WER in percent, where it gives them; none where the scores are
             of another corpus.
-        from_intermediate: Tasks that only its intermediate finetuning trains: their scores are told by that model.
+        from_intermediate: Tasks that only its intermediate finetuning trains: their scores are of that model.
         layers: Transformer layers trained, where it is one of Table 1's with a pretrained encoder; None for the others.
         results: The content of ``results.json``; None where the system has not been scored.
         run: The content of ``run.json``: ``command``, ``settings``, ``trained_with``, ``scored_with`` and so on; empty where
@@ -68,7 +68,7 @@ class SystemReport:
 
     @property
     def starred(self) -> tuple[str, ...]:
-        """Tasks whose scores here were told by the intermediate model."""
+        """Tasks whose scores here are of the intermediate model."""
         return tuple((self.results or {}).get("from_intermediate", self.from_intermediate))
 
     @property

@@ -1,4 +1,4 @@
-"""The tables of the reports: a system's folds, classes, speakers and slices, and systems beside the paper's rows."""
+"""The tables of the reports: a system's folds, classes, speakers and slices, and systems next to the paper's rows."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -90,9 +90,9 @@ def slice_grid(results: Mapping) -> Grid | None:
 
 
 def system_grid(reports: Sequence[SystemReport]) -> Grid:
-    """Systems beside the paper's rows, in the order given; one that has not been scored keeps its row."""
+    """Systems next to the paper's rows, in the order given; one that has not been scored keeps its row."""
     selections = selections_of_table(reports)
-    # The mean over folds of each selection, and beside the headline's the pooled score.
+    # The mean over folds of each selection, and besides the headline's the pooled score.
     shown = [(s, key) for s in selections for key in (_KEYS if s == headline(selections) else ("mean",))]
     scores = [(s, m, key) for m in ("ua", "wa") for s, key in shown]
     header = ["system", "folds", "n", *(f"{_KEYS[key]}{score_names()[m]} ({s})" for s, m, key in scores)]
@@ -130,7 +130,7 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
         rows.append((_emphasised(name, index == best), *ours, *paper, *differences)[: len(header)])
     caption = "Means over held-out folds; bold: the headline"
     if beside_paper:
-        caption = f"Each system beside the paper's row: {caption[0].lower()}{caption[1:]}, which differences are of"
+        caption = f"Each system next to the paper's row: {caption[0].lower()}{caption[1:]}, which differences are of"
     caption += ", and the best system's name" if best is not None else ""
     return Grid(caption, tuple(header), tuple(rows), groups, best)
 
@@ -139,7 +139,7 @@ _KEYS = {"mean": "", "pooled": "pooled "}
 
 
 def _stars(tasks: Collection[str]) -> dict[str, str]:
-    """Score -> ``*`` where its task is among those told by the intermediate model."""
+    """Score -> ``*`` where its task is among those predicted by the intermediate model."""
     return {name: "*" if task in tasks else "" for name, task in auxiliary_scores().items()}
 
 

@@ -92,7 +92,7 @@ def notes(selections: Iterable[str], starred: bool, beside_paper: bool, results:
 
     Args:
         selections: Those that were made, of :data:`SELECTION_NOTES`; of the others it is said why not.
-        starred: Whether some scores are told by the intermediate model.
+        starred: Whether some scores are of the intermediate model.
         beside_paper: Whether the paper's figures are shown.
         results: Of the systems in the table.
     """
@@ -114,7 +114,7 @@ def notes(selections: Iterable[str], starred: bool, beside_paper: bool, results:
         "and over speakers (jackknife; other speakers)."
     )
     if starred:
-        lines.append("`*` told by the intermediate model, as in the paper's Table 3.")
+        lines.append("`*` predicted by the intermediate model, as in the paper's Table 3.")
     if beside_paper:
         lines.append(
             "The paper's figures are for all of IEMOCAP (5,531 utterances, four emotions, five sessions): scores of a part of "

@@ -21,7 +21,7 @@ from espnet_ser.report.system import SystemReport
 from espnet_ser.report.wording import FIGURES, TABLE_FIGURES
 from espnet_ser.tasks_table import MAIN_TASK
 from espnet_ser.utils.environment import describe_environment
-from espnet_ser.utils.replacing import REPORT_STAMP, folder_beside, keep_others, write_output
+from espnet_ser.utils.replacing import REPORT_STAMP, keep_others, temporary_folder, write_output
 from espnet_ser.utils.stamp import Stamp
 
 
@@ -46,15 +46,15 @@ def write_system_report(
     """
     folder, figures = report.folder, report.folder / "figures"
     stamp = Stamp(folder / SCORED_FILE)
-    with _drawn_beside(figures, FIGURES, stamp) as beside:
+    with _drawn_in(figures, FIGURES, stamp) as temporary:
         if predictions:
             plot_confusion(
-                predictions, beside / "confusion.png", f"{drawn_name(report.name)}\n{len(predictions)} held-out utterances"
+                predictions, temporary / "confusion.png", f"{drawn_name(report.name)}\n{len(predictions)} held-out utterances"
             )
         if any(records for folds in histories.values() for records in folds.values()):
-            plot_curves(histories, beside / "curves.png")
+            plot_curves(histories, temporary / "curves.png")
         if embeddings:
-            plot_embeddings(embeddings, beside / "embeddings.png")
+            plot_embeddings(embeddings, temporary / "embeddings.png")
     contents = {
         RESULTS_FILE: _json(report.results),
         RUN_FILE: _json(report.run),
@@ -77,13 +77,13 @@ def write_table_report(title: str, reports: Sequence[SystemReport], folder: Path
     """
     figures, stamp = folder / "figures", Stamp(folder / REPORT_STAMP)
     by_layers = {report.layers: report for report in reports if report.layers is not None}
-    with _drawn_beside(figures, TABLE_FIGURES, stamp) as beside:
+    with _drawn_in(figures, TABLE_FIGURES, stamp) as temporary:
         if any(report.ua for report in reports):
             paper = {report.name: report.paper["ua"] for report in reports if "ua" in report.paper}
-            plot_bars({report.name: report.ua for report in reports}, paper, beside / "bars.png")
+            plot_bars({report.name: report.ua for report in reports}, paper, temporary / "bars.png")
         if sum(report.ua is not None for report in by_layers.values()) > 1:
             paper = {layers: report.paper["ua"] for layers, report in by_layers.items() if "ua" in report.paper}
-            plot_layers({layers: report.ua for layers, report in by_layers.items()}, paper, beside / "layers.png")
+            plot_layers({layers: report.ua for layers, report in by_layers.items()}, paper, temporary / "layers.png")
     shared = {part: shared_by_all(reports, part) for part in ("settings", "trained_with")}
     run = {"command": command, **shared, "environment": describe_environment()}
     systems = {report.name: {"paper": dict(report.paper), "results": report.results} for report in reports}
@@ -115,14 +115,14 @@ def labelled_embeddings(path: Path, examples: Sequence[Example]) -> tuple[np.nda
 
 
 @contextmanager
-def _drawn_beside(figures: Path, names: Iterable[str], stamp: Stamp) -> Iterator[Path]:
+def _drawn_in(figures: Path, names: Iterable[str], stamp: Stamp) -> Iterator[Path]:
     """A folder to draw in; when all is drawn, its figures take the place of those of these names in ``figures``. One that is
     not drawn today is not left from yesterday. When drawing fails (a full disk), yesterday's are as they were.
     """
     figures.mkdir(parents=True, exist_ok=True)
-    with folder_beside(figures / "drawing") as beside:
-        yield beside
-        for drawn in (beside / f"{name}{suffix}" for name in names for suffix in (".png", ".pdf")):
+    with temporary_folder(figures / "drawing") as temporary:
+        yield temporary
+        for drawn in (temporary / f"{name}{suffix}" for name in names for suffix in (".png", ".pdf")):
             keep_others(figures / drawn.name, stamp, drawn)
             if drawn.is_file():
                 os.replace(drawn, figures / drawn.name)

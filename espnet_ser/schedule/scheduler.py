@@ -36,7 +36,7 @@ class Process(Protocol):
 
 
 class View:
-    """Is told how the jobs are getting on; this one keeps it to itself."""
+    """Progress observer; the base class does nothing."""
 
     def changed(self, job: Job) -> None:
         """A job has started, ended, or turned out not to run at all."""
@@ -71,7 +71,7 @@ class Scheduler:
         jobs: What to run; their ``state`` says how far they are.
         launch: Starts a job. An ``OSError`` that it raises fails the job.
         max_jobs_run: How many run at a time, at most.
-        view: Who is told.
+        view: The progress observer.
     """
 
     def __init__(self, jobs: Iterable[Job], launch: Callable[[Job], Process], max_jobs_run: int, view: View):
@@ -158,14 +158,14 @@ class Scheduler:
     def _end(self) -> None:
         """Asks all that runs to end, again at each further signal, and kills what does not."""
         deadline_s = time.monotonic() + GRACE_S
-        heard = 0
+        handled = 0
         while self._processes:
             for process in self._processes.values():
                 if time.monotonic() > deadline_s:
                     process.kill()
-                elif heard < len(self.signals):
+                elif handled < len(self.signals):
                     process.terminate()
-            heard = len(self.signals)
+            handled = len(self.signals)
             if not self._reap():
                 self._view.refresh()
                 time.sleep(POLL_S)

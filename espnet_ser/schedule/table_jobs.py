@@ -7,7 +7,7 @@ from pathlib import Path
 
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.experiment.setup import Setup
-from espnet_ser.experiment.systems import System, load_system, refuse_taken_tag, systems_of_table
+from espnet_ser.experiment.systems import System, check_tag, load_system, systems_of_table
 from espnet_ser.experiment.training_run import Experiment
 from espnet_ser.layout import system_folder
 from espnet_ser.schedule.jobs import Job
@@ -34,7 +34,7 @@ def table_systems(conf_dir: Path, table: str, asked: Sequence[str], tag: str = "
                 raise unknown_name("system", name, known, where=f"table {table}")
         asked = asked or known
     for name in asked:
-        refuse_taken_tag(conf_dir, name, tag)
+        check_tag(conf_dir, name, tag)
     return [load_system(conf_dir, name) for name in dict.fromkeys(asked)]
 
 
@@ -56,7 +56,7 @@ def table_jobs(
         options: The same for the command line of every job.
         training_options: Further ones for trainings.
         num_gpus: GPUs of each training.
-        command: The command line to record beside the figures.
+        command: The command line to record with the figures.
 
     Returns:
         The jobs: intermediate trainings, then system by system.

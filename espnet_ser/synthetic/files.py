@@ -35,7 +35,7 @@ _VAD = {
 }
 _COMMENTS = ("", "", "", "disbelief", "accusing again, but tired", "mixed")
 
-# What macOS leaves beside a file on a disk that is not its own: an AppleDouble header, not text.
+# What macOS leaves besides a file on a disk that is not its own: an AppleDouble header, not text.
 APPLE_DOUBLE = bytes.fromhex("00051607 00020000") + b"Mac OS X        " + bytes.fromhex("0002 00000009 00000032 0000007e b0ff")
 
 
@@ -101,5 +101,5 @@ def _rating(mean: float, rng: random.Random) -> int:
 
 def _category(turn: Turn, rng: random.Random) -> str:
     agreed = _CATEGORIES.get(turn.label)
-    heard = agreed if agreed is not None and rng.random() < 0.7 else rng.choice(list(_CATEGORIES.values()))
-    return heard if rng.random() < 0.9 else f"{heard}; Other"
+    answer = agreed if agreed is not None and rng.random() < 0.7 else rng.choice(list(_CATEGORIES.values()))
+    return answer if rng.random() < 0.9 else f"{answer}; Other"

@@ -24,7 +24,7 @@ from espnet_ser.synthetic.files import APPLE_DOUBLE, Span, evaluation_text, rate
 from espnet_ser.synthetic.plan import Dialog, Turn, plan_release
 from espnet_ser.utils.atomic import disk_errors_as_input_errors
 from espnet_ser.utils.locks import locked
-from espnet_ser.utils.replacing import folder_beside
+from espnet_ser.utils.replacing import temporary_folder
 
 # Reserved for the corpus: an encoder pretrained on these voices would have met the test speakers.
 SPEAKER_VOICES = {
@@ -108,7 +108,7 @@ def synthesize_release(output: str | Path, num_utts: int = 480, seed: int = 0, n
 def _building_beside(output: Path) -> Iterator[Path]:
     """A folder to build in, for one process at a time; gone at the end unless it was renamed."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    with locked(output.parent), folder_beside(output) as building:
+    with locked(output.parent), temporary_folder(output) as building:
         yield building
 
 

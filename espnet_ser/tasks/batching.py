@@ -53,7 +53,7 @@ def num_steps(args: Namespace, num_samples: Sequence[int]) -> int:
 
 
 def with_length(args: Namespace, num_samples: Sequence[int]) -> dict[str, object]:
-    """A scheduler's settings, with the training's length where it wants to know it and is not told otherwise. So a share of a
+    """A scheduler's settings, with the training's length where it takes it and it is not set. So a share of a
     training, such as the tenth in which the learning rate rises, stays that share when ``--max_epoch``, the batches or the
     corpus are others. ``num_samples``: length of each training utterance.
     """

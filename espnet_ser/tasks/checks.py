@@ -15,7 +15,7 @@ from espnet_ser.models.losses import frames_needed, weighted
 from espnet_ser.tasks_table import MAIN_TASK, of_kind
 
 
-def refuse_missing_classes(labels: Labels, train: Sequence[Example]) -> None:
+def check_classes(labels: Labels, train: Sequence[Example]) -> None:
     """Stops where a class cannot be learnt. Raises InputError when no training utterance is of a class, or there is one class
     alone.
     """
@@ -61,7 +61,7 @@ def report_crowded(examples: Sequence[Example], tokenizer: Tokenizer, encoder: t
         )
 
 
-def refuse_selection(args: Namespace) -> None:
+def check_selection_options(args: Namespace) -> None:
     """Refuses what would let the held-out fold choose the epoch or the learning rate, or load weights unchecked. Raises
     InputError: names the option.
     """
@@ -70,10 +70,10 @@ def refuse_selection(args: Namespace) -> None:
     if args.scheduler is not None and "plateau" in args.scheduler:
         raise InputError(f"--scheduler {args.scheduler}: the held-out fold would choose the learning rate; take another one")
     if args.init_param:
-        raise InputError("--init_param: nobody knows what those weights have heard; give --ssl, or train an intermediate model")
+        raise InputError("--init_param: their training data are unknown; give --ssl, or train an intermediate model")
 
 
-def refuse_idle_heads(args: Namespace) -> None:
+def check_idle_heads(args: Namespace) -> None:
     """Refuses to carry a head that nothing trains, since its scores would be those of chance. Raises InputError: names the
     tasks whose weight is zero.
     """

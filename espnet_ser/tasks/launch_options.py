@@ -10,4 +10,4 @@ LAUNCH_OPTIONS = {
     "dist_rank": int,
     "local_rank": str,
 }
-"""What ``espnet2.bin.launch`` adds to the command that it starts on each machine, beside ``ngpu`` and ``dist_backend``."""
+"""What ``espnet2.bin.launch`` adds to the command that it starts on each machine, besides ``ngpu`` and ``dist_backend``."""

@@ -13,7 +13,7 @@ from espnet2.utils.types import str_or_none
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.model_io.build import build_structure, load_initial_weights, load_intermediate
 from espnet_ser.models.ser_model import SERModel
-from espnet_ser.tasks.checks import refuse_idle_heads
+from espnet_ser.tasks.checks import check_idle_heads
 from espnet_ser.tasks.config_values import check_values, read_mappings_as_data
 from espnet_ser.tasks.intermediate import go_on_from
 from espnet_ser.tasks.launch_options import LAUNCH_OPTIONS
@@ -118,7 +118,7 @@ def try_options(args: Namespace, intermediate: tuple[Namespace, SERModel] | None
     SERTask.complete(args)
     if intermediate is not None:
         go_on_from(args, intermediate[0], "the intermediate model")
-    refuse_idle_heads(args)
+    check_idle_heads(args)
     for kind, classes in (("optim", optim_classes), ("scheduler", scheduler_classes)):
         name, conf = getattr(args, kind), getattr(args, f"{kind}_conf")
         if name is None:

@@ -11,7 +11,7 @@ from espnet2.utils.types import float_or_none, int_or_none, str2bool, str_or_non
 
 from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.data.frame_cache import FrameCache
-from espnet_ser.data.leakage import all_of, describe_training_data, refuse_leak, refuse_shared_speech
+from espnet_ser.data.leakage import all_of, check_leak, check_shared_speech, describe_training_data
 from espnet_ser.data.loader import BatchFactory, CachedFrames, Read, UtteranceDataset, collate, read_speech
 from espnet_ser.data.tokens import Tokenizer, copy_tokenizer, load_tokenizer
 from espnet_ser.data.unchanged import verify_audio
@@ -23,14 +23,14 @@ from espnet_ser.model_io.encoder_folder import encoder_source
 from espnet_ser.model_io.hub import resolve_encoder
 from espnet_ser.model_io.load import load_model
 from espnet_ser.model_io.model_config import check_names, read_config
-from espnet_ser.model_io.trained_encoder import refuse_trained_encoder
+from espnet_ser.model_io.trained_encoder import check_encoder_leak
 from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.models.losses import CTC_REDUCTIONS
 from espnet_ser.models.pooling import POOLINGS
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.models.wav2vec2 import FROZEN, Wav2Vec2Encoder
 from espnet_ser.tasks.batching import batch_limits, with_length
-from espnet_ser.tasks.checks import refuse_missing_classes, refuse_selection, report_crowded, report_doubts
+from espnet_ser.tasks.checks import check_classes, check_selection_options, report_crowded, report_doubts
 from espnet_ser.tasks.intermediate import go_on_from
 from espnet_ser.tasks_table import MAIN_TASK, TASKS, of_kind, of_utterances, reversible
 from espnet_ser.train.espnet_patches import AbsTask, optim_classes, without_arguments
@@ -90,7 +90,7 @@ class SERTask(AbsTask):
         group.add_argument(
             "--trainable_layers", type=int_or_none, help="Transformer layers to train, from the top; default all"
         )
-        group.add_argument("--skip_layer", type=int_or_none, help="layer that the gender head sees beside the last one")
+        group.add_argument("--skip_layer", type=int_or_none, help="layer that the gender head sees next to the last one")
         group.add_argument(
             "--frozen",
             default="alive",
@@ -99,7 +99,9 @@ class SERTask(AbsTask):
             "not, so that what is frozen is computed once",
         )
         group.add_argument("--dropout", type=float, default=0.1, help="dropout of the heads")
-        group.add_argument("--aux_weight", type=float, default=0.1, help="weight of the auxiliary tasks beside emotion (Eq. 1)")
+        group.add_argument(
+            "--aux_weight", type=float, default=0.1, help="weight of the auxiliary tasks besides emotion (Eq. 1)"
+        )
         group.add_argument("--literal_eq", type=str2bool, default=False, help="give emotion that weight, as Eq. 1 is printed")
         group.add_argument(
             "--ctc_reduction",
@@ -179,14 +181,14 @@ class SERTask(AbsTask):
 
         Raises:
             InputError: For an unknown task, a missing folder, an option that would let the held-out data choose, or an
-                intermediate model that has heard the held-out session or spells with other tokens.
+                intermediate model that was trained on the held-out session or spells with other tokens.
         """
         for task in [*args.tasks, *args.reversed_tasks]:
             if task not in TASKS:
                 raise unknown_name("task", task, TASKS)
         if not set(args.reversed_tasks) <= set(args.tasks) & set(reversible()):
             raise InputError(f"--reversed_tasks may name {' and '.join(reversible())}, where they are among --tasks")
-        refuse_selection(args)
+        check_selection_options(args)
         for mode in ("train", "valid"):
             batch_limits(args, mode)
         if args.use_amp and args.ngpu == 0:
@@ -199,15 +201,15 @@ class SERTask(AbsTask):
         held_out = [*test, *dev]
         args.trained_on = describe_training_data(train)
         args.scheduler_conf = with_length(args, [example.num_samples for example in train])
-        refuse_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
-        refuse_shared_speech(train, held_out)
-        refuse_shared_speech(dev, test)
+        check_leak(args.trained_on, held_out, args.fold_by, args.train_dir)
+        check_shared_speech(train, held_out)
+        check_shared_speech(dev, test)
         verify_audio([*train, *held_out])
         kept_by = [*KEPT_BY, *([KEPT_BY_DEV] if dev else [])]
         args.best_model_criterion = kept_by if MAIN_TASK in args.tasks else []
         if args.labels is None:
             args.labels = {task: _classes(task, [*train, *held_out]) for task in args.tasks if task in of_utterances()}
-        refuse_missing_classes(args.labels, train)
+        check_classes(args.labels, train)
         if of_kind("ctc", args.tasks):
             if args.token_dir is None:
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
@@ -215,11 +217,11 @@ class SERTask(AbsTask):
         check_names(vars(args), "this training")
         if args.intermediate_dir is not None:
             intermediate = read_config(Path(args.intermediate_dir))
-            refuse_leak(getattr(intermediate, "trained_on", None), held_out, args.fold_by, args.intermediate_dir)
+            check_leak(getattr(intermediate, "trained_on", None), held_out, args.fold_by, args.intermediate_dir)
             args.pretrained_on = all_of(intermediate.trained_on, getattr(intermediate, "pretrained_on", None))
             go_on_from(args, intermediate, args.intermediate_dir)
         elif args.ssl is not None:
-            args.pretrained_on = refuse_trained_encoder(resolve_encoder(args.ssl), held_out)
+            args.pretrained_on = check_encoder_leak(resolve_encoder(args.ssl), held_out)
 
     @classmethod
     def build_model(cls, args: Namespace) -> SERModel:

@@ -87,21 +87,21 @@ class EpochFiles:
 
 def link(path: Path, target: str) -> None:
     """Makes a link, or turns the one that is there to another target."""
-    beside = path.with_name(f".{path.name}.link")
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(target)
-    os.replace(beside, path)
+    temporary = path.with_name(f".{path.name}.link")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    os.replace(temporary, path)
 
 
 _torch_save = torch.save
 
 
 def save_whole(obj: object, path: Path | str) -> None:
-    """As ``torch.save``, but beside and renamed. The same content gives the same bytes: no name of a file is among them. Raises
+    """As ``torch.save``, but atomic. The same content gives the same bytes: no name of a file is among them. Raises
     OSError: ``torch.save`` reports a full disk as a RuntimeError; here it is the error it is.
     """
     try:
-        with atomic_path(path) as beside, open(beside, "wb") as file:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
             _torch_save(obj, file)
     except RuntimeError as error:
         if "PytorchStreamWriter" not in str(error) and "unexpected pos" not in str(error):

@@ -18,14 +18,14 @@ from espnet2.train.reporter import Average, SubReporter, WeightedAverage
 from espnet_ser.data.loader import Batch, EpochBatches
 from espnet_ser.errors import InputError
 from espnet_ser.layout import CHECKPOINT_FILE
-from espnet_ser.model_io.weights_file import refuse_flipped_bits
+from espnet_ser.model_io.weights_file import check_checksums
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.train.epoch_files import EpochFiles
 from espnet_ser.utils.distributed import any_rank, num_ranks, of_all_ranks, this_rank
 from espnet_ser.utils.signals import STOP
 
 _IN_REPORTS = [timedelta, np.dtype, type(np.dtype(np.float64)), np.float64(0).__reduce__()[0]]
-"""What ESPnet's reporter keeps of an epoch beside plain numbers."""
+"""What ESPnet's reporter keeps of an epoch besides plain numbers."""
 
 
 @dataclass(eq=False)
@@ -50,7 +50,7 @@ class PausableEpoch:
         return time.perf_counter() - self._start_s
 
     def restore(self) -> bool:
-        """Takes up what the checkpoint says of this very epoch, beside the states that ESPnet loads; whether it says anything.
+        """Takes up what the checkpoint says of this very epoch, besides the states that ESPnet loads; whether it says anything.
         Raises InputError when it is damaged.
         """
         saved, self.files.within = self.files.within, None
@@ -137,7 +137,7 @@ def read_state(path: Path) -> dict:
     InputError when it is damaged, or holds anything else.
     """
     with damage_as_input_error(path), torch.serialization.safe_globals(_IN_REPORTS):
-        refuse_flipped_bits(path)
+        check_checksums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
 
 

@@ -19,7 +19,7 @@ from espnet_ser.evaluation.predictions import epoch_path, write_predictions
 from espnet_ser.evaluation.selection import standing
 from espnet_ser.layout import EMBEDDINGS_FILE, FROZEN_FILE, HISTORY_FILE, MODEL_FILE, epoch_model
 from espnet_ser.model_io.weights import frozen_weights, without_frozen_weights
-from espnet_ser.models.losses import refuse_non_finite
+from espnet_ser.models.losses import check_finite
 from espnet_ser.tasks_table import MAIN_TASK, of_kind
 from espnet_ser.train.epoch_files import EpochFiles, TrainingOptions, link, save_whole, saved_by
 from espnet_ser.train.espnet_patches import Trainer
@@ -38,7 +38,7 @@ class SERTrainer(Trainer):
 
     UA is a mean of recalls and WER a ratio of sums: neither is a mean over batches, which is all that ESPnet's reporter
     takes. Each epoch leaves a line ``{"epoch", "max_epoch", "seconds", "train": {...}, "valid": {...}}`` in ``history.jsonl``,
-    with ``"silent": true`` where every transcript of the held-out utterances is empty, and its predictions beside it, so that
+    with ``"silent": true`` where every transcript of the held-out utterances is empty, and its predictions next to it, so that
     any way of choosing the epoch can be computed afterwards.
     """
 
@@ -54,8 +54,8 @@ class SERTrainer(Trainer):
         """
         output_dir = Path(trainer_options.output_dir)
         cls.open(trainer_options)
-        # Ranks wait for every gradient unless told not to. Told so, they also go on sending the same tensors together, on which
-        # it depends in which order three numbers or more are added: a training that goes on adds them as an unbroken one does.
+        # Without this, ranks wait for every gradient. It also keeps DDP from rebuilding its buckets, so that a training
+        # that goes on reduces gradients in the same order as an unbroken one.
         if num_ranks() > 2 or getattr(model.encoder, "may_leave_out", False):
             trainer_options.unused_parameters = True
         with saved_by(cls._files), without_frozen_weights(model), STOP.deferred():
@@ -143,7 +143,7 @@ class SERTrainer(Trainer):
             batch = to_device(batch, "cuda" if options.ngpu > 0 else "cpu")
             outputs = net.logits_of(batch)
             _, stats = net.losses(outputs, batch)
-            refuse_non_finite(stats, utts)
+            check_finite(stats, utts)
             for name, value in stats.items():
                 if name.startswith("loss"):
                     loss_sums[name] = loss_sums.get(name, 0.0) + float(value) * len(utts)
@@ -204,5 +204,5 @@ def _seed(*numbers: int) -> int:
 
 def _write_embeddings(path: Path, embeddings: Mapping[str, np.ndarray]) -> None:
     utts = sorted(embeddings)
-    with atomic_path(path) as beside:
-        np.savez(beside, utts=np.array(utts), embeddings=np.stack([embeddings[utt] for utt in utts]))
+    with atomic_path(path) as temporary:
+        np.savez(temporary, utts=np.array(utts), embeddings=np.stack([embeddings[utt] for utt in utts]))

@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all: written beside their final name, and renamed at the end.
+"""Outputs that appear whole or not at all: written under a temporary name, and renamed at the end.
 
 A reader never sees half of an output, and a run that is killed leaves the old one in place.
 """
@@ -27,24 +27,24 @@ _USER_ERRNOS = {
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """A temporary path beside ``path`` to write to; renamed to ``path`` at the end, removed if the body fails.
+    """A temporary path next to ``path`` to write to; renamed to ``path`` at the end, removed if the body fails.
 
     For writers that want a path (``torch.save``, ``np.save``); for text or bytes see :func:`atomic_write`. The temporary name
     keeps the suffix, which some writers look at.
     """
     path = Path(path)
-    beside = temporary_name(path)
+    temporary = temporary_name(path)
     try:
-        yield beside
-        with open(beside, "rb") as file:
+        yield temporary
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def temporary_name(path: Path) -> Path:
-    """A new name beside a file or folder, which tells what it is for."""
+    """A new name next to a file or folder, which tells what it is for."""
     return path.with_name(f".{path.stem}.{os.getpid()}.{os.urandom(4).hex()}{path.suffix}")
 
 
@@ -62,8 +62,8 @@ def is_temporary(path: Path) -> bool:
 
 def atomic_write(path: Path | str, content: str | bytes) -> None:
     """Writes a file (text as UTF-8) so that it holds either the old content or the new one, also after a crash."""
-    with atomic_path(path) as beside:
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def remove_folder(folder: Path) -> None:

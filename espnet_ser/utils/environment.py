@@ -1,4 +1,4 @@
-"""Date, machine and versions: what a figure must stand beside."""
+"""Date, machine and versions: what every figure is shown with."""
 
 import hashlib
 import platform

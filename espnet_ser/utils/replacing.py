@@ -18,12 +18,12 @@ from espnet_ser.utils.say import say
 from espnet_ser.utils.stamp import Stamp
 
 REPORT_STAMP = ".report.json"
-"""The stamp of a report on several systems or runs, beside it."""
+"""The stamp of a report on several systems or runs, next to it."""
 
 
 @contextlib.contextmanager
-def folder_beside(final: Path) -> Iterator[Path]:
-    """A new folder beside ``final`` to build in; gone at the end, unless it was put in its place.
+def temporary_folder(final: Path) -> Iterator[Path]:
+    """A new folder next to ``final`` to build in; gone at the end, unless it was put in its place.
 
     What killed runs left of earlier ones is removed first: whoever builds here has the place alone.
     """
@@ -31,12 +31,12 @@ def folder_beside(final: Path) -> Iterator[Path]:
     left = re.compile(rf"\.{re.escape(final.stem)}\.[0-9]+\.[0-9a-f]{{8}}{re.escape(final.suffix)}")
     for path in [path for path in final.parent.iterdir() if left.fullmatch(path.name)]:
         shutil.rmtree(path, ignore_errors=True)
-    beside = temporary_name(final)
-    beside.mkdir()
+    temporary = temporary_name(final)
+    temporary.mkdir()
     try:
-        yield beside
+        yield temporary
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def others_files(place: Path, stamp: Stamp, new: Path | None = None) -> list[Path]:

@@ -50,8 +50,8 @@ def unwound_by_signals() -> Iterator[None]:
             sys.__unraisablehook__(ignored)
 
     is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
-    heard = [signum for signum in ENDING_SIGNALS if is_main and signal.getsignal(signum) != signal.SIG_IGN]
-    before = {signum: signal.signal(signum, end) for signum in heard}
+    handled = [signum for signum in ENDING_SIGNALS if is_main and signal.getsignal(signum) != signal.SIG_IGN]
+    before = {signum: signal.signal(signum, end) for signum in handled}
     hook_before, sys.unraisablehook = sys.unraisablehook, unraised
     try:
         yield
@@ -101,7 +101,7 @@ class StopRequest:
         self._deferred = False
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def handled(self) -> Iterator[None]:
         """While the body runs, a signal ends the process with :data:`REQUEUE_CODE` at once, or as :meth:`deferred` says."""
         self._signum = None
         is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers

@@ -74,7 +74,7 @@ def optional(of: Check) -> Check:
     return Check(lambda value: value is None or of.holds(value), f"{of.wanted}, or null")
 
 
-def refuse_wrong(content: Mapping[str, object], checks: Mapping[str, Check], where: object) -> None:
+def check_settings(content: Mapping[str, object], checks: Mapping[str, Check], where: object) -> None:
     """Stops at the first setting that is not permitted. ``checks``: what each may be; a setting that is not there is passed by.
     Raises InputError: names the setting, what it is and what it may be.
     """

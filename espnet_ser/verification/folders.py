@@ -143,12 +143,12 @@ def _rescored(folder: Path, scored: list[str], folds: Mapping[str, TrainedFold])
         raise InputError(f"cannot be recomputed without {', '.join(f'fold {name}' for name in missing)}")
     pooled = PooledFolds.read({name: folds[name] for name in scored})
     recorded = Stamp(folder / SCORED_FILE).inputs()
-    told = {key: recorded.get(key) for key in ("system", "paper", "corpus", "num_folds", "espnet_ser")}
-    yield from Stamp(folder / SCORED_FILE).difference({**told, **pooled.identity()}) or ()
+    known = {key: recorded.get(key) for key in ("system", "paper", "corpus", "num_folds", "espnet_ser")}
+    yield from Stamp(folder / SCORED_FILE).difference({**known, **pooled.identity()}) or ()
     results, run = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (RESULTS_FILE, RUN_FILE))
     now = pooled.summarise(results["system"], results["num_folds"])
     yield from _differences(results, now, "the predictions give")
-    if told["system"] != results["system"] or told["num_folds"] != results["num_folds"]:
+    if known["system"] != results["system"] or known["num_folds"] != results["num_folds"]:
         yield f"{RESULTS_FILE} and {SCORED_FILE} are of different systems or folds"
     traced = {"trace": pooled.trace(), "trained_by": pooled.trained_by(), "trained_with": pooled.trained_with()}
     yield from _differences({key: run.get(key) for key in traced}, traced, f"not as in {RUN_FILE}: the folds say")

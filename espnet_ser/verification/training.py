@@ -7,7 +7,7 @@ from pathlib import Path
 
 from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.data.identity import data_identity
-from espnet_ser.data.leakage import describe_training_data, refuse_leak, refuse_shared_speech
+from espnet_ser.data.leakage import check_leak, check_shared_speech, describe_training_data
 from espnet_ser.data.unchanged import verify_audio
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.predictions import is_epoch, read_epochs
@@ -24,7 +24,7 @@ from espnet_ser.verification.finding import DAMAGE, Finding
 class Places:
     """Where to look for what models name in their ``config.yaml``."""
 
-    # what stage 1 left; None for where it lay beside the model, or else for where the configuration says
+    # what stage 1 left; None for where it lay next to the model, or else for where the configuration says
     datadir: Path | None = None
     expdir: Path | None = None  # whose ``intermediate/`` holds the intermediate models; None likewise
     audio: bool = False  # whether to read the audio files too
@@ -43,12 +43,12 @@ class Places:
 
 
 def _found(named: Path, folder: Path, config: Mapping) -> Path:
-    """A folder that a model names: where it lay beside the model, if all was moved together, else where it says."""
+    """A folder that a model names: where it lay next to the model, if all was moved together, else where it says."""
     output_dir = Path(str(config.get("output_dir", "")))
     if named.is_absolute() == output_dir.is_absolute():
-        beside = Path(os.path.normpath(folder.resolve() / os.path.relpath(named, output_dir)))
-        if beside.is_dir():
-            return beside
+        temporary = Path(os.path.normpath(folder.resolve() / os.path.relpath(named, output_dir)))
+        if temporary.is_dir():
+            return temporary
     return named
 
 
@@ -125,12 +125,12 @@ class Training:
         """What it was trained on against what it is tested on."""
         if self.config.get("trained_on") != describe_training_data(self.train):
             yield "config.yaml does not describe the training data"
-        for heard in (self.config.get("trained_on"), describe_training_data(self.train)):
-            refuse_leak(heard, [*self.test, *self.dev], self.config["fold_by"], self.folder)
+        for trained_on in (self.config.get("trained_on"), describe_training_data(self.train)):
+            check_leak(trained_on, [*self.test, *self.dev], self.config["fold_by"], self.folder)
         if began_with := self.config.get("pretrained_on"):
-            refuse_leak(began_with, [*self.test, *self.dev], "speaker", f"what {self.folder} began with")
-        refuse_shared_speech(self.train, [*self.test, *self.dev])
-        refuse_shared_speech(self.dev, self.test)
+            check_leak(began_with, [*self.test, *self.dev], "speaker", f"what {self.folder} began with")
+        check_shared_speech(self.train, [*self.test, *self.dev])
+        check_shared_speech(self.dev, self.test)
 
     def wrong_epochs(self) -> Iterator[str]:
         """The predictions of each epoch against the utterances that they should be of."""
@@ -142,12 +142,12 @@ class Training:
                 if [line["utt"] for line in lines] != [example.utt for example in examples]:
                     yield f"epoch {number} is not of the held-out utterances"
                     continue
-                wrong = [e.utt for line, e in zip(lines, examples, strict=True) if not _stands_beside(line, e)]
+                wrong = [e.utt for line, e in zip(lines, examples, strict=True) if not _matches(line, e)]
                 if wrong:
                     yield f"epoch {number} was compared with other labels than {wrong[0]} has"
 
 
-def _stands_beside(line: Mapping, example: Example) -> bool:
+def _matches(line: Mapping, example: Example) -> bool:
     """Whether a prediction was compared with what its utterance is."""
     compared = all(line[task]["ref"] == example.reference(task) for task in TASKS if task in line)
     return compared and [line["speaker"], line["session"]] == [example.speaker, example.session]
@@ -168,6 +168,6 @@ def check_training(name: str, folder: Path, places: Places) -> Iterator[Finding]
     if places.audio:
         yield Finding.of(f"{name}: audio", training.changed_audio)
     elsewhere = training.config.get("intermediate_from")
-    unknown = f", as far as is known: what {elsewhere} had heard is not recorded here" if elsewhere else ""
-    yield Finding.of(f"{name}: tested on nothing that it has heard{unknown}", training.leaks)
+    unknown = f", as far as is known: the training data of {elsewhere} are not recorded here" if elsewhere else ""
+    yield Finding.of(f"{name}: tested on nothing that it was trained on{unknown}", training.leaks)
     yield Finding.of(f"{name}: predictions of each epoch", training.wrong_epochs)

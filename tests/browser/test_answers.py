@@ -3,7 +3,7 @@
 import pytest
 from chromium import Page, chromium
 
-from espnet_ser.demo.answer import told_html
+from espnet_ser.demo.answer import prediction_html
 from espnet_ser.demo.page_style import STYLE
 from espnet_ser.inference.prediction import Decision, Prediction
 
@@ -23,7 +23,7 @@ def bare_browser(request, tmp_path_factory):
 @pytest.mark.parametrize("classes", [SEVEN, MANY])
 def test_names_of_classes_are_whole_and_text_is_not_cut(bare_browser, tmp_path, width, classes):
     scores = {name: 1 / len(classes) for name in classes}
-    told = told_html(Prediction({"emotion": Decision(classes[0], scores), "asr": "AND SO ON " * 300}, 9.0))
+    told = prediction_html(Prediction({"emotion": Decision(classes[0], scores), "asr": "AND SO ON " * 300}, 9.0))
     head = f"<!doctype html><meta name='viewport' content='width=device-width'><style>{STYLE}</style>"
     (tmp_path / "page.html").write_text(f"{head}<body class='gradio-container'>{told}", encoding="utf-8")
     page = Page(bare_browser, width, 800, mobile=True)

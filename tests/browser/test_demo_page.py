@@ -12,7 +12,7 @@ from espnet_ser.demo.timeline import runs
 
 UPLOAD, CLEAR = ".upload-container", "button[aria-label='Clear']"
 ANSWER = """(() => {
-  const text = selector => document.querySelector(`.ser-told ${selector}`)?.innerText ?? null;
+  const text = selector => document.querySelector(`.ser-prediction ${selector}`)?.innerText ?? null;
   const bar = e => [e.querySelector(".ser-name").innerText, e.querySelector(".ser-value").innerText,
     e.querySelector(".ser-track > span").getBoundingClientRect().width / e.querySelector(".ser-track").clientWidth];
   return {label: text(".ser-label"), bars: [...document.querySelectorAll(".ser-bar")].map(bar), voice: text(".ser-gender"),
@@ -23,7 +23,7 @@ ANSWER = """(() => {
 def answer_after(page, act):
     """What the page tells after something was done there."""
     act()
-    page.wait_for("!!document.querySelector('.ser-told')")
+    page.wait_for("!!document.querySelector('.ser-prediction')")
     return page.evaluate(ANSWER)
 
 
@@ -52,7 +52,7 @@ def check_answer(shown, told):
     gender = {"f": "female", "m": "male"}[told.gender.label]
     assert shown["voice"] == f"{gender} ({100 * told.gender.scores[told.gender.label]:.1f} %)"
     words = " ".join(told.text.split())
-    assert shown["words"].strip('“”"') == (words or "none heard")
+    assert shown["words"].strip('“”"') == (words or "none recognised")
     assert shown["length"].startswith(f"{told.duration_s:.1f} s")
 
 
@@ -120,7 +120,7 @@ def test_too_large_a_file_is_a_message(open_page, recordings, speech_emotion):
     page.wait_for("document.body.innerText.includes('exceed the maximum allowed size')")
     page.problems.clear()  # Gradio asks how far the upload is, which has not begun
     click_example(page, "even")
-    page.wait_for("!!document.querySelector('.ser-told')")
+    page.wait_for("!!document.querySelector('.ser-prediction')")
 
 
 def test_what_the_microphone_hears_is_answered(open_page, recordings):
@@ -147,7 +147,7 @@ def test_two_people_at_once_get_their_own_answers(open_page, recordings, speech_
     for page, name in zip(pages, names, strict=True):
         give(page, recordings[name])
     for page, name in zip(pages, names, strict=True):
-        page.wait_for("!!document.querySelector('.ser-told')")
+        page.wait_for("!!document.querySelector('.ser-prediction')")
         check_answer(page.evaluate(ANSWER), speech_emotion(recordings[name]))
 
 
@@ -155,7 +155,7 @@ def test_the_page_can_be_used_without_a_mouse_or_eyes(open_page, recordings):
     page = open_page()
     answer_after(page, lambda: give(page, recordings["long"]))
     page.wait_for("!!document.querySelector('.ser-timeline img')")
-    assert page.evaluate("document.querySelector('.ser-told').getAttribute('role')") == "status"
+    assert page.evaluate("document.querySelector('.ser-prediction').getAttribute('role')") == "status"
     assert page.evaluate("document.querySelector('.ser-timeline img').alt").startswith("Timeline: 0 to ")
     assert page.evaluate("[...document.images].filter(e => !e.alt && e.src).length") == 0
     unnamed = "[...document.querySelectorAll('button')].filter(e => !(e.innerText || e.ariaLabel || e.title).trim()).length"

@@ -51,7 +51,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, linkname: str = "", **field
 
 def zip_member(name: str, mode: int = stat.S_IFREG) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo("x")
-    info.filename = name  # the constructor would mend it
+    info.filename = name  # the constructor would fix it
     info.external_attr = (mode | 0o644) << 16
     return info
 

@@ -65,7 +65,7 @@ TRAINING = {
     "a scheduler without what it needs": ({"scheduler": "steplr"}, "scheduler steplr"),
     "a scheduler that looks at the held-out fold": ({"scheduler": "reducelronplateau"}, "would choose the learning rate"),
     "early stopping": ({"patience": 3}, "would let the held-out fold choose the epoch"),
-    "foreign weights": ({"init_param": ["x.pth"]}, "nobody knows what those weights have heard"),
+    "foreign weights": ({"init_param": ["x.pth"]}, "their training data are unknown"),
     "dropout of 2": ({"dropout": 2}, "--dropout must be 0 to 1"),
     "dropout that is NaN": ({"dropout": float("nan")}, "dropout"),
     "dropout that is a list": ({"dropout": [0.1]}, "dropout takes one value"),

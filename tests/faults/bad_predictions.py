@@ -26,7 +26,7 @@ def of_file(content, name="a.wav"):
 
 
 def of_list(text, *more):
-    """The case of a list of audio, beside a sound ``a.wav``."""
+    """The case of a list of audio, besides a sound ``a.wav``."""
 
     def case(room):
         write_wav(room.root / "a.wav", tone(8000))
@@ -114,7 +114,7 @@ CASES = {
     "predict: a truncated file": (of_file(wav_bytes()[:1000]), "a.wav: truncated"),
     "predict: NaN": (nan, "a.wav: 1 of its 1000 samples are NaN or infinite"),
     "predict: a pipe that nobody writes to": (pipe, "a.wav: cannot be read: a pipe or a device, not a file"),
-    "predict: nothing but bad files": (all_bad, "2 recordings: 2 problems found; mend them and run again a.wav: not audio"),
+    "predict: nothing but bad files": (all_bad, "2 recordings: 2 problems found; fix them and run again a.wav: not audio"),
     "predict: a list of commands": (of_list(f"utt {COMMAND}\n"), "wav.scp:1: a command, not a path"),
     "predict: a command among paths": (of_list(f"utt1 a.wav\nutt2 {COMMAND} \n"), "wav.scp:2: a command, not a path"),
     "predict: an empty list": (of_list(""), "wav.scp: lists no audio"),

@@ -1,4 +1,4 @@
-"""Stages of the recipe, and the commands beside them, each on a disk where it can be given trouble."""
+"""Stages of the recipe, and the commands next to them, each on a disk where it can be given trouble."""
 
 import shutil
 

@@ -1,7 +1,7 @@
 """Feeds the readers of audio and annotations what nobody wrote: ``python tests/faults/fuzz.py --seconds 60 --seed 0``.
 
 Sound files are mutated (bits, lengths, splices, fields of headers); a reader must give sane values or an InputError, in bounded
-time and memory. An input that breaks this is kept beside, and the exit status is 1. The readers run in a process of its own,
+time and memory. An input that breaks this is kept besides, and the exit status is 1. The readers run in a process of its own,
 whose death (a crash of a decoder) is found out too.
 """
 

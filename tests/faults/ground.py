@@ -21,7 +21,7 @@ class Ground:
 
     def __init__(self, root: Path, model: Path):
         self.root = root
-        self.harm = root / "harm"  # beside every folder that an archive is unpacked into
+        self.harm = root / "harm"  # besides every folder that an archive is unpacked into
         self.naive = root / "naive"
         self.model = Path(shutil.copytree(model, root / "model", symlinks=True))
 

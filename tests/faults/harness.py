@@ -83,7 +83,7 @@ def assert_one_line(said: str) -> None:
     assert said.endswith("\n"), said
     first, *others = said.removesuffix("\n").split("\n")
     assert re.match(r"espnet-ser( \w+)?: error: \S", first), said
-    assert len(others) == 0 or re.search(r": \d+ problems? found; mend (it|them) and run again$", first), said
+    assert len(others) == 0 or re.search(r": \d+ problems? found; fix (it|them) and run again$", first), said
     assert all(line.startswith("  ") for line in others), said
     assert all(len(line) <= LONGEST_LINE for line in (first, *others)), said
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", said), repr(said)

@@ -134,7 +134,7 @@ class WholeRecipe:
 
 
 def words(options):
-    """Options as a command line, every value beside its name."""
+    """Options as a command line, every value next to its name."""
     return [f"--{name}={value}" for name, value in options.items()]
 
 

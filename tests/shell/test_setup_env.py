@@ -23,7 +23,7 @@ eval "${{TROUBLE:-}}"
 case "$6" in *test*) for module in {of_tests}; do : >"$site/$module.py"; done ;; esac
 """
 
-# An interpreter that cannot see what is installed beside it.
+# An interpreter that cannot see what is installed next to it.
 BARE_PYTHON = """#!/usr/bin/env bash
 exec "{python}" -S "$@"
 """

@@ -17,7 +17,7 @@ from espnet_ser.errors import CorpusError, InputError
 from espnet_ser.model_io.archive import unpack_archive
 from espnet_ser.utils.atomic import disk_errors_as_input_errors, replace_folder
 from espnet_ser.utils.hashing import file_sha256
-from espnet_ser.utils.replacing import folder_beside, keep_others
+from espnet_ser.utils.replacing import keep_others, temporary_folder
 from espnet_ser.utils.stamp import Stamp
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
@@ -58,7 +58,7 @@ class Take:
 
 
 def read_takes(release: Path) -> list[Take]:
-    """The speech in a release; videos and songs that lie beside it are passed by.
+    """The speech in a release; videos and songs that lie next to it are passed by.
 
     Raises:
         CorpusError: Lists every file with a name that the corpus does not have.
@@ -97,11 +97,11 @@ def write_data(takes: list[Take], folder: Path) -> None:
         "spk2gender": {take.actor: take.gender for take in takes},
     }
     stamp = Stamp(folder.with_name(f".{folder.name}.json"))
-    with folder_beside(folder) as beside:
+    with temporary_folder(folder) as temporary:
         for name, table in tables.items():
-            write_table(beside / name, table)
-        keep_others(folder, stamp, beside)
-        replace_folder(beside, folder)
+            write_table(temporary / name, table)
+        keep_others(folder, stamp, temporary)
+        replace_folder(temporary, folder)
     stamp.write({}, [folder])
 
 

@@ -67,7 +67,7 @@ def test_json_holds_the_comparison_and_its_choices(exp, capsys):
 
 def test_a_system_is_compared_with_itself(exp, capsys):
     run(exp, "good", "good")
-    assert "No difference can be told (p = 1.000 on UA, p = 1.000 on WA)." in capsys.readouterr().out
+    assert "No difference was found (p = 1.000 on UA, p = 1.000 on WA)." in capsys.readouterr().out
 
 
 def test_other_folds_are_refused_unless_common_ones_are_named(exp, capsys):

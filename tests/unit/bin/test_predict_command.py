@@ -188,7 +188,7 @@ def test_of_many_files_the_bad_ones_are_named_and_the_others_told(here, model, c
     with pytest.raises(SystemExit) as error:
         run("predict", "--model", model, "--format", "jsonl", "--output", "told.jsonl", "audio")
     heading, *problems = str(error.value.code).split("\n")
-    assert heading == "espnet-ser predict: error: 4 recordings: 2 problems found; mend them and run again"
+    assert heading == "espnet-ser predict: error: 4 recordings: 2 problems found; fix them and run again"
     assert problems[0].startswith("  audio/bad.wav: not audio that libsndfile can read")
     assert problems[1:] == [
         "  audio/one.wav: 1 samples at 16 kHz, too short: the encoder's first frame needs 400",

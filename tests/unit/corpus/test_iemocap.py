@@ -106,7 +106,7 @@ def capitals(*folders):
         folder.rename(folder.with_name(folder.name.upper()))
 
 
-def beside(path, name):
+def temporary(path, name):
     path.with_name(name).write_bytes(path.read_bytes())
 
 
@@ -120,13 +120,13 @@ HARMLESS = {
     "a transcript line that is indented": lambda r: edit(r.transcripts(), "Ses01F_impro01_F000 [", " \tSes01F_impro01_F000 ["),
     "no blank after the times": lambda r: edit(r.transcripts(), "]: ", "]:"),
     "the same line twice": lambda r: r.transcripts().write_text(2 * r.transcripts().read_text()),
-    "a WAV without a line": lambda r: beside(r.wav(), "Ses01F_impro01_F099.wav"),
+    "a WAV without a line": lambda r: temporary(r.wav(), "Ses01F_impro01_F099.wav"),
     "folders of others": lambda r: (r.root / "Session1" / "dialog" / "EmoEvaluation" / "Ses01 notes.txt").mkdir(),
     "copies of a label file": lambda r: [
-        beside(r.labels(), f"Ses01F_impro01{name}") for name in (" (1).txt", " copy.txt", " - Copy.txt", ".txt~", ".txt.bak")
+        temporary(r.labels(), f"Ses01F_impro01{name}") for name in (" (1).txt", " copy.txt", " - Copy.txt", ".txt~", ".txt.bak")
     ],
     "a copy of a folder of audio": lambda r: (r.wav().parent.parent / "Ses01F_impro01_16k").mkdir(),
-    "a list of somebody's own": lambda r: beside(r.labels(), "Ses01_mine.txt"),
+    "a list of somebody's own": lambda r: temporary(r.labels(), "Ses01_mine.txt"),
 }
 
 

@@ -12,7 +12,7 @@ from release_maker import edit, make_release, tone, write_wav
 from espnet_ser.bin.prepare import get_parser, main
 from espnet_ser.corpus import prepare as datadirs
 from espnet_ser.data.datadir import read_datadir, validate_datadir, write_datadir
-from espnet_ser.data.unchanged import refuse_changed_data
+from espnet_ser.data.unchanged import check_unchanged_data
 from espnet_ser.errors import CorpusError, InputError
 from espnet_ser.experiment.folds import fold_names, read_fold
 from espnet_ser.utils.atomic import replace_folder
@@ -270,13 +270,13 @@ def test_data_that_were_edited_are_trained_on_only_where_they_are_the_users_own(
     data = tmp_path / "data"
     prepare(release, data)
     edit(data / "fold2/train/text", "EXCUSE ME", "PARDON ME")
-    refuse_changed_data(data, "1")
+    check_unchanged_data(data, "1")
     for change in (lambda: None, lambda: (data / ".prepare.json").write_text("{")):
         change()
         with pytest.raises(InputError, match=r"run stage 1 again, or, if the change is meant, remove .*prepare.json"):
-            refuse_changed_data(data, "2")
+            check_unchanged_data(data, "2")
     (data / ".prepare.json").unlink()
-    refuse_changed_data(data, "2")
+    check_unchanged_data(data, "2")
     with pytest.raises(InputError, match="fold2/train/text: not made by stage 1, and would be lost"):
         prepare(release, data)
 

@@ -18,7 +18,7 @@ from espnet_ser.corpus.folds import make_folds
 from espnet_ser.corpus.kaldi import fold_corpus
 from espnet_ser.corpus.prepare import make_datadirs
 from espnet_ser.data.datadir import read_datadir
-from espnet_ser.data.leakage import describe_training_data, refuse_endless_names
+from espnet_ser.data.leakage import check_size_of_names, describe_training_data
 from espnet_ser.data.lists import read_table
 from espnet_ser.data.tokens import BPETokenizer, CharTokenizer, load_tokenizer, save_tokenizer
 from espnet_ser.errors import InputError
@@ -161,7 +161,7 @@ def test_thousands_of_speakers_and_characters_leave_a_config_that_is_read_back()
     names = [f"\u8aac\u8a71{number:06d}" for number in range(10_000)]
     tokens = CharTokenizer.make_tokens([chr(0x4E00 + number) for number in range(8000)])
     config = model_config(trained_on=dict.fromkeys(("speakers", "sessions"), names), token_list=tokens)
-    refuse_endless_names([Namespace(speaker=name, session=name) for name in names], "data")
+    check_size_of_names([Namespace(speaker=name, session=name) for name in names], "data")
     check_model_config(config, "config")
     assert len(json.dumps(config, indent=4)) < MAX_BYTES
 

@@ -181,7 +181,7 @@ def test_segments_and_entries_are_predicted_by_the_list_that_names_them(cut, cap
     told = predict(cut / "wav.scp")
     assert [line["utt"] for line in told[:3]] == ["anna-bored0", "anna-curious0", "anna-tired0"]
     assert [line["duration_s"] for line in told[:3]] == pytest.approx([0.8, 0.8, 0.9], abs=1e-4)
-    (cut / "wav.scp").rename(cut / "recordings.scp")  # without segments beside it
+    (cut / "wav.scp").rename(cut / "recordings.scp")  # without segments next to it
     assert [line["duration_s"] for line in predict(cut / "recordings.scp")] == pytest.approx([3.0] * 6)
     corpus = as_archive(write_corpus(tmp_path / "other", tables(("anna",), takes=1)))
     told = predict(corpus / "wav.scp")

@@ -127,7 +127,7 @@ def test_a_token_list_or_a_model_that_is_binary_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"tokens\.txt: not UTF-8; run stage 2"):
         load_tokenizer(tmp_path)
     save_tokenizer(tmp_path, ["<blank>", "<unk>", "A"], bpe_model=b"\xff" * 40)
-    with pytest.raises(InputError, match=r"bpe\.model: not a SentencePiece model of the tokens beside it"):
+    with pytest.raises(InputError, match=r"bpe\.model: not a SentencePiece model of the tokens next to it"):
         load_tokenizer(tmp_path)
 
 

@@ -15,7 +15,7 @@ from tiny_recipe import refused, run
 from espnet_ser.data.audio import SAMPLE_RATE
 from espnet_ser.demo import ports, serving
 from espnet_ser.demo.about import what_is_told, what_was_heard
-from espnet_ser.demo.answer import Answer, Answering, told_html
+from espnet_ser.demo.answer import Answer, Answering, prediction_html
 from espnet_ser.demo.examples import LONG, speak_examples
 from espnet_ser.demo.ports import find_port
 from espnet_ser.demo.timeline import COLOURS, NARROW_INCHES, WIDE_INCHES, class_colours, envelope, runs, spans, timeline_png
@@ -64,15 +64,15 @@ def test_an_answer_is_what_speech_emotion_tells(tmp_path, knows_all):
     path = wav(tmp_path, 1.5)
     told = knows_all(path)
     answer = Answering(knows_all, 10)(path)
-    text = shown(answer.told)
+    text = shown(answer.prediction)
     assert text.startswith(told.label)
     for name, score in told.scores.items():
         assert f"{name} {100 * score:.1f} %" in text
-        assert f"width: {100 * score:.2f}%" in answer.told
+        assert f"width: {100 * score:.2f}%" in answer.prediction
     gender = {"f": "female", "m": "male"}[told.gender.label]
     assert f"Voice {gender} ({100 * told.gender.scores[told.gender.label]:.1f} %)" in text
     assert f"Speech {told.style.label} ({100 * told.style.scores[told.style.label]:.1f} %)" in text
-    assert f"Words {told.text or 'none heard'} Length" in text
+    assert f"Words {told.text or 'none recognised'} Length" in text
     assert text.endswith("Length 1.5 s")
     assert answer.timeline == ""
 
@@ -82,7 +82,7 @@ def test_an_answer_is_what_speech_emotion_tells(tmp_path, knows_all):
 )
 def test_what_a_model_does_not_tell_is_not_on_the_page(tmp_path, models, name, there, not_there):
     answer = Answering(SpeechEmotion.from_pretrained(models / name, device="cpu"), 100)(wav(tmp_path, 40))
-    text = shown(answer.told)
+    text = shown(answer.prediction)
     assert there in text
     assert not any(word in text for word in (*not_there, "Speech", "None"))
     assert bool(answer.timeline) == (name == "emotion")
@@ -93,7 +93,7 @@ def test_a_long_recording_has_a_timeline(tmp_path, knows_all):
     told = knows_all(path)
     answer = Answering(knows_all, 100)(path)
     assert len(told.timeline) == 18
-    assert "37.0 s, told in 18 windows of 4 s; here, their mean" in shown(answer.told)
+    assert "37.0 s, predicted in 18 windows of 4 s; here, their mean" in shown(answer.prediction)
     rows = [f"{start:.1f} {end:.1f} {label}" for start, end, label in runs(told.timeline)]
     assert shown(answer.timeline).endswith(" ".join(rows))
     assert answer.timeline.count("data:image/png;base64,") == 2
@@ -144,7 +144,7 @@ def test_of_more_classes_than_colours_the_likeliest_have_one_each():
 
 def test_of_many_classes_the_likeliest_are_shown_first_and_none_is_lost():
     scores = {f"c{i}": (i + 1) / 210 for i in range(20)}
-    answer = told_html(Prediction({"emotion": Decision("c19", scores)}, 1.0))
+    answer = prediction_html(Prediction({"emotion": Decision("c19", scores)}, 1.0))
     first, _, more = answer.partition("<details>")
     assert re.findall("<bdi>(c[0-9]+)</bdi></span>", first) == [f"c{i}" for i in range(19, 9, -1)]
     assert re.findall("<bdi>(c[0-9]+)</bdi></span>", more) == [f"c{i}" for i in range(9, -1, -1)]
@@ -154,7 +154,7 @@ def test_of_many_classes_the_likeliest_are_shown_first_and_none_is_lost():
 def test_of_a_recording_without_speech_nothing_is_told_but_that(tmp_path, knows_all):
     soundfile.write(tmp_path / "silent.wav", np.zeros(40 * SAMPLE_RATE), SAMPLE_RATE)
     answer = Answering(knows_all, 100)(tmp_path / "silent.wav")
-    assert shown(answer.told) == "No speech Nothing in these 40.0 s is louder than -60 dBFS. Is the microphone muted?"
+    assert shown(answer.prediction) == "No speech Nothing in these 40.0 s is louder than -60 dBFS. Is the microphone muted?"
     assert answer.timeline == ""
 
 
@@ -162,7 +162,7 @@ def test_no_text_is_taken_for_html():
     scores = {HOSTILE: 0.75, "<b>": 0.25}
     decision = Decision(HOSTILE, scores)
     prediction = Prediction({"emotion": decision, "gender": decision, "asr": HOSTILE}, 1.0)
-    answer = told_html(prediction)
+    answer = prediction_html(prediction)
     assert "<img" not in answer
     assert "<b>" not in answer
     assert shown(answer).count(HOSTILE) == 4  # heading, bar, voice, words
@@ -183,9 +183,9 @@ def test_a_bad_recording_is_a_message_that_names_it_and_no_folder(tmp_path, know
     }
     for path, message in messages.items():
         answer = answering(path)
-        assert shown(answer.told).startswith(message)
-        assert 'role="alert"' in answer.told
-        assert str(tmp_path) not in answer.told
+        assert shown(answer.prediction).startswith(message)
+        assert 'role="alert"' in answer.prediction
+        assert str(tmp_path) not in answer.prediction
         assert answer.timeline == ""
     assert answering(None) == Answer("")
 
@@ -193,7 +193,7 @@ def test_a_bad_recording_is_a_message_that_names_it_and_no_folder(tmp_path, know
 def test_a_header_that_promises_less_does_not_get_past_the_limit(tmp_path, knows_all, monkeypatch):
     path = wav(tmp_path, 11)
     monkeypatch.setattr(soundfile, "info", lambda _: type("Info", (), {"duration": 1.0}))
-    assert "11 s, and 10 s is the most here" in Answering(knows_all, 10)(path).told
+    assert "11 s, and 10 s is the most here" in Answering(knows_all, 10)(path).prediction
 
 
 def test_the_page_says_what_is_told_and_what_was_heard(models, knows_all):

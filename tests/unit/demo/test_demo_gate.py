@@ -106,11 +106,11 @@ def test_what_is_sent_is_bounded(ask, tmp_path, monkeypatch):
 
 
 def test_what_was_sent_is_forgotten_after_a_while_and_nothing_else(tmp_path):
-    folder, beside = tmp_path / "recordings", tmp_path / "example.wav"
+    folder, temporary = tmp_path / "recordings", tmp_path / "example.wav"
     (folder / "0f").mkdir(parents=True)
     (folder / "0f" / "a.wav").touch()
-    beside.touch()
-    (folder / "link.wav").symlink_to(beside)
+    temporary.touch()
+    (folder / "link.wav").symlink_to(temporary)
     (folder / "linked").symlink_to(tmp_path)
     with forgetting(folder, after_s=0.5, every_s=0.02):
         time.sleep(0.2)
@@ -119,7 +119,7 @@ def test_what_was_sent_is_forgotten_after_a_while_and_nothing_else(tmp_path):
         while list(folder.iterdir()) and time.monotonic() < end_s:
             time.sleep(0.02)
     assert list(folder.iterdir()) == []
-    assert beside.exists()
+    assert temporary.exists()
 
 
 def test_what_a_killed_page_left_is_removed_by_the_next_and_that_of_a_living_one_is_not(tmp_path, monkeypatch):

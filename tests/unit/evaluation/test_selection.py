@@ -56,7 +56,7 @@ def test_the_other_folds_utterances_count_together_whatever_classes_each_fold_la
     }
     # UA over folds 2 to 4: happy 5 and 12 of 20, sad 9 and 1 of 10: 57.5 and 35; the mean over folds would be 46.7 and 43.3
     assert choose_epochs(folds)["1"]["others"] == 1
-    # without fold 3 no sad utterance: fold 1's two right ones stand beside the happy ones
+    # without fold 3 no sad utterance: fold 1's two right ones stand next to the happy ones
     assert choose_epochs(folds)["3"]["others"] == 2
 
 

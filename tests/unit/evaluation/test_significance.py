@@ -130,7 +130,7 @@ def test_a_system_is_no_better_than_itself():
         assert result[name]["ci95"] == [0, 0]
         assert result[name]["ci95_speakers"] == [0, 0]
         assert result[name]["p"] == 1
-    assert conclusion(result) == "No difference can be told (p = 1.000 on UA, p = 1.000 on WA)."
+    assert conclusion(result) == "No difference was found (p = 1.000 on UA, p = 1.000 on WA)."
 
 
 def test_equal_scores_differ_by_nothing_even_where_rounding_errors_do():
@@ -219,6 +219,5 @@ def test_the_table_shows_scores_intervals_counts_and_conclusion():
     assert "WA 72.30 76.10 +0.00 +2.00 to +5.55 +0.00 to +7.60 p = 0.700" in lines
     assert "utterances that only A has right: 31; only B: 52" in lines
     assert lines[-1] == (
-        "B is better on UA (p = 0.012), though other speakers might tell otherwise; "
-        "on WA no difference can be told (p = 0.700)."
+        "B is better on UA (p = 0.012), though other speakers might tell otherwise; on WA no difference was found (p = 0.700)."
     )

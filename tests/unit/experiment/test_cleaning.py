@@ -22,7 +22,7 @@ def make_old(root):
 
 @pytest.fixture
 def left(recipe):
-    """A recipe with all kinds of what nothing needs, and with what its user put beside them."""
+    """A recipe with all kinds of what nothing needs, and with what its user put next to them."""
     every_epoch = ("--args", "--max_epoch 4 --keep_nbest_models 100 --optim_conf lr=3e-3")
     recipe.train("ser", "--seed", "1", *every_epoch, system="stl_n8")
     recipe.train("ser", *every_epoch, system="stl_n8")

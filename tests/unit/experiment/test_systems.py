@@ -5,7 +5,7 @@ from checkout import ROOT
 from tiny import save_encoder
 
 from espnet_ser.errors import InputError
-from espnet_ser.experiment.systems import Finetuning, list_systems, load_system, refuse_taken_tag, systems_of_table
+from espnet_ser.experiment.systems import Finetuning, check_tag, list_systems, load_system, systems_of_table
 from espnet_ser.model_io.build import build_untrained
 from espnet_ser.tasks.ser import SERTask
 
@@ -132,8 +132,8 @@ def test_finetunings_that_do_not_fit_together_are_refused(tmp_path, content, mes
 
 def test_no_system_takes_the_folder_of_another(tmp_path):
     with pytest.raises(InputError, match="the folder of stl would be that of the system stl_n8"):
-        refuse_taken_tag(CONF, "stl", "n8")
-    refuse_taken_tag(CONF, "stl", "n9")
+        check_tag(CONF, "stl", "n8")
+    check_tag(CONF, "stl", "n9")
     (tmp_path / "systems").mkdir()
     for name in ("intermediate", "table3"):
         (tmp_path / "systems" / f"{name}.yaml").write_text("ser: {tasks: [emotion]}")

@@ -16,7 +16,7 @@ import espnet_ser
 from espnet_ser.data.audio import as_waveform
 from espnet_ser.errors import InputError
 from espnet_ser.evaluation.predictions import predictions_path, read_predictions
-from espnet_ser.inference.ensemble import Heard, consensus
+from espnet_ser.inference.ensemble import Outputs, consensus
 from espnet_ser.inference.find_models import ModelSource, find_models
 from espnet_ser.inference.speech_emotion import POOL_BATCHES, SpeechEmotion
 from espnet_ser.model_io import hub
@@ -295,9 +295,9 @@ class Spelling:
     transcribes = True
     least_samples = 400
 
-    def hear(self, speech):
+    def outputs(self, speech):
         paths = [np.rint(waveform.numpy()[::320]).astype(int) for waveform in speech]
-        return [Heard({}, [path], np.zeros(1)) for path in paths]
+        return [Outputs({}, [path], np.zeros(1)) for path in paths]
 
     def transcript(self, paths):
         return " ".join(str(token) for token in paths[0])

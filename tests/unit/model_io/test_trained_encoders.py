@@ -16,7 +16,7 @@ from espnet_ser.data.tokens import CharTokenizer
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.hub import resolve_encoder
 from espnet_ser.model_io.load import load_model
-from espnet_ser.model_io.trained_encoder import encoder_trained_on, refuse_trained_encoder
+from espnet_ser.model_io.trained_encoder import check_encoder_leak, encoder_trained_on
 from espnet_ser.publish.huggingface import export_classifier, export_ctc
 from espnet_ser.publish.zoo_archive import copy_model
 
@@ -97,7 +97,7 @@ def test_it_is_refused_by_its_name_on_the_hub(packed, test_set, tmp_path):
     with StandInHub() as hub, hub.known_here(tmp_path):
         hub.repos["me/ser"] = {"private": False, "files": {name: (packed / name).read_bytes() for name in ALONE}}
         with pytest.raises(InputError, match="was trained on speaker Ses01_F, Ses01_M"):
-            refuse_trained_encoder(resolve_encoder("me/ser"), test_set)
+            check_encoder_leak(resolve_encoder("me/ser"), test_set)
 
 
 @pytest.mark.parametrize("name", ["exp/fold2", "packed/fold2.zip"])

@@ -8,7 +8,7 @@ from tiny import LAYER_NORM, examples_of, save_encoder, tiny_wav2vec2
 from transformers import Wav2Vec2ForCTC, Wav2Vec2ForPreTraining
 
 from espnet_ser.data.identity import data_identity
-from espnet_ser.data.leakage import describe_training_data, refuse_leak
+from espnet_ser.data.leakage import check_leak, describe_training_data
 from espnet_ser.errors import InputError
 from espnet_ser.model_io.encoder_folder import encoder_identity, num_layers, read_encoder_config, wants_normalized_waveform
 from espnet_ser.model_io.hub import resolve_encoder
@@ -108,17 +108,17 @@ def test_what_a_model_was_trained_on_is_held_against_its_test_data(tmp_path):
     trained_on = describe_training_data(train)
     assert trained_on["sessions"] == ["2", "3"]
     assert trained_on["num_utts"] == len(train)
-    refuse_leak(trained_on, test, "session", "model")
+    check_leak(trained_on, test, "session", "model")
     with pytest.raises(InputError, match=r"model was trained on session 2, which this fold holds out"):
-        refuse_leak(trained_on, [e for e in examples if e.session == "2"], "session", "model")
+        check_leak(trained_on, [e for e in examples if e.session == "2"], "session", "model")
     # by speaker: the partner of the held-out speaker stays in training
     women = [e for e in examples if e.speaker != "Ses01_M"]
-    refuse_leak(describe_training_data(women), [e for e in examples if e.speaker == "Ses01_M"], "speaker", "model")
+    check_leak(describe_training_data(women), [e for e in examples if e.speaker == "Ses01_M"], "speaker", "model")
     with pytest.raises(InputError, match="trained on speaker Ses01_F"):
-        refuse_leak(describe_training_data(women), [e for e in examples if e.speaker == "Ses01_F"], "speaker", "model")
+        check_leak(describe_training_data(women), [e for e in examples if e.speaker == "Ses01_F"], "speaker", "model")
     for unknown in (None, {}, {"sessions": ["2"]}):
         with pytest.raises(InputError, match="does not say what it was trained on"):
-            refuse_leak(unknown, test, "session", "model")
+            check_leak(unknown, test, "session", "model")
 
 
 def test_identity_of_data_is_its_content_not_its_place(tmp_path):

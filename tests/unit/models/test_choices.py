@@ -13,7 +13,7 @@ from espnet_ser.models.wav2vec2 import convolved_length
 
 
 class LearntPooling(torch.nn.Module):
-    """The mean beside a learnt weighted sum of frames: a vector of twice the size, with parameters."""
+    """The mean besides a learnt weighted sum of frames: a vector of twice the size, with parameters."""
 
     def __init__(self, dim):
         super().__init__()

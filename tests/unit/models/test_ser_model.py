@@ -67,7 +67,7 @@ def test_loss_is_equation_one_in_both_readings():
 
 
 def gradients(reversal_scale, literal_eq=False):
-    """Of the encoder's and the gender head's parameters, for a loss on gender beside emotion."""
+    """Of the encoder's and the gender head's parameters, for a loss on gender besides emotion."""
     torch.manual_seed(0)
     encoder = Wav2Vec2Encoder(tiny_wav2vec2(), 6)
     heads = {"emotion": UtteranceHead(32, 4, 0.0), "gender": UtteranceHead(32, 2, 0.0, reversal_scale)}

@@ -14,7 +14,7 @@ from espnet_ser.report.figures import figure_png, save_figure, styled
 
 @pytest.fixture
 def another_font(tmp_path, monkeypatch):
-    """As if there were one font beside matplotlib's own, with two Chinese letters."""
+    """As if there were one font besides matplotlib's own, with two Chinese letters."""
     path = font_manager.findfont("STIXGeneral")
     monkeypatch.setattr(fonts, "_paths", lambda: (("DejaVu Sans", font_manager.findfont("DejaVu Sans")), ("Mine", path)))
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Runs with several seeds beside each other."""
+"""Runs with several seeds next to each other."""
 
 import json
 import shutil

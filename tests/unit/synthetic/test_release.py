@@ -348,9 +348,9 @@ def test_quirks_leave_the_words_as_spoken():
 
 
 def test_macos_files_lie_beside_real_ones(release):
-    beside = [path for path in release.rglob("._*")]
-    assert {path.suffix for path in beside} == {".txt", ".wav"}
-    for path in beside:
+    temporary = [path for path in release.rglob("._*")]
+    assert {path.suffix for path in temporary} == {".txt", ".wav"}
+    for path in temporary:
         assert path.with_name(path.name[2:]).exists()
         with pytest.raises(UnicodeDecodeError):
             path.read_text(encoding="utf-8")

@@ -122,7 +122,7 @@ def test_hashes_of_strings_change_nothing(tmp_path):
 
 @pytest.mark.parametrize("cut", ["cnn", "prefix"])
 def test_a_cache_holds_the_same_frames_whoever_filled_it(tmp_path, cut):
-    """Padded beside others, an utterance's frames differ in their last bits: no job may see who asked before it."""
+    """Padded besides others, an utterance's frames differ in their last bits: no job may see who asked before it."""
     encoder = Wav2Vec2Encoder(tiny_wav2vec2(), num_trainable_layers=3)
     examples = examples_of(tmp_path / "corpus", seconds=2.5)
     orders = {"one": [examples], "two": [examples[::-1]], "three": [examples[3:5], examples[9:], examples]}

@@ -56,7 +56,7 @@ def test_results_name_it_and_no_score_is_told_by_an_intermediate_model_that_neve
 def test_the_check_for_leaks_says_what_it_cannot_know(begun, public, capsys):
     run("verify", begun.root / "exp" / "asr__ser")
     shown = capsys.readouterr().out
-    assert f"as far as is known: what {public.name} had heard is not recorded here" in shown
+    assert f"as far as is known: the training data of {public.name} are not recorded here" in shown
     assert "WRONG" not in shown
 
 

@@ -14,7 +14,7 @@ from tiny_recipe import refused, run
 
 from espnet_ser.data.datadir import read_datadir
 from espnet_ser.data.identity import data_identity
-from espnet_ser.demo.answer import told_html
+from espnet_ser.demo.answer import prediction_html
 from espnet_ser.evaluation.predictions import read_predictions
 from espnet_ser.inference.speech_emotion import SpeechEmotion
 from espnet_ser.model_io.load import load_model
@@ -33,7 +33,7 @@ def value_of(utt, spec):
 
 
 class NewTask:
-    """A corpus that says something more, and a system that predicts it beside emotion."""
+    """A corpus that says something more, and a system that predicts it besides emotion."""
 
     def __init__(self, root, spec):
         self.root, self.spec, self.exp = root, spec, root / "exp"
@@ -123,7 +123,7 @@ def test_recordings_are_predicted_in_every_format(done, tmp_path):
     (row,) = csv.DictReader((tmp_path / "csv").read_text().splitlines())
     (head, values) = (line.split() for line in (tmp_path / "table").read_text().splitlines())
     prediction = SpeechEmotion.from_pretrained(done.exp / "mine/fold1")(wav)
-    shown = told_html(prediction)
+    shown = prediction_html(prediction)
     assert f"<dt>{spec.name.capitalize()}</dt>" in shown
     if spec is VALENCE:
         assert prediction.valence == pytest.approx(told, abs=1e-6)

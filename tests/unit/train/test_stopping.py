@@ -253,7 +253,7 @@ def test_outside_of_training_a_signal_ends_the_process_at_once():
     program = """
 import os, signal, time
 from espnet_ser.utils.signals import STOP
-with STOP.heard():
+with STOP.handled():
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(20)
 """
@@ -263,7 +263,7 @@ with STOP.heard():
 
 
 @pytest.mark.parametrize(
-    "command", ["with STOP.heard(): os.kill(os.getpid(), signal.SIGTERM); time.sleep(20)", "main(['synthesize'])"]
+    "command", ["with STOP.handled(): os.kill(os.getpid(), signal.SIGTERM); time.sleep(20)", "main(['synthesize'])"]
 )
 def test_the_next_signal_of_a_request_does_not_change_the_status_of_a_process_that_ends(command):
     program = f"""

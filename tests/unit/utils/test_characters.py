@@ -11,7 +11,7 @@ import soundfile
 from espnet_ser.bin.main import main
 from espnet_ser.characters import escape, is_shown, spelt_out, spelt_out_json
 from espnet_ser.data.audio_list import NamedAudio
-from espnet_ser.inference.output_formats import Told, csv_text, jsonl_text, table_text
+from espnet_ser.inference.output_formats import Predicted, csv_text, jsonl_text, table_text
 from espnet_ser.inference.prediction import Decision, Moment, Prediction
 from espnet_ser.report.grid import Grid, code_markdown, grid_markdown, text_markdown
 from espnet_ser.report.page import grid_html
@@ -42,7 +42,7 @@ def test_whatever_is_printed_or_written_for_people_shows_itself(capsys, harmful)
     written = [capsys.readouterr().out, escape(name), text_markdown(name), code_markdown(name)]
     outputs = {"emotion": Decision(name, {name: 1.0}), "asr": name}
     prediction = Prediction(outputs, duration_s=1.0, timeline=(Moment(name, {name: 1.0}, 0.0, 1.0),))
-    told = [Told(NamedAudio(name, None), prediction)]
+    told = [Predicted(NamedAudio(name, None), prediction)]
     written += [table_text(told), csv_text(told), jsonl_text(told)]
     for text in written:
         assert all(is_shown(c) or c == "\n" for c in text), ascii(text)
@@ -58,7 +58,7 @@ def test_scripts_and_emoji_stay_legible(capsys):
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-2+3", "@SUM(1)", "\t=1", "\uff1d1"])
 def test_no_cell_of_a_csv_file_is_a_formula(name):
     prediction = Prediction({"emotion": Decision(name, {name: 1.0}), "asr": name}, duration_s=1.0)
-    cells = [cell for row in csv.reader(io.StringIO(csv_text([Told(NamedAudio(name, None), prediction)]))) for cell in row]
+    cells = [cell for row in csv.reader(io.StringIO(csv_text([Predicted(NamedAudio(name, None), prediction)]))) for cell in row]
     assert sum(name.strip() in cell for cell in cells) == 4  # the id, the label, the text and a column's head
     assert not [cell for cell in cells if cell != "-" and cell.startswith(("=", "+", "-", "@", "\t", "\uff1d"))]
 

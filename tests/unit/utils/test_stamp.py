@@ -102,8 +102,8 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path):
     atomic_write(tmp_path / "f.txt", "old")
 
     def fail():
-        with atomic_path(tmp_path / "f.txt") as beside:
-            beside.write_text("half")
+        with atomic_path(tmp_path / "f.txt") as temporary:
+            temporary.write_text("half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
