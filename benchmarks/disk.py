@@ -22,9 +22,9 @@ from espnet_ser.utils.say import say
 NUM_TOKENS = 30
 
 
-TRAININGS = {"intermediate, all layers": ("intermediate", 12)}
+TRAININGS = {"intermediate, all layers": ("stage1", 12)}
 TRAININGS |= {f"emotion, n = {layers}": ("ser", layers) for layers in (12, 10, 8, 6, 4, 2, 0)}
-KEPT_EPOCHS = {"intermediate": 1, "ser": 2}
+KEPT_EPOCHS = {"stage1": 1, "ser": 2}
 """Models that stay, at most: the last, and for emotion the best on the test fold."""
 
 
@@ -45,7 +45,7 @@ def saved_gb(stage: str, num_layers: int) -> tuple[float, float]:
     options = {
         "encoder_config": Wav2Vec2Config().to_dict(),
         "normalize_waveform": True,
-        "tasks": ["asr", "gender"] if stage == "intermediate" else ["emotion"],
+        "tasks": ["asr", "gender"] if stage == "stage1" else ["emotion"],
         "labels": {"emotion": list(EMOTIONS), "gender": ["f", "m"]},
         "token_list": [str(number) for number in range(NUM_TOKENS)],
         "trainable_layers": num_layers,

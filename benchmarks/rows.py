@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 STAGES = {
-    "intermediate": "intermediate: words and gender, all layers",
+    "stage1": "intermediate: words and gender, all layers",
     "ser": "SER: emotion, upper 8 layers",
     "full": "single stage: emotion, all layers",
     "n0": "n = 0: emotion, no layer",
@@ -12,7 +12,7 @@ STAGES = {
 """What is trained, on the paper's scale of 12 layers, or done with what was trained."""
 
 SYSTEMS = {
-    "intermediate": "asr_gender_skip__ser",
+    "stage1": "asr_gender_skip__ser",
     "ser": "asr_gender_skip__ser",
     "full": "stl",
     "n0": "stl_n0",
@@ -40,10 +40,10 @@ class Row:
 
 
 ROWS = {
-    "plain_intermediate": Row("plain", "intermediate", "plain transformers loop"),
-    "ours_intermediate_live": Row("ours", "intermediate", "ours, live"),
-    "fill_cnn": Row("filling", "intermediate", "ours, filling the cache of the CNN's output", "cnn"),
-    "ours_intermediate": Row("ours", "intermediate", "ours, CNN cached", "cnn"),
+    "plain_intermediate": Row("plain", "stage1", "plain transformers loop"),
+    "ours_intermediate_live": Row("ours", "stage1", "ours, live"),
+    "fill_cnn": Row("filling", "stage1", "ours, filling the cache of the CNN's output", "cnn"),
+    "ours_intermediate": Row("ours", "stage1", "ours, CNN cached", "cnn"),
     "plain_ser": Row("plain", "ser", "plain transformers loop"),
     "ours_ser_live": Row("ours", "ser", "ours, live"),
     "fill_prefix": Row("filling", "ser", "ours, filling the cache of layer m's output", "prefix"),
@@ -65,7 +65,7 @@ PEERS = ("speechbrain_recipe", "espnet_cls")
 """Kinds that run with ``--peers_python``."""
 
 GOALS = {
-    "intermediate": ("ours_intermediate", "plain_intermediate", 2.5),
+    "stage1": ("ours_intermediate", "plain_intermediate", 2.5),
     "ser": ("ours_ser_constant", "plain_ser", 4.0),
     "n0": ("ours_n0_constant", "plain_n0", 50.0),
 }

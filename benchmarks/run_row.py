@@ -83,10 +83,10 @@ def prepare(job: dict, row: Row) -> tuple:
     examples = make_examples(Path(job["folder"]) / "wav", job["num_utts"], job["seed"])
     job["config"] = json.loads((Path(job["encoder"]) / "config.json").read_text(encoding="utf-8"))
     system = load_system(REPOSITORY / "conf", SYSTEMS[row.stage])
-    part = system.intermediate if row.stage == "intermediate" else system.ser
+    part = system.intermediate if row.stage == "stage1" else system.ser
     job["model"] = part.model_options(job["config"]["num_hidden_layers"])
     job["model"]["frozen"] = "constant" if row.cut in ("prefix", "pooled") else "alive"
-    job["training"] = str(REPOSITORY / "conf" / f"train_{'intermediate' if row.stage == 'intermediate' else 'ser'}.yaml")
+    job["training"] = str(REPOSITORY / "conf" / f"train_{'stage1' if row.stage == 'stage1' else 'ser'}.yaml")
 
     trainer = importlib.import_module(row.kind).Trainer(job, row, examples)
     pads = getattr(trainer, "pads", True)

@@ -42,7 +42,7 @@ def main() -> None:
     commands = {"floor": ["-c", FLOOR, job["encoder"]], "help": ["-m", "espnet_ser", "--help"]}
     for cache in ("none", "auto"):
         commands[f"train, --cache {cache}"] = ["-c", TO_FIRST_STEP, *train_command(folder, job["encoder"], cache)]
-    once = ["--tag", "once", "--ser_args=--max_epoch 1"]
+    once = ["--tag", "once", "--stage2_args=--max_epoch 1"]
     run([sys.executable, "-m", "espnet_ser", *train_command(folder, job["encoder"], "none"), *once], cwd=folder, check=True)
     wav = next((folder / "data").glob("**/*.wav"))
     commands["predict, one file"] = ["-m", "espnet_ser", "predict", "--model", str(folder / "exp/stl_once/fold1"), str(wav)]
@@ -64,8 +64,8 @@ def write_fold(folder: Path) -> None:
 def train_command(folder: Path, encoder: str, cache: str) -> list[str]:
     """``espnet-ser train`` for a system of one finetuning."""
     where = {"conf": REPOSITORY / "conf", "datadir": folder / "data", "dumpdir": folder / "dump", "expdir": folder / "exp"}
-    options = {"finetuning": "ser", "system": "stl", "ssl": encoder, "ngpu": 0, "cache": cache, "tag": cache, **where}
-    options |= {f"{name}_config": REPOSITORY / "conf" / "train_ser.yaml" for name in ("intermediate", "ser")}
+    options = {"stage": "ser", "system": "stl", "ssl": encoder, "ngpu": 0, "cache": cache, "tag": cache, **where}
+    options |= {f"{name}_config": REPOSITORY / "conf" / "train_ser.yaml" for name in ("stage1", "ser")}
     return ["train", *(str(word) for name, value in options.items() for word in (f"--{name}", value))]
 
 

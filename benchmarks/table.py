@@ -140,8 +140,8 @@ def _hours_lines(rows: Mapping) -> Iterable[str]:
     }
     for stage, value in hours.items():
         yield f"{EPOCHS} epochs over {TRAINING_UTTS} utterances (four sessions), held-out scores apart: {stage} {value:.3g} h"
-    if {"intermediate", "ser"} <= hours.keys():
-        table = 5 * (4 * hours["intermediate"] + 10 * hours["ser"])
+    if {"stage1", "ser"} <= hours.keys():
+        table = 5 * (4 * hours["stage1"] + 10 * hours["ser"])
         yield f"Table 3 (five folds of four intermediate models and ten systems), at these two rates: {table:.3g} h"
 
 

@@ -132,7 +132,7 @@ def configs_page() -> Iterator[str]:
     """Systems, and how they are trained."""
     yield from ("# Configurations", "", "For whoever changes what is trained, or how.", "", "## Systems", "")
     yield "A system is a file `conf/systems/NAME.yaml`; `--system NAME` runs it. Beside `ser`, the finetuning on emotion,"
-    yield "it may have a `intermediate`, a row in a table of the paper (`rows`) and the paper's figures for it (`paper`)."
+    yield "it may have a `stage1`, a row in a table of the paper (`rows`) and the paper's figures for it (`paper`)."
     yield "The keys of a finetuning:"
     yield ""
     said = entries(section(inspect.getdoc(Finetuning), "Attributes"))
@@ -143,7 +143,7 @@ def configs_page() -> Iterator[str]:
     names += sorted(set(list_systems(ROOT / "conf")) - set(names))
     systems = [load_system(ROOT / "conf", name) for name in names]
     yield from table(
-        ("system", "tables", "intermediate", "SER", "UA", "WA"),
+        ("system", "tables", "stage1", "SER", "UA", "WA"),
         [
             (
                 f"`{system.name}`",
@@ -156,10 +156,10 @@ def configs_page() -> Iterator[str]:
         ],
     )
     yield from ("", "## How they are trained", "")
-    yield "A YAML file of options for each finetuning; `--intermediate_config FILE` and `--ser_config FILE` name another,"
-    yield '`--intermediate_args "--max_epoch 50"` and `--ser_args` outrank it. What the recipe brings:'
+    yield "A YAML file of options for each finetuning; `--stage1_config FILE` and `--stage2_config FILE` name another,"
+    yield '`--stage1_args "--max_epoch 50"` and `--stage2_args` outrank it. What the recipe brings:'
     yield ""
-    names = ("train_intermediate.yaml", "train_ser.yaml", "mini/train_intermediate.yaml", "mini/train_ser.yaml")
+    names = ("train_stage1.yaml", "train_ser.yaml", "mini/train_stage1.yaml", "mini/train_ser.yaml")
     files = {name: yaml.safe_load((ROOT / "conf" / name).read_text()) for name in names}
     keys = dict.fromkeys(key for content in files.values() for key in content)
     rows = [(f"`{key}`", *(code(content.get(key)) for content in files.values())) for key in keys]
@@ -175,7 +175,7 @@ def task_options() -> Iterator[str]:
 
     parser = SERTask.get_parser()
     actions = {action.dest: action for action in parser._actions}
-    by_recipe = {"tasks", "reversed_tasks", "encoder", "ssl", "gradient_surgery", "intermediate_dir", "intermediate_from"}
+    by_recipe = {"tasks", "reversed_tasks", "encoder", "ssl", "gradient_surgery", "stage1_dir", "stage1_from"}
     by_recipe |= {"cache", "cache_dir", "cache_dtype", "trainable_layers", "skip_layer"}
     groups = {group.title: group._group_actions for group in parser._action_groups}
     own = [action for title in ("Model", "Speed") for action in groups[title] if action.dest not in by_recipe - MAY_CHANGE]

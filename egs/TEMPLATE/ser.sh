@@ -23,7 +23,7 @@ folds=         # folds to run, e.g. "1 2 3"; all if empty
 seed=0         # random seed
 seeds=         # several random seeds, e.g. "1 2 3": stages 3 to 6 for each, and a table of them all
 tag=           # suffix of the system's folder in exp
-intermediate_tag=    # suffix of the intermediate models' folder in exp
+stage1_tag=    # suffix of the intermediate models' folder in exp
 
 # On what
 folds_by=session   # what a fold holds out: session or speaker; of a corpus of your own also utt2fold, utt2split, or a number of folds
@@ -31,18 +31,18 @@ corpus_name=   # what the corpus is called, for results and model cards; IEMOCAP
 corpus_lang=   # its languages, e.g. en, or "en pt-BR"
 corpus_license= # its licence, e.g. cc-by-4.0
 corpus_url=    # where it is described
-intermediate_data=four   # what the intermediate finetuning is trained on: four (the four classes) or all (every utterance of the training sessions)
+stage1_data=four   # what the intermediate finetuning is trained on: four (the four classes) or all (every utterance of the training sessions)
 token_type=char    # CTC targets: char or bpe
 nbpe=100           # number of BPE tokens
 
 # How
 ssl=facebook/wav2vec2-base # pretrained encoder: a folder or a hub name
-intermediate_from=   # a public ASR model in place of the intermediate one, e.g. facebook/wav2vec2-base-960h: stage 3 trains nothing
+stage1_from=   # a public ASR model in place of the intermediate one, e.g. facebook/wav2vec2-base-960h: stage 3 trains nothing
 conf=conf                  # folder with systems/
-intermediate_config=conf/train_intermediate.yaml # ESPnet options of the intermediate finetuning
-ser_config=conf/train_ser.yaml # ESPnet options of SER finetuning
-intermediate_args=   # further ESPnet options of the intermediate finetuning, e.g. "--max_epoch 50"
-ser_args=   # further ESPnet options of SER finetuning
+stage1_config=conf/train_stage1.yaml # ESPnet options of the intermediate finetuning
+stage2_config=conf/train_ser.yaml # ESPnet options of SER finetuning
+stage1_args=   # further ESPnet options of the intermediate finetuning, e.g. "--max_epoch 50"
+stage2_args=   # further ESPnet options of SER finetuning
 cache=auto     # outputs of frozen layers to compute once, in dump/cache: auto (all that is constant), none, cnn, or prefix (with frozen: constant)
 cache_dtype=float16 # precision of the cache: float16 or float32
 ngpu=auto      # GPUs per training, on each of its machines; auto: one if there is one
@@ -109,18 +109,18 @@ for name in folds seeds; do
 done
 [[ ${table} =~ ^([123]|all)?$ ]] || fail "--table takes 1, 2, 3 or all, not ${table@Q}"
 if [[ -n ${table}${systems} ]]; then
-    [[ -z ${intermediate_from} ]] || fail "--intermediate_from is for one system with an intermediate finetuning of ASR, not for a table"
-    [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --intermediate_tag"
+    [[ -z ${stage1_from} ]] || fail "--stage1_from is for one system with an intermediate finetuning of ASR, not for a table"
+    [[ -z ${seeds} ]] || fail "--seeds runs one system; run the table once per --seed, each with a --tag and a --stage1_tag"
     [[ ${stage} -le 3 && (${stop_stage} -le 2 || ${stop_stage} -eq 6) ]] ||
         fail "--stage ${stage} --stop_stage ${stop_stage}: a table's stages 3 to 6 run together"
 fi
 if [[ -n ${seeds} ]]; then
-    [[ ${stop_stage} -le 6 ]] || fail "--seeds: stages 7 and 8 are of one run; give them its --tag and --intermediate_tag, such as seed1"
+    [[ ${stop_stage} -le 6 ]] || fail "--seeds: stages 7 and 8 are of one run; give them its --tag and --stage1_tag, such as seed1"
     read -ra seed_list <<<"${seeds}"
     [[ ${#seed_list[@]} -ge 2 && $(printf '%s\n' "${seed_list[@]}" | sort -u | wc -l) -eq ${#seed_list[@]} ]] ||
         fail "--seeds takes two numbers or more, each once, not ${seeds@Q}"
 fi
-for name in tag intermediate_tag; do
+for name in tag stage1_tag; do
     [[ ${!name} =~ ^[A-Za-z0-9._-]*$ && ${!name} != *..* ]] || fail "--${name} takes letters, digits, '.', '_' and '-', not ${!name@Q}"
 done
 
@@ -131,8 +131,8 @@ if stage_on 8; then
 fi
 
 check_options # of local/options.sh
-intermediate_from=$(from_caller "${intermediate_from}")
-ssl=${intermediate_from:-$(from_caller "${ssl}")}
+stage1_from=$(from_caller "${stage1_from}")
+ssl=${stage1_from:-$(from_caller "${ssl}")}
 
 . ./path.sh
 . ./cmd.sh
@@ -152,9 +152,9 @@ at_a_time=${cluster_jobs:-$((fitting > 1 ? fitting : 1))}
 
 ser=(python3 -m espnet_ser)
 where=(--conf "${conf}" --folds "${folds}" --datadir "${datadir}" --expdir "${expdir}")
-with=(--dumpdir "${dumpdir}" --ssl "${ssl}" --intermediate_config "${intermediate_config}" --ser_config "${ser_config}"
-    --intermediate_args="${intermediate_args}" --ser_args="${ser_args}" --token_type "${token_type}" --nbpe "${nbpe}"
-    --intermediate_data "${intermediate_data}" --ngpu "${ngpu}" --dist_backend "${dist_backend}" --cache "${cache}" --cache_dtype "${cache_dtype}"
+with=(--dumpdir "${dumpdir}" --ssl "${ssl}" --stage1_config "${stage1_config}" --stage2_config "${stage2_config}"
+    --stage1_args="${stage1_args}" --stage2_args="${stage2_args}" --token_type "${token_type}" --nbpe "${nbpe}"
+    --stage1_data "${stage1_data}" --ngpu "${ngpu}" --dist_backend "${dist_backend}" --cache "${cache}" --cache_dtype "${cache_dtype}"
     --save_every_min "${save_every_min}")
 
 # Jobs run in the background and are waited for, so that they are ended when the recipe is.
@@ -198,7 +198,7 @@ run() {
 }
 
 # Every fold of one training, as an array of jobs, while the epochs that finish are shown.
-#   train_folds intermediate|ser FOLDER
+#   train_folds stage1|ser FOLDER
 train_folds() {
     local name=$1 folder=$2 fold_list fold job status=0 followed=() words
     read -ra fold_list <<<"${folds}"
@@ -207,7 +207,7 @@ train_folds() {
     fi
     for fold in "${fold_list[@]}"; do followed+=("${folder}/fold${fold}"); done
     start "${ser[@]}" progress "${followed[@]}"
-    words=(--finetuning "${name}" "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}" --intermediate_from "${intermediate_from}")
+    words=(--stage "${name}" "${which[@]}" "${where[@]}" "${with[@]}" --seed "${seed}" --stage1_from "${stage1_from}")
     if [[ ${num_nodes} -gt 1 ]]; then
         for ((job = 1; job <= ${#fold_list[@]} && status == 0; job++)); do
             start "${ser[@]}" launch --cmd "${cuda_cmd[*]}" --ngpu "${ngpu}" --num_nodes "${num_nodes}" \
@@ -228,17 +228,17 @@ train_folds() {
 
 # Stages 3 to 8 of one system, with one seed.
 train_and_score() {
-    local which=(--system "${system}" --tag="${tag}" --intermediate_tag="${intermediate_tag}") intermediate_name folder
+    local which=(--system "${system}" --tag="${tag}" --stage1_tag="${stage1_tag}") intermediate_name folder
     if stage_on 3; then
-        intermediate_name=$("${ser[@]}" systems --system "${system}" --conf "${conf}" --print intermediate)
-        if [[ -n ${intermediate_from} ]]; then
-            log "stage 3: the intermediate model is taken from ${intermediate_from}: nothing to do"
+        intermediate_name=$("${ser[@]}" systems --system "${system}" --conf "${conf}" --print stage1)
+        if [[ -n ${stage1_from} ]]; then
+            log "stage 3: the intermediate model is taken from ${stage1_from}: nothing to do"
         elif [[ -z ${intermediate_name} ]]; then
             log "stage 3: ${system} has no intermediate finetuning: nothing to do"
         else
-            folder=${expdir}/intermediate/${intermediate_name}${intermediate_tag:+_${intermediate_tag}}
+            folder=${expdir}/stage1/${intermediate_name}${stage1_tag:+_${stage1_tag}}
             log "stage 3: finetuning for ${intermediate_name//_/, }: logs in ${folder}/log"
-            train_folds intermediate "${folder}"
+            train_folds stage1 "${folder}"
         fi
     fi
 
@@ -290,16 +290,16 @@ fi
 if [[ -n ${table}${systems} ]]; then
     if stage_on 3; then
         log "stages 3 to 6 of ${systems:-every system of table ${table}}: logs in ${expdir}/*/log"
-        run "${ser[@]}" table --table="${table}" --systems="${systems}" --tag="${tag}" --intermediate_tag="${intermediate_tag}" \
+        run "${ser[@]}" table --table="${table}" --systems="${systems}" --tag="${tag}" --stage1_tag="${stage1_tag}" \
             "${where[@]}" "${with[@]}" --seed "${seed}" --nj "${at_a_time}" \
             --train_cmd "${cuda_cmd[*]}" --command "${COMMAND_LINE}"
     fi
 elif [[ -n ${seeds} ]]; then
-    base_tag=${tag} base_intermediate_tag=${intermediate_tag}
+    base_tag=${tag} base_stage1_tag=${stage1_tag}
     for seed in ${seeds}; do
         log "seed ${seed}"
         tag=${base_tag:+${base_tag}_}seed${seed}
-        intermediate_tag=${base_intermediate_tag:+${base_intermediate_tag}_}seed${seed}
+        stage1_tag=${base_stage1_tag:+${base_stage1_tag}_}seed${seed}
         train_and_score
     done
     if stage_on 6; then

@@ -10,6 +10,6 @@ exec "${here}/ser.sh" \
     --system asr_gender_skip__ser \
     --folds_by session \
     --ssl facebook/wav2vec2-base \
-    --intermediate_config conf/train_intermediate.yaml \
-    --ser_config conf/train_ser.yaml \
+    --stage1_config conf/train_stage1.yaml \
+    --stage2_config conf/train_ser.yaml \
     "$@"

@@ -11,7 +11,7 @@ exec "${here}/ser.sh" \
     --system asr_gender_skip__ser \
     --folds_by session \
     --ssl "${here}/conf/mini/encoder" \
-    --intermediate_config conf/mini/train_intermediate.yaml \
-    --ser_config conf/mini/train_ser.yaml \
+    --stage1_config conf/mini/train_stage1.yaml \
+    --stage2_config conf/mini/train_ser.yaml \
     --nj auto \
     "$@"

@@ -13,7 +13,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="espnet-ser demo",
         description=__doc__,
-        epilog="example: espnet-ser demo --model exp/asr_gender_skip__ser/fold1 --model exp/intermediate/asr_gender_skip/fold1",
+        epilog="example: espnet-ser demo --model exp/asr_gender_skip__ser/fold1 --model exp/stage1/asr_gender_skip/fold1",
     )
     of_model = "as of espnet-ser predict; several times for an ensemble, or for one that knows words; "
     of_model += "default exp/asr_gender_skip__ser"

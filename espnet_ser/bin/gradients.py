@@ -23,7 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     add_recipe_options(parser)
     add_training_options(parser)
-    parser.add_argument("--finetuning", default="ser", choices=("intermediate", "ser"), help="which training of the system")
+    parser.add_argument("--stage", default="ser", choices=("stage1", "ser"), help="which training of the system")
     parser.add_argument("--every", type=int, default=10, help="steps between two measurements")
     return parser
 
@@ -46,16 +46,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.every < 1:
         raise InputError(f"--every must be 1 or more, not {args.every}")
     system = load_system(args.conf, args.system)
-    part = system.intermediate if args.finetuning == "intermediate" else system.ser
+    part = system.intermediate if args.stage == "stage1" else system.ser
     if part is None or len(part.tasks) < 2:
-        raise InputError(f"{args.finetuning} of {args.system} does not train two tasks: there are no gradients to compare")
+        raise InputError(f"{args.stage} of {args.system} does not train two tasks: there are no gradients to compare")
     setup = setup_of(args)
-    extras = {**setup.extras, args.finetuning: (*setup.extras[args.finetuning], "--gradient_every", str(args.every))}
-    option = "intermediate_tag" if args.finetuning == "intermediate" else "tag"
+    extras = {**setup.extras, args.stage: (*setup.extras[args.stage], "--gradient_every", str(args.every))}
+    option = "stage1_tag" if args.stage == "stage1" else "tag"
     tags = filter(None, (getattr(args, option), TAG))  # the model trained with the tag alone stays where it is
     setup = replace(setup, extras=extras, **{option: "_".join(tags)})
     folds = fold_names(args.datadir, args.folds)
-    experiments = {fold: Experiment.of_fold(system, args.finetuning, fold, setup) for fold in folds}
+    experiments = {fold: Experiment.of_fold(system, args.stage, fold, setup) for fold in folds}
     command = shlex.join(["espnet-ser", "gradients", *(sys.argv[2:] if argv is None else argv)])
     ranks = Ranks.of(args)
     with STOP.handled():
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run = {"command": command, "settings": settings, "environment": describe_environment()}
     base = folders[folds[0]].parent
     with disk_errors_as_input_errors(base):
-        text = gradients_markdown(f"{system.name} ({args.finetuning})", cosines, run)
+        text = gradients_markdown(f"{system.name} ({args.stage})", cosines, run)
         stamp, figures = Stamp(base / ".gradients.json"), [base / "gradients.png", base / "gradients.pdf"]
         for figure in figures:
             keep_others(figure, stamp)

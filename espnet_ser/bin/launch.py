@@ -24,7 +24,7 @@ def get_parser() -> argparse.ArgumentParser:
         prog="espnet-ser launch",
         description=__doc__,
         epilog="example: espnet-ser launch --cmd 'slurm.pl --mem 8G' --log exp/stl/log/train.1.log --ngpu 4 --num_nodes 2 "
-        "-- --finetuning ser --system stl --ssl facebook/wav2vec2-base --job 1",
+        "-- --stage ser --system stl --ssl facebook/wav2vec2-base --job 1",
     )
     parser.add_argument("--cmd", required=True, help="job runner and its options, as one string")
     parser.add_argument("--log", type=Path, required=True, help="log of the training")

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise unknown_name("fold", args.fold, ("all", *names), where="--fold")
     base = system_folder(args.expdir, system.name, args.tag)
     with locked(base):  # stages 5 and 6 write what is read here
-        where = (args.datadir, args.expdir, args.tag, args.intermediate_tag)
+        where = (args.datadir, args.expdir, args.tag, args.stage1_tag)
         wanted = names if args.fold == "all" else [args.fold or names[0]]
         folds = {name: TrainedFold.find(system, name, *where) for name in wanted}
         from espnet_ser.publish.onnx import missing_packages

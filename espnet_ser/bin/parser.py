@@ -19,10 +19,10 @@ class CommandParser(argparse.ArgumentParser):
     """An ``ArgumentParser`` without abbreviations that raises instead of printing its usage.
 
     >>> parser = CommandParser(prog="espnet-ser train")
-    >>> _ = parser.add_argument("--finetuning", choices=("intermediate", "ser"))
-    >>> parser.parse_args(["--finetuning", "serr"])
+    >>> _ = parser.add_argument("--stage", choices=("stage1", "ser"))
+    >>> parser.parse_args(["--stage", "serr"])
     Traceback (most recent call last):
-    espnet_ser.errors.InputError: --finetuning: unknown value 'serr' (did you mean 'ser'?); known: intermediate, ser
+    espnet_ser.errors.InputError: --stage: unknown value 'serr' (did you mean 'ser'?); known: intermediate, ser
     """
 
     def __init__(self, **options):
@@ -137,9 +137,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--datadir", type=Path, default=Path("data"), help="what stage 1 leaves")
     parser.add_argument("--expdir", type=Path, default=Path("exp"), help="models and results")
     parser.add_argument("--tag", type=tag_name, default="", help="suffix of the system's folder in exp")
-    parser.add_argument(
-        "--intermediate_tag", type=tag_name, default="", help="suffix of the intermediate models' folder in exp"
-    )
+    parser.add_argument("--stage1_tag", type=tag_name, default="", help="suffix of the intermediate models' folder in exp")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
@@ -147,19 +145,21 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dumpdir", type=Path, default=Path("dump"), help="what stage 2 leaves, and caches")
     parser.add_argument("--ssl", required=True, help="pretrained encoder: a folder or a hub name")
     parser.add_argument(
-        "--intermediate_config",
+        "--stage1_config",
         type=Path,
-        default=Path("conf/train_intermediate.yaml"),
+        default=Path("conf/train_stage1.yaml"),
         help="ESPnet options of the intermediate finetuning",
     )
-    parser.add_argument("--ser_config", type=Path, default=Path("conf/train_ser.yaml"), help="ESPnet options of SER finetuning")
     parser.add_argument(
-        "--intermediate_args", default="", help='further ESPnet options of the intermediate finetuning, e.g. "--max_epoch 50"'
+        "--stage2_config", type=Path, default=Path("conf/train_ser.yaml"), help="ESPnet options of SER finetuning"
     )
-    parser.add_argument("--ser_args", default="", help="further ESPnet options of SER finetuning")
+    parser.add_argument(
+        "--stage1_args", default="", help='further ESPnet options of the intermediate finetuning, e.g. "--max_epoch 50"'
+    )
+    parser.add_argument("--stage2_args", default="", help="further ESPnet options of SER finetuning")
     add_token_options(parser)
     parser.add_argument(
-        "--intermediate_data",
+        "--stage1_data",
         default="four",
         choices=("four", "all"),
         help="what the intermediate finetuning is trained on: four (the four classes) or all (every utterance of the "
@@ -209,7 +209,7 @@ def setup_of(args: argparse.Namespace) -> Setup:
     match in one of the strings of options.
     """
     extras = {}
-    for stage, option in (("intermediate", "intermediate_args"), ("ser", "ser_args")):
+    for stage, option in (("stage1", "stage1_args"), ("ser", "stage2_args")):
         try:
             extras[stage] = tuple(shlex.split(getattr(args, option)))
         except ValueError as error:
@@ -219,15 +219,15 @@ def setup_of(args: argparse.Namespace) -> Setup:
         dumpdir=args.dumpdir,
         expdir=args.expdir,
         ssl=args.ssl,
-        configs={"intermediate": args.intermediate_config, "ser": args.ser_config},
+        configs={"stage1": args.stage1_config, "ser": args.stage2_config},
         extras=extras,
         token=(args.token_type, args.nbpe),
-        intermediate_data=args.intermediate_data,
+        stage1_data=args.stage1_data,
         tag=args.tag,
-        intermediate_tag=args.intermediate_tag,
+        stage1_tag=args.stage1_tag,
         seed=args.seed,
         cache=args.cache,
         cache_dtype=args.cache_dtype,
         save_every_min=args.save_every_min,
-        intermediate_from=getattr(args, "intermediate_from", ""),
+        stage1_from=getattr(args, "stage1_from", ""),
     )

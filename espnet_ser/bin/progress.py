@@ -15,7 +15,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="espnet-ser progress",
         description=__doc__,
-        epilog="example: espnet-ser progress exp/intermediate/asr_gender_skip/fold*",
+        epilog="example: espnet-ser progress exp/stage1/asr_gender_skip/fold*",
     )
     parser.add_argument("folders", nargs="+", type=Path, help="folders of trainings, running or still to start")
     parser.add_argument("--every", type=float, default=10.0, help="seconds between two lines on the same training")

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     names, num_folds = fold_names(args.datadir, args.folds), len(fold_names(args.datadir))
     with locked(base):  # stage 5 writes what is read here
         pooled = PooledFolds.read(
-            {name: TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.intermediate_tag) for name in names}
+            {name: TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag) for name in names}
         )
         made_from = {"system": system.name, "paper": dict(system.paper), "num_folds": num_folds, "espnet_ser": __version__}
         made_from["corpus"] = asdict(read_corpus(args.datadir))

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with locked(system_folder(args.expdir, system.name, args.tag)):
         folds, inputs = {}, {}
         for name in known:  # all that are trained: they choose for one another, whatever is asked for
-            fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.intermediate_tag)
+            fold = TrainedFold.find(system, name, args.datadir, args.expdir, args.tag, args.stage1_tag)
             try:
                 inputs[name] = fold.identity()
             except InputError:

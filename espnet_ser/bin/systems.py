@@ -16,7 +16,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--system", help="this system alone")
     parser.add_argument(
         "--print",
-        choices=("table", "intermediate"),
+        choices=("table", "stage1"),
         default="table",
         help="a table, or the name of its intermediate finetuning",
     )
@@ -29,14 +29,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet_ser.errors import InputError
     from espnet_ser.experiment.systems import list_systems, load_system, systems_of_table
 
-    if args.print == "intermediate":
+    if args.print == "stage1":
         if args.system is None:
-            raise InputError("--print intermediate needs --system NAME")
+            raise InputError("--print stage1 needs --system NAME")
         say(load_system(args.conf, args.system).intermediate_name or "")
         return
     in_tables = systems_of_table(args.conf, "all")
     names = [args.system] if args.system else [*in_tables, *sorted(set(list_systems(args.conf)) - set(in_tables))]
-    say(f"{'system':28} {'tables':7} {'intermediate':16} {'SER':34} {'paper: UA':>9} {'WA':>6} {'gender':>6} {'WER':>6}")
+    say(f"{'system':28} {'tables':7} {'stage1':16} {'SER':34} {'paper: UA':>9} {'WA':>6} {'gender':>6} {'WER':>6}")
     for name in names:
         system = load_system(args.conf, name)
         tables = ", ".join(map(str, system.rows)) or "-"

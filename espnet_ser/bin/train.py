@@ -17,14 +17,14 @@ def get_parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="espnet-ser train",
         description=__doc__,
-        epilog="example: espnet-ser train --finetuning intermediate --system asr_gender_skip__ser --conf conf --folds 1 "
-        "--ssl facebook/wav2vec2-base --intermediate_args '--max_epoch 50'",
+        epilog="example: espnet-ser train --stage stage1 --system asr_gender_skip__ser --conf conf --folds 1 "
+        "--ssl facebook/wav2vec2-base --stage1_args '--max_epoch 50'",
     )
     add_recipe_options(parser)
     add_training_options(parser)
-    parser.add_argument("--finetuning", required=True, choices=("intermediate", "ser"), help="which training of the system")
+    parser.add_argument("--stage", required=True, choices=("stage1", "ser"), help="which training of the system")
     parser.add_argument(
-        "--intermediate_from",
+        "--stage1_from",
         default="",
         help="a public ASR model in place of the intermediate one, e.g. facebook/wav2vec2-base-960h: stage 3 trains nothing",
     )
@@ -60,10 +60,10 @@ def train(args: argparse.Namespace, command: str, ranks: Ranks) -> None:
     system = load_system(args.conf, args.system)
     check_tag(args.conf, args.system, args.tag)
     fold, setup = folds[args.job - 1], setup_of(args)
-    experiment = Experiment.of_fold(system, args.finetuning, fold, setup)
+    experiment = Experiment.of_fold(system, args.stage, fold, setup)
     if experiment.is_done():
         say(f"{experiment.folder}: up to date")
         return
-    following = Experiment.of_fold(system, "ser", fold, setup, planned=True) if args.finetuning == "intermediate" else None
+    following = Experiment.of_fold(system, "ser", fold, setup, planned=True) if args.stage == "stage1" else None
     experiment.run(experiment.check(ranks.num_gpus, following), command, ranks)
     say(f"{experiment.folder}: finished")

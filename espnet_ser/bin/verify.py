@@ -17,7 +17,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="EXP", help="folders that stage 6, a table or --seeds left")
     parser.add_argument("--datadir", type=Path, help="where the data directories lie, if they have moved")
-    parser.add_argument("--expdir", type=Path, help="whose intermediate/ holds the intermediate models, if they have moved")
+    parser.add_argument("--expdir", type=Path, help="whose stage1/ holds the intermediate models, if they have moved")
     parser.add_argument("--audio", action="store_true", help="read the audio files too")
     return parser
 

@@ -86,7 +86,7 @@ def _include(model: Path, files: Sequence[str], building: Path, place: str) -> l
         if file.startswith("espnet/"):
             (building / place / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(model / file, building / place / file)
-    return [f"{place}/espnet/{name}" for name in ("ser", "intermediate") if (building / place / "espnet" / name).is_dir()]
+    return [f"{place}/espnet/{name}" for name in ("ser", "stage1") if (building / place / "espnet" / name).is_dir()]
 
 
 def _write(folder: Path, names: Sequence[str], included: Sequence[str], max_seconds: int, needed: Mapping[str, str]) -> None:

@@ -102,7 +102,7 @@ def _check_prediction(record: dict) -> None:
     """Looks at all that is read of a line; whatever is not as it should be raises some error."""
     if not isinstance(record, dict):
         raise TypeError("not a mapping")
-    names = [record["utt"], record["speaker"], record.get("session", ""), *record.get("from_intermediate", [])]
+    names = [record["utt"], record["speaker"], record.get("session", ""), *record.get("from_stage1", [])]
     tasks = [task for task in TASKS if task in record]
     if not tasks:
         raise KeyError("no task")

@@ -34,7 +34,7 @@ def summarise(
         ``{"system", "headline", "num_folds", "folds": {fold: {selection: {"ua", "wa"}, "gender_ua", "style_ua", "wer", "cer",
         "n", "absent"}}, "summary": {selection: {"ua": {"mean", "std", "pooled", "ci95", "ci95_speakers"}, "wa": {...},
         "macro_f1", "per_class", "confusion", "speakers"}, "gender_ua": {"mean", "std", "pooled"}, ...}, "slices",
-        "from_intermediate"}``.
+        "from_stage1"}``.
 
         A score that no model gives is None, and so is the deviation of a single fold. UA is over the classes that the
         references have: where a fold lacks one (``absent``), so does its UA. ``pooled`` is of all folds' utterances together,
@@ -86,7 +86,7 @@ def summarise(
         "folds": folds,
         "summary": summary,
         "slices": _rounded(slices or {}),
-        "from_intermediate": _from_intermediate(predictions),
+        "from_stage1": _from_intermediate(predictions),
     }
 
 
@@ -167,7 +167,7 @@ def summarise_seeds(results_by_seed: Mapping[str, Mapping]) -> dict:
 
 def _from_intermediate(predictions: Mapping) -> list[str]:
     first = next(iter(next(iter(predictions.values())).values()))[0]
-    return first.get("from_intermediate", [])
+    return first.get("from_stage1", [])
 
 
 def _rounded(value: object) -> object:

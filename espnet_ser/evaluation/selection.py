@@ -61,15 +61,15 @@ def standing(ua: float, epoch: int) -> float:
 
 def selected_lines(lines: Lines, intermediate: Lines | None = None) -> list[dict]:
     """The predictions of one selection. What only the intermediate model predicts (gender or words, where the SER finetuning
-    trains emotion alone) is taken from its last epoch, as in Table 3's figures with an asterisk; ``from_intermediate`` names
-    it. ``lines``: predictions of the chosen epoch; ``intermediate``: predictions of the intermediate finetuning's model for the
+    trains emotion alone) is taken from its last epoch, as in Table 3's figures with an asterisk; ``from_stage1`` names
+    it. ``lines``: predictions of the chosen epoch; ``stage1``: predictions of the intermediate finetuning's model for the
     same utterances, where there is one.
     """
     if intermediate is None:
         return [dict(line) for line in lines]
     predicted = {line["utt"]: line for line in intermediate}
     extra = [task for task in TASKS if task in intermediate[0] and task not in lines[0]]
-    return [{**line, **{task: predicted[line["utt"]][task] for task in extra}, "from_intermediate": extra} for line in lines]
+    return [{**line, **{task: predicted[line["utt"]][task] for task in extra}, "from_stage1": extra} for line in lines]
 
 
 def selected_models(folder: Path, chosen: Mapping[str, int]) -> dict[str, dict]:

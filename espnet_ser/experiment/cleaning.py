@@ -62,7 +62,7 @@ class Waste:
 def find_waste(expdir: Path, dumpdir: Path) -> Iterator[Waste]:
     """All that may go, below the folders of experiments and of what stage 2 and trainings keep."""
     trainings = [
-        path for pattern in ("*/fold*", "intermediate/*/fold*") for path in sorted(expdir.glob(pattern)) if _is_training(path)
+        path for pattern in ("*/fold*", "stage1/*/fold*") for path in sorted(expdir.glob(pattern)) if _is_training(path)
     ]
     for folder in trainings:
         if re.search(r"\.superseded-[0-9]+$", folder.name):

@@ -67,7 +67,7 @@ def token_folder(dumpdir: Path, fold: str, token_type: str, nbpe: int) -> Path:
 
 def intermediate_folder(expdir: Path, system: System, fold: str, tag: str = "") -> Path:
     """Where stage 3 leaves a fold's model: shared by all systems with the same intermediate finetuning."""
-    return expdir / "intermediate" / f"{system.intermediate_name}{with_tag_suffix(tag)}" / f"fold{fold}"
+    return expdir / "stage1" / f"{system.intermediate_name}{with_tag_suffix(tag)}" / f"fold{fold}"
 
 
 def set_aside_folds_of_another_split(folder: Path, known: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ from espnet_ser.utils.hashing import file_sha256, fingerprint
 from espnet_ser.utils.stamp import Stamp, flat
 from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 
-_OF_THE_FOLD = ("train", "test", "dev", "tokens", "intermediate")
+_OF_THE_FOLD = ("train", "test", "dev", "tokens", "stage1")
 """What goes into a training and differs between folds by nature."""
 
 _ALWAYS_SHOWN = ("max_epoch", "optim_conf")
@@ -81,7 +81,7 @@ class PooledFolds:
     def trace(self) -> dict[str, object]:
         """What the figures come from, by content: the same in two equal runs, wherever and whenever they were made. Returns
         ``{"corpus": SHA-256 of all held-out utterances, "seed", "espnet_ser": version that trained, "trainings": {fold:
-        {"intermediate", "ser"}}}``; a training is the SHA-256 of all that went into it but an intermediate model's weights.
+        {"stage1", "ser"}}}``; a training is the SHA-256 of all that went into it but an intermediate model's weights.
         """
         inputs = Stamp(next(iter(self.folds.values())).folder / DONE_FILE).inputs()
         return {
@@ -154,7 +154,7 @@ class PooledFolds:
         """
         intermediate = {name: _history(fold.intermediate) for name, fold in self.folds.items() if fold.intermediate}
         ser = {name: _history(fold.folder) for name, fold in self.folds.items()}
-        return {**({"intermediate": intermediate} if intermediate else {}), "SER": ser}
+        return {**({"stage1": intermediate} if intermediate else {}), "SER": ser}
 
     def embeddings_paths(self) -> dict[str, Path]:
         """Fold -> the embeddings of its held-out utterances, where there are any."""
@@ -213,12 +213,12 @@ def _check_outdated(folds: Mapping[str, TrainedFold]) -> None:
 
 
 def _trainings(fold: TrainedFold) -> dict[str, Path]:
-    return {**({"intermediate": fold.intermediate} if fold.intermediate else {}), "ser": fold.folder}
+    return {**({"stage1": fold.intermediate} if fold.intermediate else {}), "ser": fold.folder}
 
 
 def _training_sha256(folder: Path) -> str:
     """All that went into a training; equal trainings leave equal weights, but not files of the same bytes."""
-    return fingerprint({**Stamp(folder / DONE_FILE).inputs(), "intermediate": None})
+    return fingerprint({**Stamp(folder / DONE_FILE).inputs(), "stage1": None})
 
 
 def _trained_by(folder: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ PAPER_SCORES = ("ua", "wa", "gender_ua", "wer")
 """What the paper's tables give."""
 
 _TABLES = (1, 2, 3)
-_RESERVED = ("intermediate", "systems")
+_RESERVED = ("stage1", "systems")
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,10 @@ def load_system(conf_dir: Path, name: str) -> System:
     if name not in names:
         raise unknown_name("system", name, names)
     content = read_yaml_mapping(path, missing="it was there a moment ago")
-    _check_keys(path, "key", content, ("intermediate", "ser", "rows", "paper"))
+    _check_keys(path, "key", content, ("stage1", "ser", "rows", "paper"))
     if "ser" not in content:
         raise InputError(f"{path}: the key 'ser' is missing")
-    intermediate = _finetuning(path, content["intermediate"]) if "intermediate" in content else None
+    intermediate = _finetuning(path, content["stage1"]) if "stage1" in content else None
     paper = content.get("paper") or {}
     if not isinstance(paper, dict) or not all(_is_percentage(figure) for figure in paper.values()):
         raise InputError(f"{path}: paper must be a mapping of scores to percentages")

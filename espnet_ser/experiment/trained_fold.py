@@ -60,13 +60,11 @@ class TrainedFold:
     dev: list[Example]
 
     @classmethod
-    def find(
-        cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", intermediate_tag: str = ""
-    ) -> "TrainedFold":
+    def find(cls, system: System, fold: str, datadir: Path, expdir: Path, tag: str = "", stage1_tag: str = "") -> "TrainedFold":
         """The fold in a recipe's folders."""
         folder = system_folder(expdir, system.name, tag) / f"fold{fold}"
-        trained_here = system.intermediate is not None and not _intermediate_from(folder)
-        intermediate = intermediate_folder(expdir, system, fold, intermediate_tag) if trained_here else None
+        trained_here = system.intermediate is not None and not _stage1_from(folder)
+        intermediate = intermediate_folder(expdir, system, fold, stage1_tag) if trained_here else None
         data = datadir / f"fold{fold}"
         return cls(folder, intermediate, data, read_datadir(data / "test"), read_fold(datadir, fold)["by"], read_dev(data))
 
@@ -89,7 +87,7 @@ class TrainedFold:
         intermediate = trained_model_identity(self.intermediate, stage=3) if self.intermediate else None
         trained_on = Stamp(self.folder / DONE_FILE).inputs()
         held_out = {"test": data_identity(self.test), "dev": data_identity(self.dev) if self.dev else None}
-        if any(trained_on.get(name) != here for name, here in {"intermediate": intermediate, **held_out}.items()):
+        if any(trained_on.get(name) != here for name, here in {"stage1": intermediate, **held_out}.items()):
             raise InputError(
                 f"{self.folder} was trained from other data or another intermediate model than is here now: run stage 4 again"
             )
@@ -98,7 +96,7 @@ class TrainedFold:
             check_leak(config.get("trained_on"), [*self.test, *self.dev], self.by, trained)
             if began_with := config.get("pretrained_on"):
                 check_leak(began_with, [*self.test, *self.dev], "speaker", f"what {trained} began with")
-        return {"model": model, "intermediate": intermediate, **held_out}
+        return {"model": model, "stage1": intermediate, **held_out}
 
 
 def describe_run(fold_folder: Path) -> dict[str, object]:
@@ -110,7 +108,7 @@ def describe_run(fold_folder: Path) -> dict[str, object]:
     names += ("ctc_reduction",) if of_kind("ctc", config["tasks"]) else ()
     names += ("pooling",) if config.get("pooling", "mean") != "mean" else ()
     names += ("frozen",) if _freezes_layers(config) else ()
-    names += ("intermediate_from",) if config.get("intermediate_from") else ()
+    names += ("stage1_from",) if config.get("stage1_from") else ()
     encoder = encoder_name(Path(config["ssl"])) if config.get("ssl") else config["encoder"]
     return {"encoder": encoder, **{name: config[name] for name in names if name in config}}
 
@@ -121,7 +119,7 @@ def _freezes_layers(config: Mapping) -> bool:
     return config.get("trainable_layers") is not None and config["trainable_layers"] < encoder.get("num_hidden_layers", 0)
 
 
-def _intermediate_from(folder: Path) -> str | None:
+def _stage1_from(folder: Path) -> str | None:
     """The public model that a trained model began with in place of an intermediate one, if any."""
     path = folder / "config.yaml"
-    return read_yaml_mapping(path, missing="train it anew").get("intermediate_from") if path.is_file() else None
+    return read_yaml_mapping(path, missing="train it anew").get("stage1_from") if path.is_file() else None

@@ -76,7 +76,7 @@ class Experiment:
 
         Args:
             system: What to train.
-            finetuning: ``intermediate`` or ``ser``.
+            finetuning: ``stage1`` or ``ser``.
             fold: The fold's name.
             setup: With what, and where.
             planned: Whether it is only to be tried out, before its intermediate finetuning is trained.
@@ -84,30 +84,28 @@ class Experiment:
         Raises:
             InputError: When something that it needs is missing; the stage that makes it is named.
         """
-        if finetuning == "intermediate" and system.intermediate is None:
+        if finetuning == "stage1" and system.intermediate is None:
             raise InputError(f"system {system.name} has no intermediate finetuning: there is nothing to train")
-        if setup.intermediate_from:
-            _check_intermediate_from(system, finetuning)
-        part = system.intermediate if finetuning == "intermediate" else system.ser
-        train_set = "train_all" if finetuning == "intermediate" and setup.intermediate_data == "all" else "train"
+        if setup.stage1_from:
+            _check_stage1_from(system, finetuning)
+        part = system.intermediate if finetuning == "stage1" else system.ser
+        train_set = "train_all" if finetuning == "stage1" and setup.stage1_data == "all" else "train"
         train_dir, test_dir = setup.datadir / f"fold{fold}" / train_set, setup.datadir / f"fold{fold}" / "test"
         check_unchanged_data(setup.datadir, fold)
         train = read_datadir(train_dir)
         check_has_targets(part.tasks, train, train_dir)
         dev = read_dev(test_dir.parent) if finetuning == "ser" else []
-        named = (setup.intermediate_from, "--intermediate_from") if setup.intermediate_from else (setup.ssl, "--ssl")
+        named = (setup.stage1_from, "--stage1_from") if setup.stage1_from else (setup.ssl, "--ssl")
         encoder = resolve_encoder(*named) if ENCODERS[part.encoder].pretrained else None
         test = read_datadir(test_dir)
-        if setup.intermediate_from:
+        if setup.stage1_from:
             check_has_ctc(encoder)
         if encoder:
             check_encoder_leak(encoder, [*test, *dev])
         model_options = part.model_options(num_layers(encoder) if encoder else PAPER_LAYERS)
-        has_own_intermediate = (
-            finetuning == "ser" and system.intermediate is not None and not setup.intermediate_from and not planned
-        )
-        intermediate = cls.of_fold(system, "intermediate", fold, setup) if has_own_intermediate else None
-        intermediate_dir = intermediate.folder if intermediate else None
+        has_own_intermediate = finetuning == "ser" and system.intermediate is not None and not setup.stage1_from and not planned
+        intermediate = cls.of_fold(system, "stage1", fold, setup) if has_own_intermediate else None
+        stage1_dir = intermediate.folder if intermediate else None
         token_dir = token_folder(setup.dumpdir, fold, *setup.token) if of_kind("ctc", part.tasks) else None
         options = {
             **model_options,
@@ -117,8 +115,8 @@ class Experiment:
             "fold_by": read_fold(setup.datadir, fold)["by"],
             "token_dir": str(token_dir) if token_dir else None,
             "ssl": str(encoder) if encoder else None,
-            "intermediate_dir": str(intermediate_dir) if intermediate_dir else None,
-            "intermediate_from": encoder_name(encoder) if setup.intermediate_from else None,
+            "stage1_dir": str(stage1_dir) if stage1_dir else None,
+            "stage1_from": encoder_name(encoder) if setup.stage1_from else None,
             "seed": setup.seed,
             "cache": setup.cache,
             "cache_dir": str(setup.dumpdir / "cache"),
@@ -129,7 +127,7 @@ class Experiment:
         cached = {} if setup.cache == "none" else {"cache": [setup.cache, setup.cache_dtype]}
         inputs = {
             "model": model_options,
-            "config": read_yaml_mapping(config, missing="name a file with --intermediate_config or --ser_config"),
+            "config": read_yaml_mapping(config, missing="name a file with --stage1_config or --stage2_config"),
             "extra": list(extra),
             "seed": setup.seed,
             "train": data_identity(train),
@@ -137,11 +135,11 @@ class Experiment:
             "dev": data_identity(dev) if dev else None,
             "fold_by": options["fold_by"],
             "tokens": token_identity(token_dir, train) if token_dir else None,
-            "intermediate": intermediate.trained_identity() if intermediate else None,
+            "stage1": intermediate.trained_identity() if intermediate else None,
             "espnet_ser": __version__,
             **cached,
         }
-        begun_in = "ser" if setup.intermediate_from or system.intermediate is None else "intermediate"  # whose encoder goes on
+        begun_in = "ser" if setup.stage1_from or system.intermediate is None else "stage1"  # whose encoder goes on
         is_said = any(_says_waveform(setup, training) for training in {begun_in, finetuning})
         inputs["encoder"] = encoder_identity(encoder, is_said) if encoder else None
         return cls(setup.folder(system, finetuning, fold), inputs, options, config, extra)
@@ -157,7 +155,7 @@ class Experiment:
         if changes is not None:
             raise InputError(
                 f"{self.folder} was trained on other inputs ({'; '.join(changes[:3])}): run stage 3 for these, or give the "
-                f"seed, encoder, --intermediate_config, --intermediate_args and so on that it was trained with"
+                f"seed, encoder, --stage1_config, --stage1_args and so on that it was trained with"
             )
         return identity
 
@@ -273,17 +271,17 @@ class Experiment:
 
 def _says_waveform(setup: Setup, finetuning: str) -> bool:
     """Whether a finetuning's options say if the waveform is normalised, which the encoder's folder need not do then."""
-    config = read_yaml_mapping(setup.configs[finetuning], missing="name a file with --intermediate_config or --ser_config")
+    config = read_yaml_mapping(setup.configs[finetuning], missing="name a file with --stage1_config or --stage2_config")
     return "normalize_waveform" in config or any(
         option.partition("=")[0] == "--normalize_waveform" for option in setup.extras[finetuning]
     )
 
 
-def _check_intermediate_from(system: System, finetuning: str) -> None:
+def _check_stage1_from(system: System, finetuning: str) -> None:
     """Refuses an ASR model in the place of an intermediate finetuning that is none, or that learns more than ASR."""
-    if finetuning == "intermediate":
+    if finetuning == "stage1":
         raise InputError(
-            "--intermediate_from takes the intermediate finetuning from elsewhere: there is none to train; go on with stage 4"
+            "--stage1_from takes the intermediate finetuning from elsewhere: there is none to train; go on with stage 4"
         )
     if system.intermediate is None or list(system.intermediate.tasks) != of_kind("ctc", system.intermediate.tasks):
         learns = (
@@ -292,6 +290,6 @@ def _check_intermediate_from(system: System, finetuning: str) -> None:
             else f"learns {' and '.join(system.intermediate.tasks)} in its own"
         )
         raise InputError(
-            f"--intermediate_from: system {system.name} {learns}, and an ASR model has learnt asr alone; take asr__ser, "
+            f"--stage1_from: system {system.name} {learns}, and an ASR model has learnt asr alone; take asr__ser, "
             f"asr__ser_asr or asr__ser_gender"
         )

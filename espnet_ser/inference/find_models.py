@@ -114,7 +114,7 @@ def selected_weights(folder: Path, selection: str | None) -> Path | None:
     if not name:
         raise InputError(
             f"{folder}: the weights of epoch {epoch}, which {selection} chooses, were not kept; take another selection, or "
-            f'train with --ser_args "--keep_nbest_models 100"'
+            f'train with --stage2_args "--keep_nbest_models 100"'
         )
     if not (folder / name).is_file() or file_sha256(folder / name) != sha256:
         raise InputError(f"{folder / name}: missing, or not the weights that stage 5 chose; run stage 5 again")

@@ -94,8 +94,8 @@ def load_initial_weights(model: SERModel, args: Namespace) -> None:
     Raises:
         InputError: When the weights are damaged or do not fit the model.
     """
-    if getattr(args, "intermediate_dir", None) is not None:
-        load_intermediate(model, read_trained_weights(Path(args.intermediate_dir)), args.intermediate_dir)
+    if getattr(args, "stage1_dir", None) is not None:
+        load_intermediate(model, read_trained_weights(Path(args.stage1_dir)), args.stage1_dir)
     elif getattr(args, "ssl", None) is not None:
         from transformers.utils.logging import disable_progress_bar
 

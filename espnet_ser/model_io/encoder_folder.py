@@ -92,7 +92,7 @@ def _how_to_know(folder: Path) -> str:
     )
     return (
         f"get it where there is a network ({get}), or say how the encoder was pretrained: "
-        '--intermediate_args "--normalize_waveform true" (or false), and the same in --ser_args'
+        '--stage1_args "--normalize_waveform true" (or false), and the same in --stage2_args'
     )
 
 

@@ -89,7 +89,7 @@ def fetch_model(name: str, cache_dir: Path | None = None) -> Path:
         cache_dir: Where to keep it; the zoo's and the hub's own caches where none is given.
 
     Returns:
-        An archive, or the SER model's folder in a snapshot of the repository, with ``../intermediate`` next to it
+        An archive, or the SER model's folder in a snapshot of the repository, with ``../stage1`` next to it
         where there is one.
 
     Raises:

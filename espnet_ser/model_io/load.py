@@ -13,7 +13,7 @@ from espnet_ser.model_io.weights import check_fit, load_weights, read_all_weight
 from espnet_ser.models.ser_model import SERModel
 from espnet_ser.tasks_table import of_kind
 
-_PLACES = ("ssl", "intermediate_dir", "cache_dir", "cache_folder")
+_PLACES = ("ssl", "stage1_dir", "cache_dir", "cache_folder")
 """Where things lay when the model was trained: nothing is looked for there when it is loaded."""
 
 

@@ -166,14 +166,14 @@ def _scores(facts: CardFacts) -> str:
     )
     of_score = ("mean over folds", "pooled", "95 %, utterances", "95 %, speakers")
     system = Grid("", ("epoch chosen by", *(f"{name}, {column}" for name in ("UA", "WA") for column in of_score)), rows)
-    from_intermediate = facts.results.get("from_intermediate", [])
+    from_stage1 = facts.results.get("from_stage1", [])
     lines = [
         f"In percent, on the {len(facts.lines)} held-out utterances, with 95 % intervals ({NUM_BOOTSTRAP} bootstrap draws over "
         f"utterances; speakers vary too, and there are {len({line['speaker'] for line in facts.lines})}):",
         grid_markdown(own),
     ]
-    if from_intermediate:
-        lines.append(f"Predicted by the intermediate model: {_listed(from_intermediate)}.")
+    if from_stage1:
+        lines.append(f"Predicted by the intermediate model: {_listed(from_stage1)}.")
     lines += [
         f"The system over {text_markdown(scored_folds(facts.results))}: mean ± deviation over folds, and the pooled score (of "
         "all folds' utterances together) with its intervals over other utterances and over other speakers:",

@@ -131,9 +131,9 @@ class FoldToPack:
         ser, args = load_model(self.fold.folder, model_file=chosen)
         models = {"SER": (ser, args, self.fold.folder, SER_FOLDER)}
         if self.fold.intermediate is not None:
-            intermediate, intermediate_args = load_model(self.fold.intermediate)
+            intermediate, stage1_args = load_model(self.fold.intermediate)
             if set(intermediate.tasks) - set(ser.tasks):
-                models["intermediate"] = (intermediate, intermediate_args, self.fold.intermediate, INTERMEDIATE_FOLDER)
+                models["stage1"] = (intermediate, stage1_args, self.fold.intermediate, INTERMEDIATE_FOLDER)
         exported, left_out = _export_to_transformers(models, folder)
         measured = None
         if self.with_onnx:
@@ -142,7 +142,7 @@ class FoldToPack:
             copy_model(model, source, folder / place, chosen if source == self.fold.folder else None)
         trained_on = {"SER": args.trained_on}
         if self.fold.intermediate is not None:
-            trained_on = {"intermediate": intermediate_args.trained_on, **trained_on}
+            trained_on = {"stage1": stage1_args.trained_on, **trained_on}
         run, pretrained = read_run(self.base), ENCODERS[args.encoder].pretrained
         facts = CardFacts(
             system=self.system,

@@ -29,7 +29,7 @@ from espnet_ser.utils.yaml_mapping import read_yaml_mapping
 SER_FOLDER = "espnet/ser"
 """Where the archive, and the folder that it is made of, keep the SER model."""
 
-INTERMEDIATE_FOLDER = "espnet/intermediate"
+INTERMEDIATE_FOLDER = "espnet/stage1"
 """Likewise the intermediate model."""
 
 

@@ -42,7 +42,7 @@ def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterabl
     notes, figures, and an environments block.
     """
     grid = system_grid(reports)
-    starred, temporary = any(report.from_intermediate for report in reports), any(report.paper for report in reports)
+    starred, temporary = any(report.from_stage1 for report in reports), any(report.paper for report in reports)
     sections = [
         f"# {text_markdown(title)}",
         f"{text_markdown(grid.caption)}.",

@@ -45,7 +45,7 @@ def table_page(title: str, reports: Sequence[SystemReport], figures: Path, run: 
                 *likeness_notes(reports),
                 *notes(
                     selections_of_table(reports),
-                    any(report.from_intermediate for report in reports),
+                    any(report.from_stage1 for report in reports),
                     any(report.paper for report in reports),
                     scored_results(reports),
                 ),

@@ -26,7 +26,7 @@ class SystemReport:
         folder: Its experiment folder: ``exp/<system>``.
         paper: The paper's figures for it: UA, WA, gender UA, WER in percent, where it gives them; none where the scores are
             of another corpus.
-        from_intermediate: Tasks that only its intermediate finetuning trains: their scores are of that model.
+        from_stage1: Tasks that only its intermediate finetuning trains: their scores are of that model.
         layers: Transformer layers trained, where it is one of Table 1's with a pretrained encoder; None for the others.
         results: The content of ``results.json``; None where the system has not been scored.
         run: The content of ``run.json``: ``command``, ``settings``, ``trained_with``, ``scored_with`` and so on; empty where
@@ -36,7 +36,7 @@ class SystemReport:
     name: str
     folder: Path
     paper: Mapping[str, float] = field(default_factory=dict)
-    from_intermediate: tuple[str, ...] = ()
+    from_stage1: tuple[str, ...] = ()
     layers: int | None = None
     results: Mapping | None = None
     run: Mapping = field(default_factory=dict)
@@ -60,7 +60,7 @@ class SystemReport:
             name=system.name,
             folder=folder,
             paper=system.paper if not run or corpus_in(run).is_iemocap else {},
-            from_intermediate=tuple(task for task in intermediate_tasks if task not in system.ser.tasks),
+            from_stage1=tuple(task for task in intermediate_tasks if task not in system.ser.tasks),
             layers=system.ser.trainable_layers if of_layers else None,
             results=results,
             run=run,
@@ -69,7 +69,7 @@ class SystemReport:
     @property
     def starred(self) -> tuple[str, ...]:
         """Tasks whose scores here are of the intermediate model."""
-        return tuple((self.results or {}).get("from_intermediate", self.from_intermediate))
+        return tuple((self.results or {}).get("from_stage1", self.from_stage1))
 
     @property
     def is_constant_below(self) -> bool:

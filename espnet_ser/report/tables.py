@@ -112,7 +112,7 @@ def system_grid(reports: Sequence[SystemReport]) -> Grid:
     best = best_row(reports)
     rows = []
     for index, report in enumerate(reports):
-        star = _stars(report.from_intermediate)
+        star = _stars(report.from_stage1)
         paper = [_starred(report.paper.get(name), star.get(name, "")) for name in PAPER_SCORES]
         if report.results is None:
             rows.append((f"{report.name} (not finished)", *[MISSING] * num_ours, *paper, *[MISSING] * 2)[: len(header)])

@@ -27,7 +27,7 @@ BAD = (State.FAILED, State.SKIPPED)
 class Job:
     """One command, with what it waits for and where it is."""
 
-    row: str  # what it works on: ``intermediate/asr`` or ``asr__ser``
+    row: str  # what it works on: ``stage1/asr`` or ``asr__ser``
     column: str  # which part of that it does: ``fold 1``, ``score``
     command: tuple[str, ...]  # the command and its arguments
     log: Path  # where its output goes

@@ -66,7 +66,7 @@ def table_jobs(
 
     def training(finetuning: str, row: str, system: System, fold: str, depends_on: tuple[str, ...]) -> Job:
         folder = setup.folder(system, finetuning, fold)
-        which = ("--finetuning", finetuning, "--system", system.name, "--folds", fold, "--job", "1")
+        which = ("--stage", finetuning, "--system", system.name, "--folds", fold, "--job", "1")
         return Job(
             row=row,
             column=f"fold {fold}",
@@ -81,7 +81,7 @@ def table_jobs(
     for system in systems:
         if system.intermediate is not None:
             for fold in folds:
-                job = training("intermediate", f"intermediate/{system.intermediate_name}", system, fold, ())
+                job = training("stage1", f"stage1/{system.intermediate_name}", system, fold, ())
                 jobs.setdefault(job.name, job)
     for system in systems:
         trained = [
@@ -90,7 +90,7 @@ def table_jobs(
                 system.name,
                 system,
                 fold,
-                (f"intermediate/{system.intermediate_name} fold {fold}",) if system.intermediate else (),
+                (f"stage1/{system.intermediate_name} fold {fold}",) if system.intermediate else (),
             )
             for fold in folds
         ]

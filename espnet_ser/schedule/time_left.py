@@ -66,4 +66,4 @@ def short_duration(seconds: float) -> str:
 
 
 def _is_intermediate(job: Job) -> bool:
-    return job.row.startswith("intermediate/")
+    return job.row.startswith("stage1/")

@@ -34,7 +34,7 @@ def go_on_from(args: Namespace, intermediate: Namespace, source: object) -> None
             if name not in OF_TRAINING and name in there and _plain(there[name]) != _plain(value):
                 raise InputError(
                     f"--encoder_conf {name}={value}: {source} has {name} {there[name]}, and its weights are of that encoder; "
-                    f"give it to both finetunings (--intermediate_args and --ser_args), or to neither"
+                    f"give it to both finetunings (--stage1_args and --stage2_args), or to neither"
                 )
     if args.pooling != intermediate.pooling:
         raise InputError(f"--pooling {args.pooling}: {source} has {intermediate.pooling}; give both finetunings the same")
@@ -52,7 +52,7 @@ def go_on_from(args: Namespace, intermediate: Namespace, source: object) -> None
             raise InputError(
                 f"{source} tells the {task} classes {', '.join(intermediate.labels[task])}, and not "
                 f"{', '.join(args.labels[task])}: its head cannot go on; "
-                f"take the same data for both finetunings (--intermediate_data four)"
+                f"take the same data for both finetunings (--stage1_data four)"
             )
 
 

@@ -115,12 +115,10 @@ class SERTask(AbsTask):
         group.add_argument(
             "--gradient_every", type=int, default=0, help="steps between two measurements of the tasks' gradients; 0 for none"
         )
-        group.add_argument(
-            "--intermediate_dir", type=str_or_none, help="trained intermediate model of the same fold to start from"
-        )
+        group.add_argument("--stage1_dir", type=str_or_none, help="trained intermediate model of the same fold to start from")
 
         group.add_argument(
-            "--intermediate_from",
+            "--stage1_from",
             type=str_or_none,
             help="public ASR model whose encoder ssl is, in place of an intermediate one",
         )
@@ -215,11 +213,11 @@ class SERTask(AbsTask):
                 raise InputError("--token_dir is needed to train asr: stage 2 makes it")
             args.token_list = load_tokenizer(Path(args.token_dir)).tokens
         check_names(vars(args), "this training")
-        if args.intermediate_dir is not None:
-            intermediate = read_config(Path(args.intermediate_dir))
-            check_leak(getattr(intermediate, "trained_on", None), held_out, args.fold_by, args.intermediate_dir)
+        if args.stage1_dir is not None:
+            intermediate = read_config(Path(args.stage1_dir))
+            check_leak(getattr(intermediate, "trained_on", None), held_out, args.fold_by, args.stage1_dir)
             args.pretrained_on = all_of(intermediate.trained_on, getattr(intermediate, "pretrained_on", None))
-            go_on_from(args, intermediate, args.intermediate_dir)
+            go_on_from(args, intermediate, args.stage1_dir)
         elif args.ssl is not None:
             args.pretrained_on = check_encoder_leak(resolve_encoder(args.ssl), held_out)
 

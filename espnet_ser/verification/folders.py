@@ -71,14 +71,12 @@ class Verifier:
             training = Training.find(folder, self.places)
             intermediate.extend(filter(None, [self.places.intermediate(folder, training.config)]))
             if intermediate and not intermediate[0].is_dir():
-                raise InputError(
-                    f"no intermediate model at {intermediate[0]}; say with --expdir whose intermediate/ holds it now"
-                )
+                raise InputError(f"no intermediate model at {intermediate[0]}; say with --expdir whose stage1/ holds it now")
             first = intermediate[0] if intermediate else None
             folds[name] = TrainedFold(
                 folder, first, training.test_dir.parent, training.test, training.config["fold_by"], training.dev
             )
-            if (trained_model_identity(first, stage=3) if first else None) != training.inputs.get("intermediate"):
+            if (trained_model_identity(first, stage=3) if first else None) != training.inputs.get("stage1"):
                 yield f"{first or 'no model'} is not what the training began with"
 
         yield Finding.of(f"{folder}: begins with its intermediate model", find)

@@ -26,7 +26,7 @@ class Places:
 
     # what stage 1 left; None for where it lay next to the model, or else for where the configuration says
     datadir: Path | None = None
-    expdir: Path | None = None  # whose ``intermediate/`` holds the intermediate models; None likewise
+    expdir: Path | None = None  # whose ``stage1/`` holds the intermediate models; None likewise
     audio: bool = False  # whether to read the audio files too
 
     def data(self, folder: Path, config: Mapping, key: str) -> Path:
@@ -36,10 +36,10 @@ class Places:
 
     def intermediate(self, folder: Path, config: Mapping) -> Path | None:
         """The folder of the intermediate model that a model began with, if any."""
-        if not config.get("intermediate_dir"):
+        if not config.get("stage1_dir"):
             return None
-        named = Path(str(config["intermediate_dir"]))
-        return self.expdir / "intermediate" / named.parent.name / named.name if self.expdir else _found(named, folder, config)
+        named = Path(str(config["stage1_dir"]))
+        return self.expdir / "stage1" / named.parent.name / named.name if self.expdir else _found(named, folder, config)
 
 
 def _found(named: Path, folder: Path, config: Mapping) -> Path:
@@ -88,7 +88,7 @@ class Training:
         if changed := stamp.changed_outputs():
             yield from changed
             return
-        trained_model_identity(self.folder, stage=3 if self.folder.parent.parent.name == "intermediate" else 4)
+        trained_model_identity(self.folder, stage=3 if self.folder.parent.parent.name == "stage1" else 4)
         if fault := Stamp(self.folder / STARTED_FILE).changed_outputs():
             yield f"{STARTED_FILE}: {fault[0]}"
         elif Stamp(self.folder / STARTED_FILE).inputs() != self.inputs:
@@ -167,7 +167,7 @@ def check_training(name: str, folder: Path, places: Places) -> Iterator[Finding]
     yield Finding.of(f"{name}: data in {training.test_dir.parent}", training.changed_data)
     if places.audio:
         yield Finding.of(f"{name}: audio", training.changed_audio)
-    elsewhere = training.config.get("intermediate_from")
+    elsewhere = training.config.get("stage1_from")
     unknown = f", as far as is known: the training data of {elsewhere} are not recorded here" if elsewhere else ""
     yield Finding.of(f"{name}: tested on nothing that it was trained on{unknown}", training.leaks)
     yield Finding.of(f"{name}: predictions of each epoch", training.wrong_epochs)

@@ -90,8 +90,8 @@ def models(request, tmp_path_factory):
     emotions = ["angry", "happy", "neutral", "sad"]
     heard = {"speakers": ["A", "B"], "sessions": ["1"], "num_utts": 100}
     make_model(root / "ser", tasks=["emotion"], labels={"emotion": emotions}, trained_on=heard)
-    make_model(root / "intermediate", tasks=["asr", "gender"], labels={"gender": ["f", "m"]}, trained_on=heard)
-    return [root / "ser", root / "intermediate"]
+    make_model(root / "stage1", tasks=["asr", "gender"], labels={"gender": ["f", "m"]}, trained_on=heard)
+    return [root / "ser", root / "stage1"]
 
 
 @pytest.fixture(scope="session")

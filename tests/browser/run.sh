@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The page of espnet-ser demo in a real, headless Chromium. Not part of tests/run.sh, which needs no browser.
-#   tests/browser/run.sh [--models "exp/NAME/fold1 exp/intermediate/NAME/fold1"] [--screenshots docs/images]
+#   tests/browser/run.sh [--models "exp/NAME/fold1 exp/stage1/NAME/fold1"] [--screenshots docs/images]
 set -euo pipefail
 unset CDPATH # cd would print, or go elsewhere
 

@@ -58,7 +58,7 @@ def test_folds_as_arrays_give_the_local_results(recipe, cluster, expected):
 
 def test_a_requeued_job_and_one_whose_node_goes_down_resume_exactly(recipe, cluster, expected):
     process = recipe.start("run.sh", SYSTEM, "slurm")
-    first, _ = caught(process, recipe, cluster, recipe.exp / "intermediate" / "asr")
+    first, _ = caught(process, recipe, cluster, recipe.exp / "stage1" / "asr")
     cluster.call("scontrol", "requeue", first)
     second, node = caught(process, recipe, cluster, recipe.exp / "asr__ser")
     cluster.node(node, "down")
@@ -66,7 +66,7 @@ def test_a_requeued_job_and_one_whose_node_goes_down_resume_exactly(recipe, clus
         assert process.wait(timeout=1200) == 0, recipe.said()
     finally:
         cluster.node(node, "resume")
-    for job, row in ((first, "intermediate/asr"), (second, "asr__ser")):
+    for job, row in ((first, "stage1/asr"), (second, "asr__ser")):
         log = recipe.exp / row / "log" / f"train.{job.split('_')[1]}.log"
         assert log.read_text().count("\n# Started at ") == 2
     assert_same(outcome(recipe.folder), expected)
@@ -74,7 +74,7 @@ def test_a_requeued_job_and_one_whose_node_goes_down_resume_exactly(recipe, clus
 
 def test_an_interrupted_driver_cancels_its_jobs_and_the_same_command_goes_on(recipe, cluster, expected):
     process = recipe.start("run.sh", SYSTEM, "slurm")
-    caught(process, recipe, cluster, recipe.exp / "intermediate" / "asr")
+    caught(process, recipe, cluster, recipe.exp / "stage1" / "asr")
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) in (85, 143), recipe.said()
     assert cluster.jobs() == {}
@@ -101,7 +101,7 @@ def test_a_failing_fold_is_named_and_the_other_is_trained(recipe):
 
 def test_two_nodes_train_one_model_as_two_processes_do(recipe, cluster):
     one = ["--num_utts", "120", "--folds", "1", "--system", "asr__ser", "--stage", "3", "--dist_backend", "gloo"]
-    one += ["--intermediate-args", "--max_epoch 2", "--ser-args", "--max_epoch 2"]
+    one += ["--stage1-args", "--max_epoch 2", "--stage2-args", "--max_epoch 2"]
     here = trained(recipe.local("run.sh", [*one, "--ngpu", "2"]))
     process = recipe.start("run.sh", [*one, "--ngpu", "0", "--num_nodes", "2"], "slurm")
     nodes = set()
@@ -137,7 +137,7 @@ def assert_survives(recipe, cluster, options):
     """Of a table's jobs one is killed, and one node is lost with what runs on it."""
     expected = recipe.local("run_table.sh", options)
     process = recipe.start("run_table.sh", options, "slurm")
-    job, _ = caught(process, recipe, cluster, recipe.exp / "intermediate" / "asr_gender")
+    job, _ = caught(process, recipe, cluster, recipe.exp / "stage1" / "asr_gender")
     kill(processes_of(job))
     _, node = caught(process, recipe, cluster, recipe.exp / "asr__ser_gender")
     cluster.lose(node)

@@ -12,7 +12,7 @@ from checkout import copy_of_repository
 from mini import outcome
 
 HERE = Path(__file__).parent
-OPTIONS = ["--num_utts", "120", "--ngpu", "0", "--intermediate-args", "--max_epoch 6", "--ser-args", "--max_epoch 6"]
+OPTIONS = ["--num_utts", "120", "--ngpu", "0", "--stage1-args", "--max_epoch 6", "--stage2-args", "--max_epoch 6"]
 
 
 def wait_until(condition, seconds=60.0):

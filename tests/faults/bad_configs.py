@@ -10,7 +10,7 @@ SYSTEMS = {
     "a number for a key": ("1: 2", "not a mapping of names to values"),
     "a date": ("ser: 2020-01-01", "only numbers, text, lists and mappings can be set"),
     "a Python object": ("ser: !!python/object/apply:os.system ['touch harm']", "not YAML"),
-    "an unknown key": (SER + "ser: {}", "unknown key 'ser' (did you mean 'intermediate'?)"),
+    "an unknown key": (SER + "ser: {}", "unknown key 'ser' (did you mean 'stage1'?)"),
     "no SER stage": ("intermediate: {tasks: [asr]}", "the key 'ser' is missing"),
     "a finetuning that is text": ("ser: emotion", "a finetuning is a mapping"),
     "a finetuning that is null": (SER + "intermediate:", "a finetuning is a mapping"),
@@ -113,7 +113,7 @@ def training_case(config):
 
 
 def options_case(words):
-    return lambda room: room.training(f"--ser_args={words}")
+    return lambda room: room.training(f"--stage2_args={words}")
 
 
 CASES = {f"system: {name}": (system_case(content), says) for name, (content, says) in SYSTEMS.items()}
@@ -126,7 +126,7 @@ CASES |= {
     ),
     "system: no folder of them": (lambda room: ("systems", "--conf", room.root / "nowhere"), "no system's file there"),
     "training: no such file": (
-        lambda room: room.training("--ser_config", room.root / "nowhere.yaml"),
+        lambda room: room.training("--stage2_config", room.root / "nowhere.yaml"),
         "nowhere.yaml is missing: name a file with",
     ),
 }

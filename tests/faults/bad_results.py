@@ -103,11 +103,11 @@ CASES = {
     "model: a record that is binary": (after("select", lambda fold: put(fold / "done.json", b"\xff\0")), "is not a stamp"),
     "model: a record of 100000 brackets": (after("select", lambda fold: deep(fold / "done.json")), "is not a stamp"),
     "model: the intermediate finetuning's missing": (
-        after("select", lambda fold: shutil.rmtree(fold.parents[1] / "intermediate" / "asr" / "fold2"), "asr__ser", "asr__ser"),
+        after("select", lambda fold: shutil.rmtree(fold.parents[1] / "stage1" / "asr" / "fold2"), "asr__ser", "asr__ser"),
         "run stage 3, which makes it",
     ),
     "model: the intermediate finetuning's another": (
-        after("select", lambda fold: put(fold.parents[1] / "intermediate/asr/fold2/latest.pth", "x"), "asr__ser", "asr__ser"),
+        after("select", lambda fold: put(fold.parents[1] / "stage1/asr/fold2/latest.pth", "x"), "asr__ser", "asr__ser"),
         "run stage 3 again, which trains it anew",
     ),
     "predictions of an epoch: missing": (

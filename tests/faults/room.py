@@ -64,8 +64,8 @@ class Room:
         else:
             path.write_text(yaml.safe_dump({"max_epoch": 1, "num_workers": 0, **(config or {})}))
         places = ("--datadir", self.datadir, "--dumpdir", self.root / "dump", "--expdir", self.root / "exp")
-        which = ("--system", system, "--conf", CONF, "--finetuning", "ser", "--ssl", self.encoder)
-        return ("train", *which, *places, "--ser_config", path, *more)
+        which = ("--system", system, "--conf", CONF, "--stage", "ser", "--ssl", self.encoder)
+        return ("train", *which, *places, "--stage2_config", path, *more)
 
     def experiment(self, name: str) -> Path:
         """A copy of ``data`` and ``exp`` of a system, as ``made/<name>`` has them; returns ``exp``."""

@@ -8,7 +8,7 @@ import pytest
 from checkout import ROOT
 from harness import shown_line, snapshot
 
-OF_THE_RECIPE = ("egs", "utils", "conf/systems", "conf/train_ser.yaml", "conf/train_intermediate.yaml", "espnet_ser")
+OF_THE_RECIPE = ("egs", "utils", "conf/systems", "conf/train_ser.yaml", "conf/train_stage1.yaml", "espnet_ser")
 
 CASES = {
     "run.sh: an unknown option": ("iemocap/run.sh", ["--stagee", "1"], "did you mean --stage?"),

@@ -35,7 +35,7 @@ def whole(finished):
     shutil.copytree(finished.root.with_name("kept"), finished.root, symlinks=True)
     finished.weights = {
         stage: file_sha256(finished.path(f"{folder}/fold1/latest.pth"))
-        for stage, folder in ((3, "exp/intermediate/*"), (4, "exp/asr_gender_skip__ser"))
+        for stage, folder in ((3, "exp/stage1/*"), (4, "exp/asr_gender_skip__ser"))
     }
     return finished
 
@@ -74,7 +74,7 @@ def new_weights(whole):
 
 
 def reorder(whole):
-    for name in ("intermediate", "ser"):
+    for name in ("stage1", "ser"):
         path = whole.root / "conf" / f"{name}.yaml"
         path.write_text(yaml.safe_dump(dict(reversed(yaml.safe_load(path.read_text()).items())), sort_keys=False))
 
@@ -130,22 +130,22 @@ CHANGES = [
     ("an utterance without its label", remove_utterance, {}, "1 3 4 5 6"),
     # options
     ("--seed", nothing, {"seed": 1}, "3 4 5 6"),
-    ("--intermediate_args with more epochs", nothing, {"intermediate_args": "--max_epoch 2"}, "3 4 5 6"),
-    ("--ser_args with more epochs", nothing, {"ser_args": "--max_epoch 2"}, "4 5 6"),
+    ("--stage1_args with more epochs", nothing, {"stage1_args": "--max_epoch 2"}, "3 4 5 6"),
+    ("--stage2_args with more epochs", nothing, {"stage2_args": "--max_epoch 2"}, "4 5 6"),
     ("--folds_by speaker", nothing, {"folds_by": "speaker"}, "1 3 4 5 6"),
-    ("--intermediate_data all", nothing, {"intermediate_data": "all"}, "3 4 5 6"),
+    ("--stage1_data all", nothing, {"stage1_data": "all"}, "3 4 5 6"),
     ("--token_type bpe", nothing, {"token_type": "bpe", "nbpe": 26}, "2 3 4 5 6"),
     ("--cache none", nothing, {"cache": "none"}, "3 4 5 6"),
     ("--cache_dtype float32", nothing, {"cache_dtype": "float32"}, "3 4 5 6"),
     ("--nj", nothing, {"nj": 2}, NOTHING),
     ("--tag", nothing, {"tag": "mine"}, "4 5 6"),
-    ("--tag and --intermediate_tag", nothing, {"tag": "mine", "intermediate_tag": "mine"}, "3 4 5 6"),
+    ("--tag and --stage1_tag", nothing, {"tag": "mine", "stage1_tag": "mine"}, "3 4 5 6"),
     ("a system that shares the intermediate model", nothing, {"system": "asr_gender_skip__ser_gender"}, "4 5 6"),
     ("a system with another intermediate model", nothing, {"system": "asr__ser"}, "3 4 5 6"),
     # configurations
-    ("the learning rate in the intermediate YAML", configured("intermediate", optim_conf={"lr": 0.002}), {}, "3 4 5 6"),
+    ("the learning rate in the intermediate YAML", configured("stage1", optim_conf={"lr": 0.002}), {}, "3 4 5 6"),
     ("the learning rate in SER's YAML", configured("ser", optim_conf={"lr": 0.002}), {}, "4 5 6"),
-    ("a comment in a YAML", rewrite("conf/intermediate.yaml", lambda text: f"# faster\n{text}"), {}, NOTHING),
+    ("a comment in a YAML", rewrite("conf/stage1.yaml", lambda text: f"# faster\n{text}"), {}, NOTHING),
     ("the order of keys in the YAMLs", reorder, {}, NOTHING),
     ("trainable layers of the system", rewrite(SYSTEM_FILE, lambda text: text.replace("layers: 8", "layers: 4")), {}, "4 5 6"),
     ("the paper's figures for the system", rewrite(SYSTEM_FILE, lambda text: text.replace("76.10", "76.20")), {}, "6"),
@@ -196,7 +196,7 @@ def test_exactly_what_depends_on_a_change_is_made_anew(whole, monkeypatch, recor
 
 
 EDITED = [
-    ("weights of the intermediate model edited", damage("exp/intermediate/*/fold1/latest.pth"), 3),
+    ("weights of the intermediate model edited", damage("exp/stage1/*/fold1/latest.pth"), 3),
     ("weights of the SER model edited", damage(f"{SER}/fold1/latest.pth"), 4),
     ("predictions of an epoch edited", damage(f"{SER}/fold1/epochs/predictions_0001.jsonl.gz"), 4),
     ("embeddings lost", remove(f"{SER}/fold1/embeddings.npz"), 4),
@@ -212,7 +212,7 @@ EDITED = [
 @pytest.mark.parametrize(("change", "stage"), [row[1:] for row in EDITED], ids=[row[0] for row in EDITED])
 def test_a_training_that_was_edited_is_done_anew(whole, record_property, change, stage):
     """Equal trainings leave equal files, so that what begins with them stays; predictions lie in the folder moved aside."""
-    folder = {3: whole.path("exp/intermediate/*/fold1"), 4: whole.root / SER / "fold1"}[stage]
+    folder = {3: whole.path("exp/stage1/*/fold1"), 4: whole.root / SER / "fold1"}[stage]
     predictions = [(whole.root / SER / "fold1" / f"predictions_{name}.jsonl").read_bytes() for name in ("last", "oracle")]
     weights = {name: tensor.clone() for name, tensor in read_trained_weights(folder).items()}  # not the file, mapped
     change(whole)

@@ -35,9 +35,9 @@ def curve(recipe, name):
 
 def trained_curve(recipe, tag, *options, system=SYSTEM, args="", ngpu=1):
     """SER finetuning, after an intermediate one of the same options where the system has one."""
-    options = [*options, "--ngpu", ngpu, "--tag", tag, "--intermediate_tag", tag, *(["--args", args] if args else [])]
+    options = [*options, "--ngpu", ngpu, "--tag", tag, "--stage1_tag", tag, *(["--args", args] if args else [])]
     if "__" in system:
-        recipe.train("intermediate", *options, system=system)
+        recipe.train("stage1", *options, system=system)
     recipe.train("ser", *options, system=system)
     return curve(recipe, f"{system}_{tag}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 VALIDATOR = ROOT / "utils" / "validate_data_dir.sh"
 
-MINI_OPTIONS = ["--num_utts", "240", "--folds", "1 2", "--intermediate-args", "--max_epoch 8", "--ser-args", "--max_epoch 6"]
+MINI_OPTIONS = ["--num_utts", "240", "--folds", "1 2", "--stage1-args", "--max_epoch 8", "--stage2-args", "--max_epoch 6"]
 """The mini recipe of the tests: a smaller release, two of its folds, fewer epochs."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-OPTIONS = ["--num_utts", "120", "--folds", "1 2", "--intermediate-args", "--max_epoch 3", "--ser-args", "--max_epoch 3"]
+OPTIONS = ["--num_utts", "120", "--folds", "1 2", "--stage1-args", "--max_epoch 3", "--stage2-args", "--max_epoch 3"]
 OPTIONS += ["--save_every_min", "0"]  # at every epoch, so that a kill meets saving and what was saved
 LEAVES = ("release", "data", "dump", "exp")
 

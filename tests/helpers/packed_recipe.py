@@ -36,7 +36,7 @@ class PackedRecipe:
         return load_model(self.base / "fold1")
 
     def intermediate(self):
-        return load_model(self.root / "exp" / "intermediate" / "asr_gender_skip" / "fold1")
+        return load_model(self.root / "exp" / "stage1" / "asr_gender_skip" / "fold1")
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def line(number, ref, hyp, gender="f", speaker="Ses01_F"):
         "emotion": {"ref": ref, "hyp": hyp},
         "gender": {"ref": "f", "hyp": gender},
         "asr": {"ref": "A B", "hyp": "A C"},
-        "from_intermediate": ["asr", "gender"],
+        "from_stage1": ["asr", "gender"],
     }
 
 

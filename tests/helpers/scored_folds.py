@@ -52,11 +52,11 @@ class Folds:
         return self.root / "data" / f"fold{fold}"
 
     def folder(self, fold, stage="ser"):
-        return self.root / "exp" / {"ser": self.system, "intermediate": "intermediate/asr"}[stage] / f"fold{fold}"
+        return self.root / "exp" / {"ser": self.system, "stage1": "stage1/asr"}[stage] / f"fold{fold}"
 
     def train(self, fold):
         if "__" in self.system:
-            self.finetune("intermediate", fold)
+            self.finetune("stage1", fold)
         self.finetune("ser", fold)
 
     def finetune(self, stage, fold, train_set="train", weights="", seed=0, **changes):
@@ -78,8 +78,8 @@ class Folds:
             "seed": seed,
             "train": data_identity(train),
             "test": data_identity(test),
-            "tokens": {"tokens.txt": fold} if stage == "intermediate" else None,
-            "intermediate": trained_model_identity(self.folder(fold, "intermediate"), stage=3) if two_finetunings else None,
+            "tokens": {"tokens.txt": fold} if stage == "stage1" else None,
+            "stage1": trained_model_identity(self.folder(fold, "stage1"), stage=3) if two_finetunings else None,
         }
         outputs = [folder / name for name in ("latest.pth", "frozen.pth", "config.yaml", "epochs")]
         Stamp(folder / "done.json").write(inputs, outputs)
@@ -88,7 +88,7 @@ class Folds:
     def line(told, epoch, stage):
         right = int(told.utt[-1]) <= epoch
         line = {"utt": told.utt, "speaker": told.speaker, "session": told.session}
-        if stage == "intermediate":
+        if stage == "stage1":
             return {**line, "asr": {"ref": told.text, "hyp": told.text}}
         return {**line, "emotion": {"ref": told.emotion, "hyp": told.emotion if right else "angry"}}
 

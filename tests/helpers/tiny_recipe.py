@@ -33,7 +33,7 @@ class Recipe:
         return ("--system", system, "--conf", CONF, "--datadir", self.datadir, "--expdir", self.root / "exp")
 
     def with_what(self):
-        configs = ("--intermediate_config", self.config, "--ser_config", self.config)
+        configs = ("--stage1_config", self.config, "--stage2_config", self.config)
         return ("--dumpdir", self.root / "dump", "--ssl", self.encoder, *configs)
 
     def train(self, stage, *more, system=SYSTEM):
@@ -41,8 +41,8 @@ class Recipe:
         more = list(more)
         if "--args" in more:
             place = more.index("--args")
-            more[place : place + 2] = ["--intermediate_args", more[place + 1], "--ser_args", more[place + 1]]
-        run("train", "--finetuning", stage, *self.where(system), *self.with_what(), *more)
+            more[place : place + 2] = ["--stage1_args", more[place + 1], "--stage2_args", more[place + 1]]
+        run("train", "--stage", stage, *self.where(system), *self.with_what(), *more)
 
     def freeze(self, frozen):
         """Has frozen layers be ``alive`` or ``constant`` in what follows."""

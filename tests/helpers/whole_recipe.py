@@ -17,7 +17,7 @@ LABELS = ("neu", "hap", "sad", "ang", "fru", "neu", "hap", "sad", "ang", "xxx")
 STAMPS = {
     1: "data/.prepare.json",
     2: "dump/*/tokens_*/.tokens.json",
-    3: "exp/intermediate/*/fold*/done.json",
+    3: "exp/stage1/*/fold*/done.json",
     4: "exp/*/fold*/done.json",
     5: "exp/*/fold*/selected.json",
     6: "exp/*/.scored.json",
@@ -42,7 +42,7 @@ class WholeRecipe:
             write_wav(wav, self.sound[wav])
         save_encoder(root / "encoder")
         shutil.copytree(CONF / "systems", root / "conf" / "systems")
-        for name in ("intermediate", "ser"):
+        for name in ("stage1", "ser"):
             settings = {"max_epoch": 1, "batch_size": 8, "optim": "adamw", "optim_conf": {"lr": 0.001}, "num_workers": 0}
             (root / "conf" / f"{name}.yaml").write_text(yaml.safe_dump(settings))
 
@@ -60,10 +60,10 @@ class WholeRecipe:
     def call(self, stage=1, folds="1", folds_by="session", nj=1, iemocap="corpus", ssl="encoder", **options):
         root = self.root
         token = {key: options.pop(key) for key in ("token_type", "nbpe") if key in options}
-        tags = {key: options.pop(key) for key in ("tag", "intermediate_tag") if key in options}
+        tags = {key: options.pop(key) for key in ("tag", "stage1_tag") if key in options}
         which = {"system": self.system, "folds": folds, **tags}
         where = {"conf": root / "conf", "datadir": root / "data", "expdir": root / "exp"}
-        configs = {"intermediate_config": root / "conf" / "intermediate.yaml", "ser_config": root / "conf" / "ser.yaml"}
+        configs = {"stage1_config": root / "conf" / "intermediate.yaml", "stage2_config": root / "conf" / "ser.yaml"}
         ssl, dump = {"ssl": root / ssl}, {"dumpdir": root / "dump"}
         which |= {"system": options.pop("system", self.system)}
         data = {"datadir": root / "data"}
@@ -73,9 +73,9 @@ class WholeRecipe:
             run("tokens", *words({**data, **dump, "folds": folds, **token, **ssl}))
         two_finetunings = load_system(root / "conf", which["system"]).intermediate is not None
         training = which | where | dump | ssl | configs | token | options
-        for kind in ("intermediate", "ser") if two_finetunings else ("ser",):
+        for kind in ("stage1", "ser") if two_finetunings else ("ser",):
             for job in range(1, len(folds.split()) + 1):
-                run("train", *words({"finetuning": kind, "job": job, **training}))
+                run("train", *words({"stage": kind, "job": job, **training}))
         run("select", *words(which | where))
         run("score", *words(which | where))
 

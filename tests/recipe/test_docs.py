@@ -40,7 +40,7 @@ STAND_INS = {
 SMALLER = {
     "egs/TEMPLATE/ser.sh": ("ssl=facebook/wav2vec2-base", "ssl=conf/mini/encoder"),
     "conf/train_ser.yaml": ("max_epoch: 100", "max_epoch: 1"),
-    "conf/train_intermediate.yaml": ("max_epoch: 100", "max_epoch: 1"),
+    "conf/train_stage1.yaml": ("max_epoch: 100", "max_epoch: 1"),
 }
 """A file of the checkout -> what is changed in it."""
 

@@ -10,9 +10,9 @@ from own_corpus import tables, write_corpus
 from ravdess_names import as_official, make_official
 
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
-QUICK = ["--intermediate-args", "--max_epoch 1", "--ser-args", "--max_epoch 1"]
-MINI = ["--ssl", "conf/mini/encoder", "--intermediate-config", "conf/mini/train_intermediate.yaml"]
-MINI += ["--ser-config", "conf/mini/train_ser.yaml"]
+QUICK = ["--stage1-args", "--max_epoch 1", "--stage2-args", "--max_epoch 1"]
+MINI = ["--ssl", "conf/mini/encoder", "--stage1-config", "conf/mini/train_stage1.yaml"]
+MINI += ["--stage2-config", "conf/mini/train_ser.yaml"]
 
 
 def test_real_speech_of_the_worked_example_goes_through_every_stage(repository, tmp_path):

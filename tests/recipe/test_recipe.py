@@ -13,7 +13,7 @@ from mini import MiniRun, files_of, outcome
 from sklearn.metrics import balanced_accuracy_score
 
 RAVDESS = ROOT.parent / "shared" / "data" / "ravdess_release"
-QUICK = ["--intermediate-args", "--max_epoch 1", "--ser-args", "--max_epoch 1"]
+QUICK = ["--stage1-args", "--max_epoch 1", "--stage2-args", "--max_epoch 1"]
 
 
 def read_ua(path):
@@ -74,8 +74,8 @@ def test_stages_can_be_run_one_after_the_other_on_real_speech(repository, mini):
     if not RAVDESS.is_dir():
         pytest.skip(f"no real speech at {RAVDESS}")
     recipe = repository / "egs" / "iemocap"
-    options = ["--ssl", recipe / "conf" / "mini" / "encoder", "--ser-config", "conf/mini/train_ser.yaml", "--folds", "2"]
-    options += ["--intermediate-config", "conf/mini/train_intermediate.yaml", *QUICK]
+    options = ["--ssl", recipe / "conf" / "mini" / "encoder", "--stage2-config", "conf/mini/train_ser.yaml", "--folds", "2"]
+    options += ["--stage1-config", "conf/mini/train_stage1.yaml", *QUICK]
     # a folder given from where the recipe is called
     run(recipe / "run.sh", "--iemocap", RAVDESS.name, "--stop-stage", "3", *options, cwd=RAVDESS.parent)
     assert not (recipe / "exp" / "asr_gender_skip__ser").exists()
@@ -88,7 +88,7 @@ def test_a_table_trains_what_its_systems_share_once_and_goes_on_where_it_stopped
     recipe, _ = mini
     options = ["--num_utts", "240", "--systems", "asr__ser asr__ser_asr", "--folds", "1", *QUICK]
     first = run(recipe / "run_table.sh", *options)
-    assert first.stdout.count("intermediate/asr fold 1: started") == 1
+    assert first.stdout.count("stage1/asr fold 1: started") == 1
     for name in ("asr__ser fold 1", "asr__ser_asr fold 1"):
         assert first.stdout.count(f"{name}: started") == 1
     table = (recipe / "exp" / "systems" / "RESULTS.md").read_text()
@@ -106,7 +106,7 @@ def test_a_table_trains_what_its_systems_share_once_and_goes_on_where_it_stopped
 def test_one_speaker_can_be_held_out_and_other_folds_choose_the_epoch(mini):
     recipe, _ = mini
     places = [option for kind in ("data", "dump", "exp") for option in (f"--{kind}dir", recipe / f"{kind}_by_speaker")]
-    options = ["--folds_by", "speaker", "--system", "stl_n0", "--folds", "1 2", "--ser_args", "--max_epoch 2"]
+    options = ["--folds_by", "speaker", "--system", "stl_n0", "--folds", "1 2", "--stage2_args", "--max_epoch 2"]
     run(recipe / "run.sh", "--num_utts", "240", *places, *options)
     folder = recipe / "exp_by_speaker" / "stl_n0"
     results = json.loads((folder / "results.json").read_text())
@@ -166,7 +166,7 @@ def test_wrong_use_is_one_clear_line_and_nothing_is_written(repository, argument
 def test_a_failing_training_shows_its_reason(mini):
     recipe, _ = mini
     options = ["--num_utts", "240", "--system", "stl", "--folds", "1", "--tag", "wrong", "--stage", "4"]
-    result = run(recipe / "run.sh", *options, "--ser-args", "--batch_sizes 3", check=False)
+    result = run(recipe / "run.sh", *options, "--stage2-args", "--batch_sizes 3", check=False)
     assert result.returncode != 0
     assert "run.pl: " in result.stderr
     assert "did you mean '--batch_size'" in result.stderr

@@ -26,7 +26,7 @@ def _signals():
 def trained(tmp_path_factory):
     """Both stages of the default system, trained, with predictions. Who changes anything puts it back."""
     recipe = Recipe(tmp_path_factory.mktemp("recipe"))
-    recipe.train("intermediate")
+    recipe.train("stage1")
     recipe.train("ser")
     recipe.select()
     return recipe

@@ -15,7 +15,7 @@ from espnet_ser.errors import InputError
 def parser():
     made = CommandParser(prog="espnet-ser try")
     made.add_argument("--text", default="")
-    made.add_argument("--finetuning", choices=("intermediate", "ser"), default="ser")
+    made.add_argument("--stage", choices=("stage1", "ser"), default="ser")
     made.add_argument("--nj", type=whole_number(1), default=1)
     made.add_argument("--tag", type=tag_name, default="")
     made.add_argument("--folder", type=Path)
@@ -42,7 +42,7 @@ WORD = st.one_of(
     st.sampled_from(
         [
             "--text",
-            "--finetuning",
+            "--stage",
             "--nj",
             "--tag",
             "--folder",
@@ -68,7 +68,7 @@ def test_any_command_line_is_understood_or_refused(words):
     args = outcome(parser(), words)
     if not isinstance(args, InputError | SystemExit):
         assert args.nj >= 1
-        assert args.finetuning in ("intermediate", "ser")
+        assert args.stage in ("stage1", "ser")
 
 
 @settings(max_examples=20)

@@ -228,7 +228,7 @@ def test_the_default_model_is_the_one_that_the_recipe_leaves(trained, capsys, mo
 
 
 def test_a_model_without_emotion_is_told_apart(trained, here, capsys):
-    intermediate = trained.root / "exp" / "intermediate" / "asr_gender_skip" / "fold1"
+    intermediate = trained.root / "exp" / "stage1" / "asr_gender_skip" / "fold1"
     message = refused(capsys, "predict", "--model", intermediate, "--format", "kaldi", "audio/b.wav", call=run)
     assert message.endswith("the model tells no emotion, and --format kaldi nothing else; take another format")
     run("predict", "--model", intermediate, "audio/b.wav")

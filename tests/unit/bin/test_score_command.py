@@ -83,10 +83,10 @@ def test_nothing_is_written_again_when_nothing_has_changed(stl):
         ({"train_set": "train_all"}, "data train_all, {first} with train"),
     ],
 )
-@pytest.mark.parametrize("stage", ["ser", "intermediate"])
+@pytest.mark.parametrize("stage", ["ser", "stage1"])
 def test_folds_that_were_trained_differently_are_not_pooled(two_finetunings, capsys, stage, changes, told):
     two_finetunings.finetune(stage, "3", **changes)
-    if stage == "intermediate":
+    if stage == "stage1":
         two_finetunings.finetune("ser", "3")
     two_finetunings("select")
     message = refused(capsys, "score", call=two_finetunings)
@@ -128,7 +128,7 @@ def test_a_fold_trained_again_after_its_epochs_were_chosen_is_refused(stl, capsy
 def test_a_stage_1_trained_again_is_refused(two_finetunings, capsys):
     two_finetunings("select")
     two_finetunings("score")
-    two_finetunings.finetune("intermediate", "2", weights="of a second training")
+    two_finetunings.finetune("stage1", "2", weights="of a second training")
     assert "another intermediate model than is here now: run stage 4 again" in refused(capsys, "score", call=two_finetunings)
     two_finetunings.finetune("ser", "2")
     two_finetunings("select")
@@ -157,7 +157,7 @@ def test_a_damaged_record_of_machine_and_versions_is_named(stl, capsys):
 
 def test_settings_of_stage_1_are_shown_where_they_differ_or_matter(two_finetunings):
     for fold in FOLDS:
-        two_finetunings.finetune("intermediate", fold, train_set="train_all", max_epoch=7)
+        two_finetunings.finetune("stage1", fold, train_set="train_all", max_epoch=7)
         two_finetunings.finetune("ser", fold)
     two_finetunings("select")
     two_finetunings("score")

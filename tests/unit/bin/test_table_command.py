@@ -69,7 +69,7 @@ def table(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(python))
 
     def is_trained(system, stage, fold, setup):
-        assert stage == "intermediate" or system.intermediate is None or is_intermediate_done(system, fold)
+        assert stage == "stage1" or system.intermediate is None or is_intermediate_done(system, fold)
         return (tmp_path / f"done.{stage}.{system.name}.{fold}").exists()
 
     def is_intermediate_done(system, fold):
@@ -105,9 +105,9 @@ def test_trainings_are_run_once_each_then_select_and_score_then_the_report(table
         assert order == sorted(order)
         for log in ("train.fold1.log", "train.fold2.log", "select.log", "score.log"):
             assert table.log(f"{name}/log/{log}").is_file()
-    assert table.log("intermediate/asr/log/train.fold2.log").is_file()
+    assert table.log("stage1/asr/log/train.fold2.log").is_file()
     output = capsys.readouterr().out
-    assert "intermediate/asr fold 1: started" in output
+    assert "stage1/asr fold 1: started" in output
     assert output.splitlines()[-1] == "the report"
     exp = table.root / "exp"
     assert table.reported == [
@@ -122,8 +122,8 @@ def test_a_second_run_launches_only_what_is_missing(table, capsys):
     (table.root / "done.ser.asr__ser.2").unlink()
     table(*SHARING)
     called = table.called()
-    assert [name for name in called if name.startswith(("intermediate", "ser"))] == ["ser.asr__ser.2"]
-    assert "intermediate/asr fold 2: up to date" in capsys.readouterr().out
+    assert [name for name in called if name.startswith(("stage1", "ser"))] == ["ser.asr__ser.2"]
+    assert "stage1/asr fold 2: up to date" in capsys.readouterr().out
 
 
 def test_after_a_failure_the_rest_goes_on_and_the_log_is_shown(table, capsys):
@@ -136,7 +136,7 @@ def test_after_a_failure_the_rest_goes_on_and_the_log_is_shown(table, capsys):
     assert {"ser.asr__ser.1", "ser.stl.2", "score.stl"} <= set(table.called())
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
-        f"intermediate/asr fold 2 FAILED, log in {table.log('intermediate/asr/log/train.fold2.log')}:",
+        f"stage1/asr fold 2 FAILED, log in {table.log('stage1/asr/log/train.fold2.log')}:",
         "  no luck with intermediate.asr__ser.2",
         "  ended (code 1)",
     ]
@@ -144,7 +144,7 @@ def test_after_a_failure_the_rest_goes_on_and_the_log_is_shown(table, capsys):
     (table.root / "fail.intermediate.asr__ser.2").unlink()
     table(*SHARING)
     assert {"intermediate.asr__ser.2", "ser.asr__ser.2", "ser.asr__ser_asr.2"} == {
-        name for name in table.called() if name.startswith(("intermediate", "ser"))
+        name for name in table.called() if name.startswith(("stage1", "ser"))
     }
 
 
@@ -195,39 +195,39 @@ def test_an_interruption_ends_the_jobs_and_says_so(table, capsys, signum, saves,
 
 def test_every_option_reaches_the_trainings_as_it_was_given(table):
     more = (
-        "--intermediate_args=--max_epoch 2",
-        "--ser_args",
+        "--stage1_args=--max_epoch 2",
+        "--stage2_args",
         "",
-        "--intermediate_data",
+        "--stage1_data",
         "all",
         "--seed",
         3,
-        "--intermediate_tag",
+        "--stage1_tag",
         "t",
     )
     table("--systems", "asr__ser", "--folds", "2", "--tag=", *more)
     words = (table.root / "words").read_text().splitlines()
-    common = f"--conf={ROOT / 'conf'} --datadir={table.root}/data --expdir={table.root}/exp --tag= --intermediate_tag=t"
+    common = f"--conf={ROOT / 'conf'} --datadir={table.root}/data --expdir={table.root}/exp --tag= --stage1_tag=t"
     assert words[0] == (
-        f"-m espnet_ser train --finetuning intermediate --system asr__ser --folds 2 --job 1 {common} --dumpdir=dump "
-        "--ssl=encoder --intermediate_config=conf/train_intermediate.yaml --ser_config=conf/train_ser.yaml "
-        "--intermediate_args=--max_epoch 2 --ser_args= --token_type=char --nbpe=100 --intermediate_data=all --seed=3 "
+        f"-m espnet_ser train --stage stage1 --system asr__ser --folds 2 --job 1 {common} --dumpdir=dump "
+        "--ssl=encoder --stage1_config=conf/train_stage1.yaml --stage2_config=conf/train_ser.yaml "
+        "--stage1_args=--max_epoch 2 --stage2_args= --token_type=char --nbpe=100 --stage1_data=all --seed=3 "
         "--ngpu=0 --dist_backend=nccl --cache=auto --save_every_min=10 --cache_dtype=float16"
     )
     assert words[2] == f"-m espnet_ser select --system asr__ser --folds 2 {common}"
     assert words[3] == f"-m espnet_ser score --system asr__ser --folds 2 {common} --command=./run_table.sh"
-    assert table.log("intermediate/asr_t/log/train.fold2.log").is_file()
+    assert table.log("stage1/asr_t/log/train.fold2.log").is_file()
 
 
 def test_the_real_train_command_takes_the_options_of_a_job(table, tmp_path):
     from espnet_ser.bin import score, train
 
-    table("--systems", "asr__ser", "--folds", "2", "--intermediate_args=--max_epoch 2")
+    table("--systems", "asr__ser", "--folds", "2", "--stage1_args=--max_epoch 2")
     ran = {}
     for log in sorted((tmp_path / "exp").rglob("*.log")):
         ran[log.name] = shlex.split(log.read_text().splitlines()[0].removeprefix("# "))[4:]
     args = train.get_parser().parse_args(ran["train.fold2.log"])
-    assert (args.system, args.folds, args.intermediate_args) == ("asr__ser", "2", "--max_epoch 2")
+    assert (args.system, args.folds, args.stage1_args) == ("asr__ser", "2", "--max_epoch 2")
     assert score.get_parser().parse_args(ran["score.log"]).command == "./run_table.sh"
 
 

@@ -433,9 +433,9 @@ class Own:
         run("tokens", "--datadir", self.datadir, "--dumpdir", root / "dump")
 
     def train(self, stage, system, job="1"):
-        configs = ("--intermediate_config", self.config, "--ser_config", self.config)
+        configs = ("--stage1_config", self.config, "--stage2_config", self.config)
         with_what = ("--dumpdir", self.root / "dump", "--ssl", self.encoder, *configs)
-        run("train", "--finetuning", stage, "--job", job, *self.where(system), *with_what)
+        run("train", "--stage", stage, "--job", job, *self.where(system), *with_what)
 
     def where(self, system):
         return ("--system", system, "--conf", CONF, "--datadir", self.datadir, "--expdir", self.root / "exp")
@@ -449,7 +449,7 @@ class Own:
 def test_three_classes_and_three_folds_go_through_every_stage(tmp_path):
     own = Own(tmp_path, without=("utt2session", "utt2fold"))
     for job in ("1", "2"):
-        own.train("intermediate", "asr_gender_skip__ser", job)
+        own.train("stage1", "asr_gender_skip__ser", job)
         own.train("ser", "asr_gender_skip__ser", job)
     results = own.score("asr_gender_skip__ser")
     assert results["headline"] == "last"

@@ -80,7 +80,7 @@ def test_every_option_that_is_spoken_of_exists(page):
         ("espnet-ser predicts a.wav", "predicts"),
         ("espnet-ser predict --modell exp a.wav", "did you mean '--model'"),
         ("egs/iemocap/run.sh --stages 1", "stages"),
-        ("egs/iemocap/run.sh --intermediate_args '--max_epochs 5'", "max_epochs"),
+        ("egs/iemocap/run.sh --stage1_args '--max_epochs 5'", "max_epochs"),
         ("egs/mini_iemocap/run.sh --num_utt 5", "num_utt"),
         ("egs/iemocap/runs.sh", "runs.sh"),
         ("utils/validate_data_dir.sh --no-feat data", "no-feat"),
@@ -143,7 +143,7 @@ def check_ours(arguments):
     if rest == ["--help"]:
         return
     args = importlib.import_module(f"espnet_ser.bin.{name}").get_parser().parse_args(rest)
-    for stage in ("intermediate_args", "ser_args"):
+    for stage in ("stage1_args", "stage2_args"):
         check_espnet(getattr(args, stage, ""))
 
 
@@ -157,7 +157,7 @@ def check_script(name, arguments):
         if word.startswith("--"):
             option = word.removeprefix("--").replace("-", "_")
             assert option == "help" or option in options_of(path), f"{name}: {word}"
-            if option in ("intermediate_args", "ser_args"):
+            if option in ("stage1_args", "stage2_args"):
                 check_espnet(value)
 
 

@@ -20,7 +20,7 @@ def line(number, ref, hyp, gender="f", session="1"):
         "emotion": {"ref": ref, "hyp": hyp, "scores": {label: 0.25 for label in LABELS}},
         "gender": {"ref": "f", "hyp": gender, "scores": {"f": 0.5, "m": 0.5}},
         "asr": {"ref": "A B", "hyp": "A C"},
-        "from_intermediate": ["asr", "gender"],
+        "from_stage1": ["asr", "gender"],
     }
 
 
@@ -45,7 +45,7 @@ def test_results_by_hand():
     assert low < 62.5 < high
     assert results["summary"]["gender_ua"] == {"mean": 75.0, "std": pytest.approx(35.36), "pooled": pytest.approx(83.33)}
     assert results["summary"]["style_ua"] is None
-    assert results["from_intermediate"] == ["asr", "gender"]
+    assert results["from_stage1"] == ["asr", "gender"]
     assert json.loads(json.dumps(results)) == results
 
 

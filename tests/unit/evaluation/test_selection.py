@@ -166,7 +166,7 @@ def test_what_stage_one_tells_is_joined_by_utterance():
     intermediate.append({**intermediate[0], "utt": "not held out now"})
     chosen = selected_lines(epochs[0], intermediate)
     assert [line["asr"]["hyp"] for line in chosen] == [line["utt"].upper() for line in epochs[0]]
-    assert chosen[0]["from_intermediate"] == ["asr"]
+    assert chosen[0]["from_stage1"] == ["asr"]
 
 
 def test_weights_are_kept_of_the_epochs_that_are_chosen():

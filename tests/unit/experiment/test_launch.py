@@ -41,7 +41,7 @@ def launch(tmp_path):
             "--num_nodes",
             "2",
         )
-        return [*launched, "--", "--finetuning", "ser", "--system", "stl"]
+        return [*launched, "--", "--stage", "ser", "--system", "stl"]
 
     return words
 
@@ -51,7 +51,7 @@ def test_each_machine_is_told_what_to_train_and_where_to_meet(launch, tmp_path):
     words = (tmp_path / "words").read_text().split("\n")
     assert words[:8] == ["--mem", "2G", "--gpu", "0", "--num_threads", "1", "--num_nodes", "2"]
     train = words[words.index("-m") :]
-    assert train[:7] == ["-m", "espnet_ser", "train", "--finetuning", "ser", "--system", "stl"]
+    assert train[:7] == ["-m", "espnet_ser", "train", "--stage", "ser", "--system", "stl"]
     assert train[7:13] == ["--ngpu", "0", "--multiprocessing_distributed", "true", "--dist_launcher", "slurm"]
     assert train[14].startswith(f"file://{tmp_path}/log/.train.1.meeting-")
     assert train[15:17] == ["--dist_backend", "gloo"]

@@ -40,7 +40,7 @@ def _forked(monkeypatch):
 
 
 SYSTEMS = {
-    "words and gender": ("intermediate", SYSTEM, "intermediate/asr_gender_skip", ["--cache", "none"], ""),
+    "words and gender": ("stage1", SYSTEM, "stage1/asr_gender_skip", ["--cache", "none"], ""),
     "a last batch of one utterance": ("ser", "mtl_asr", "mtl_asr", [], "--batch_size 5"),
     "accumulated gradients": ("ser", "mtl_gender", "mtl_gender", [], "--accum_grad 2"),
     "surgery and a probe": ("ser", "mtl_asr_pcgrad", "mtl_asr_pcgrad", [], "--gradient_every 2"),
@@ -52,7 +52,7 @@ def test_two_processes_train_as_one_does(recipe, kind):
     """To 1e-5, where nothing is drawn at random: 16 training utterances, eight held out, an epoch of each two."""
     stage, system, name, options, args = SYSTEMS[kind]
     for tag, more in (("one", ()), ("two", TWO)):
-        tags = ("--tag", tag, "--intermediate_tag", tag)
+        tags = ("--tag", tag, "--stage1_tag", tag)
         recipe.train(stage, *options, *tags, *more, "--args", f"{NOTHING_RANDOM} {args}", system=system)
     one, two = (recipe.root / "exp" / f"{name}_{tag}" / "fold1" for tag in ("one", "two"))
     weights, others = read_trained_weights(one), read_trained_weights(two)
@@ -107,8 +107,8 @@ def ask_this_process():
     "more", [(), ("--args", "--encoder_conf layerdrop=0.3"), ("--ngpu", "3")], ids=["two", "drop", "three"]
 )
 def test_asked_to_end_they_save_together_and_go_on_to_the_bit(recipe, at_step, more, capfd):
-    options = ("intermediate", *TWO, *more)
-    folder = recipe.root / "exp/intermediate/asr_gender_skip/fold1"
+    options = ("stage1", *TWO, *more)
+    folder = recipe.root / "exp/stage1/asr_gender_skip/fold1"
     recipe.train(*options)
     whole = account(folder)
     folder.rename(recipe.root / "whole")
@@ -206,14 +206,14 @@ def test_machines_hear_of_one_another_s_failures(recipe, at_step):
 
 
 def test_machines_hear_of_what_kept_one_from_beginning(recipe):
-    on_two_machines(recipe, ("--ser_args", "--no_such_option 1"))
+    on_two_machines(recipe, ("--stage2_args", "--no_such_option 1"))
     for node in (0, 1):
         assert "unknown ESPnet option '--no_such_option'" in (recipe.root / f"said{node}").read_text()
 
 
 def test_started_as_users_do_a_training_saves_itself_and_says_so(recipe):
-    train = [sys.executable, "-m", "espnet_ser", "train", "--finetuning", "ser", *recipe.where("stl_n8"), *recipe.with_what()]
-    train += [*TWO, "--ser_args", "--max_epoch 10000"]
+    train = [sys.executable, "-m", "espnet_ser", "train", "--stage", "ser", *recipe.where("stl_n8"), *recipe.with_what()]
+    train += [*TWO, "--stage2_args", "--max_epoch 10000"]
     process = subprocess.Popen([str(word) for word in train], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     history = recipe.root / "exp/stl_n8/fold1/history.jsonl"
     try:
@@ -230,7 +230,7 @@ def test_started_as_users_do_a_training_saves_itself_and_says_so(recipe):
 
 def options(**given):
     words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-    return get_parser().parse_args(["--finetuning", "ser", "--system", "stl", "--ssl", "x", *words])
+    return get_parser().parse_args(["--stage", "ser", "--system", "stl", "--ssl", "x", *words])
 
 
 def test_options_of_the_launcher_say_who_is_who(monkeypatch):

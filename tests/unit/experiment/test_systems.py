@@ -135,7 +135,7 @@ def test_no_system_takes_the_folder_of_another(tmp_path):
         check_tag(CONF, "stl", "n8")
     check_tag(CONF, "stl", "n9")
     (tmp_path / "systems").mkdir()
-    for name in ("intermediate", "table3"):
+    for name in ("stage1", "table3"):
         (tmp_path / "systems" / f"{name}.yaml").write_text("ser: {tasks: [emotion]}")
         with pytest.raises(InputError, match="a folder of the recipe"):
             load_system(tmp_path, name)

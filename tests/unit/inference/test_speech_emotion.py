@@ -241,7 +241,7 @@ def test_a_head_that_one_model_has_is_that_models(models, speech):
 
 def test_a_intermediate_tells_gender_and_words_and_no_emotion(trained):
     wav = next((trained.root / "wav").glob("*.wav"))
-    intermediate = trained.root / "exp" / "intermediate" / "asr_gender_skip" / "fold1"
+    intermediate = trained.root / "exp" / "stage1" / "asr_gender_skip" / "fold1"
     told = SpeechEmotion.from_pretrained(intermediate)(wav)
     assert (told.label, told.scores, told.timeline) == (None, None, ())
     assert told.gender.label in ("f", "m")

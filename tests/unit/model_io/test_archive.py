@@ -78,7 +78,7 @@ def logits(model):
         (pack_with_zip, "model.zip"),
     ],
 )
-@pytest.mark.parametrize("stage", [SYSTEM, "intermediate/asr_gender_skip"])
+@pytest.mark.parametrize("stage", [SYSTEM, "stage1/asr_gender_skip"])
 def test_a_trained_model_is_the_same_from_its_folder_and_from_an_archive(trained, tmp_path, temporary, pack_model, name, stage):
     folder = trained.root / "exp" / stage / "fold1"
     pack_model(folder, tmp_path / name)

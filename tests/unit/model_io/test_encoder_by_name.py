@@ -177,7 +177,7 @@ def test_what_is_not_known_is_not_guessed(hub, monkeypatch, says):
     with pytest.raises(InputError, match="preprocessor_config.json is missing, so it is not known") as error:
         built("a/enc")
     assert f"hf download a/enc preprocessor_config.json --revision {snapshot.name}" in str(error.value)
-    assert '--intermediate_args "--normalize_waveform true" (or false)' in str(error.value)
+    assert '--stage1_args "--normalize_waveform true" (or false)' in str(error.value)
     assert built("a/enc", normalize_waveform=False)[1].normalize_waveform is False
     if says == "nothing":  # and that there is none is known without asking again
         with no_network():

@@ -59,7 +59,7 @@ fetched = fetch_model("me/ser")
 classify = pipeline("audio-classification", "me/ser")
 scores = {{each["label"]: each["score"] for each in classify({{"raw": waveform, "sampling_rate": 16000}})}}
 print(json.dumps([told(Path(zoo["ser_train_config"]).parent), told(fetched), [scores[name] for name in sorted(scores)]]))
-assert load_model(fetched.parent / "intermediate")[1].tokenizer is not None
+assert load_model(fetched.parent / "stage1")[1].tokenizer is not None
 """
     done = hub.python(tmp_path / "home", "-c", code)
     assert done.returncode == 0, done.stderr
@@ -110,7 +110,7 @@ def copy(packed, tmp_path):
 
 
 def text_in_tokens(folder):
-    with open(folder / "espnet" / "intermediate" / "tokens" / "tokens.txt", "a") as file:
+    with open(folder / "espnet" / "stage1" / "tokens" / "tokens.txt", "a") as file:
         file.write("EXCUSE ME\n")
 
 
@@ -138,7 +138,7 @@ REFUSED = {
     "a sound": (put("espnet/ser/a.wav"), "what is never published: espnet/ser/a.wav"),
     "predictions": (put("predictions_last.jsonl"), "what is never published: predictions_last.jsonl"),
     "hidden files": (put(".cache/x"), "what is never published: .cache/x"),
-    "a BPE model": (put("espnet/intermediate/tokens/bpe.model"), "never published: espnet/intermediate/tokens/bpe.model"),
+    "a BPE model": (put("espnet/stage1/tokens/bpe.model"), "never published: espnet/stage1/tokens/bpe.model"),
     "text for weights": (put("model.safetensors"), "model.safetensors: damaged, or not a file of weights"),
     "text for trained weights": (put("espnet/ser/latest.pth"), "latest.pth: damaged, not a file of weights"),
     "a long text": (put("README.md", b"A" * (9 << 20)), "README.md: larger than"),

@@ -29,7 +29,7 @@ def model(tmp_path_factory):
 def test_what_training_writes_is_permitted(model):
     loaded, args = load_model(model)
     assert loaded.tasks == ["emotion", "gender"]
-    assert (args.ssl, args.intermediate_dir, args.cache_folder) == (None, None, None)
+    assert (args.ssl, args.stage1_dir, args.cache_folder) == (None, None, None)
 
 
 @pytest.mark.parametrize("key", sorted(model_config()))

@@ -12,18 +12,18 @@ def recipe(tmp_path_factory):
     """After the intermediate finetuning, which was told so."""
     recipe = Recipe(tmp_path_factory.mktemp("recipe"))
     (recipe.encoder / "preprocessor_config.json").unlink()
-    recipe.train("intermediate", "--intermediate_args", f"{SHORT} --normalize_waveform false")
+    recipe.train("stage1", "--stage1_args", f"{SHORT} --normalize_waveform false")
     return recipe
 
 
 def ser(recipe, said, also=""):
-    recipe.train("ser", "--intermediate_args", f"{SHORT} {said}", "--ser_args", f"{SHORT} {also}")
+    recipe.train("ser", "--stage1_args", f"{SHORT} {said}", "--stage2_args", f"{SHORT} {also}")
 
 
 def test_without_a_word_nothing_is_trained(recipe, capsys):
-    message = refused(capsys, "intermediate", call=recipe.train)
+    message = refused(capsys, "stage1", call=recipe.train)
     assert "preprocessor_config.json is missing, so it is not known whether the encoder wants normalised waveforms" in message
-    assert '--intermediate_args "--normalize_waveform true" (or false)' in message
+    assert '--stage1_args "--normalize_waveform true" (or false)' in message
 
 
 def test_stage_two_takes_what_stage_one_was_told_and_no_other(recipe, capsys):

@@ -89,7 +89,7 @@ def test_the_model_of_another_fold_is_refused_as_an_encoder(recipe, packed, tmp_
 
 def test_its_ctc_head_is_refused_in_the_place_of_stage_one(recipe, packed, capsys):
     folder = packed / "heads" / "ctc"
-    message = refused(capsys, "ser", call=lambda stage: recipe.train(stage, "--intermediate_from", folder, system="asr__ser"))
+    message = refused(capsys, "ser", call=lambda stage: recipe.train(stage, "--stage1_from", folder, system="asr__ser"))
     assert "was trained on speaker Ses01_F, Ses01_M" in message
 
 

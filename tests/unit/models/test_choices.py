@@ -51,7 +51,7 @@ def recipe(tmp_path):
 def train(recipe, name, content, finetuning="ser", *more):
     (recipe.root / f"conf/systems/{name}.yaml").write_text(yaml.safe_dump(content))
     where = ("--conf", recipe.root / "conf", "--datadir", recipe.datadir, "--expdir", recipe.root / "exp")
-    run("train", "--finetuning", finetuning, "--system", name, *where, *recipe.with_what(), *more)
+    run("train", "--stage", finetuning, "--system", name, *where, *recipe.with_what(), *more)
 
 
 def test_an_encoder_of_ones_own_is_trained_and_loaded(recipe, monkeypatch):
@@ -69,13 +69,13 @@ def test_an_encoder_of_ones_own_is_trained_and_loaded(recipe, monkeypatch):
 def test_a_pooling_of_ones_own_is_trained_from_one_finetuning_to_the_next(recipe, monkeypatch):
     monkeypatch.setitem(POOLINGS, "learnt", LearntPooling)
     content = {
-        "intermediate": {"tasks": ["asr", "gender"], "skip_layer": 4},
+        "stage1": {"tasks": ["asr", "gender"], "skip_layer": 4},
         "ser": {"tasks": ["emotion", "gender"], "skip_layer": 4},
     }
-    more = ("--intermediate_args", "--pooling learnt", "--ser_args", "--pooling learnt")
-    train(recipe, "own", content, "intermediate", *more)
+    more = ("--stage1_args", "--pooling learnt", "--stage2_args", "--pooling learnt")
+    train(recipe, "own", content, "stage1", *more)
     train(recipe, "own", content, "ser", *more)
-    (first, _), (second, args) = recipe.model("intermediate/asr_gender_skip"), recipe.model("own")
+    (first, _), (second, args) = recipe.model("stage1/asr_gender_skip"), recipe.model("own")
     assert args.pooling == "learnt"
     assert "pooling.weigh.weight" in second.shared_and_own_parameters()[0]
     assert not torch.equal(first.pooling.weigh.weight, second.pooling.weigh.weight)
@@ -90,7 +90,7 @@ def test_a_pooling_of_ones_own_is_trained_from_one_finetuning_to_the_next(recipe
 def test_what_is_not_the_mean_is_not_cached_as_it(recipe, monkeypatch):
     monkeypatch.setitem(POOLINGS, "learnt", LearntPooling)
     content = {"ser": {"tasks": ["emotion"], "trainable_layers": 0}}
-    train(recipe, "mean", content, "ser", "--ser_args", "--frozen constant")
-    train(recipe, "learnt", content, "ser", "--ser_args", "--frozen constant --pooling learnt")
+    train(recipe, "mean", content, "ser", "--stage2_args", "--frozen constant")
+    train(recipe, "learnt", content, "ser", "--stage2_args", "--frozen constant --pooling learnt")
     assert recipe.model("mean")[1].cache_cut == "pooled"
     assert recipe.model("learnt")[1].cache_cut == "prefix"

@@ -107,7 +107,7 @@ def test_what_transformers_cannot_express_is_said(tmp_path):
 
 def test_a_packed_fold_tells_and_writes_as_its_models(packed):
     emotion, args = packed.model()
-    intermediate, intermediate_args = packed.intermediate()
+    intermediate, stage1_args = packed.intermediate()
     with no_network():
         classify = pipeline("audio-classification", str(packed.folder))
         transcribe = pipeline("automatic-speech-recognition", str(packed.folder / "heads" / "ctc"))
@@ -121,7 +121,7 @@ def test_a_packed_fold_tells_and_writes_as_its_models(packed):
                 .argmax(-1)
                 .tolist()
             )
-        text = intermediate_args.tokenizer.ids_to_text(collapse(path))
+        text = stage1_args.tokenizer.ids_to_text(collapse(path))
         assert transcribe({"raw": waveform, "sampling_rate": 16000})["text"] == text
     assert not (packed.folder / "heads" / "gender").exists()  # its head has the skip branch
 
@@ -140,9 +140,7 @@ def recordings(tmp_path):
 
 
 def test_the_examples_of_a_card_give_what_this_package_gives_whatever_the_rate(packed, recordings, capsys):
-    ours = SpeechEmotion.from_pretrained(
-        [packed.folder / "espnet" / "ser", packed.folder / "espnet" / "intermediate"], device="cpu"
-    )
+    ours = SpeechEmotion.from_pretrained([packed.folder / "espnet" / "ser", packed.folder / "espnet" / "stage1"], device="cpu")
     blocks = re.findall("```python\n(.*?)```", (packed.folder / "README.md").read_text(), re.DOTALL)
     blocks += re.findall("```python\n(.*?)```", (packed.folder / "onnx" / "README.md").read_text(), re.DOTALL)
     read, emotion, words, onnx = (

@@ -36,7 +36,7 @@ def facts(tmp_path):
         encoder="facebook/wav2vec2-base",
         norm="group",
         labels={"emotion": ["angry", "happy", "neutral", "sad"]},
-        trained_on={"intermediate": {**heard, "num_utts": 20}, "SER": heard},
+        trained_on={"stage1": {**heard, "num_utts": 20}, "SER": heard},
         test=[example for example in examples_of(tmp_path) if example.session == "1"],
         corpus=record.IEMOCAP,
         origin=IEMOCAP,
@@ -185,7 +185,7 @@ def test_no_folder_of_whoever_trained_is_told(facts):
     [
         ("egs/iemocap/run.sh --tag a", "egs/iemocap/run.sh --tag a"),
         ("run.sh --iemocap=/data/me/IEMOCAP", "run.sh --iemocap=.../IEMOCAP"),
-        ("~/run.sh --intermediate-args '--config /home/me/x.yaml'", ".../run.sh --intermediate-args '--config .../x.yaml'"),
+        ("~/run.sh --stage1-args '--config /home/me/x.yaml'", ".../run.sh --stage1-args '--config .../x.yaml'"),
         ("run.sh --ssl facebook/wav2vec2-base", "run.sh --ssl facebook/wav2vec2-base"),
         ("run.sh --expdir /home/me/exp/ --nj 1", "run.sh --expdir .../ --nj 1"),
     ],

@@ -48,7 +48,7 @@ def test_the_model_zoo_unpacks_a_model_that_tells_the_same(packed, unpacked):
 
 
 def test_the_intermediate_model_goes_with_it_for_the_words(packed, unpacked):
-    folder = Path(unpacked["ser_train_config"]).parents[1] / "intermediate"
+    folder = Path(unpacked["ser_train_config"]).parents[1] / "stage1"
     with no_network():
         model, args = load_model(folder)
     trained, trained_args = packed.intermediate()
@@ -157,9 +157,9 @@ def packed_system(scored, root, system):
         "--folds",
         "1",
     )
-    configs = ("--intermediate_config", root / "conf" / "intermediate.yaml", "--ser_config", root / "conf" / "ser.yaml")
-    with_what = ("--dumpdir", root / "dump", "--ssl", scored.root / "encoder", "--ser_args", "--max_epoch 1", *configs)
-    run("train", "--finetuning", "ser", *options, *with_what)
+    configs = ("--stage1_config", root / "conf" / "intermediate.yaml", "--stage2_config", root / "conf" / "ser.yaml")
+    with_what = ("--dumpdir", root / "dump", "--ssl", scored.root / "encoder", "--stage2_args", "--max_epoch 1", *configs)
+    run("train", "--stage", "ser", *options, *with_what)
     for command in (("select",), ("score",), ("pack", "--onnx", "false")):
         run(*command, *options)
     return recipe.root / "exp" / system / "packed" / "fold1"

@@ -105,7 +105,7 @@ def test_no_selection_is_called_a_bound():
 
 def test_figures_are_pictures_of_the_numbers(tmp_path):
     plot_confusion([line for by in predictions().values() for line in by["last"]], tmp_path / "confusion.png", "mine")
-    plot_curves({"intermediate": {"1": history()}, "SER": {"1": history(), "2": []}}, tmp_path / "curves.png")
+    plot_curves({"stage1": {"1": history()}, "SER": {"1": history(), "2": []}}, tmp_path / "curves.png")
     score = {"mean": 70.0, "std": 2.0, "pooled": 69.0, "ci95": [68.0, 71.0]}
     plot_bars({"a": score, "b": None}, {"a": 72.0, "b": 60.0}, tmp_path / "bars.png")
     plot_layers({0: score, 2: None, 4: {**score, "std": None}}, {0: 61.0, 2: 64.0}, tmp_path / "layers.png")

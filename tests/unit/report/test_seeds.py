@@ -103,7 +103,7 @@ def test_seeds_are_two_numbers_or_more(exp, capsys, seeds):
 
 
 def test_options_that_would_say_nothing_are_refused(exp, capsys):
-    for option in ("--datadir", "--intermediate_tag"):
+    for option in ("--datadir", "--stage1_tag"):
         assert f"unknown option '{option}'" in refused(capsys, *options(exp, option, "x"), call=run)
 
 

@@ -25,10 +25,10 @@ def history(epoch, max_epoch=10, seconds=2.0):
 @pytest.fixture
 def table():
     return [
-        job("intermediate/asr fold 1", State.UP_TO_DATE),
-        job("intermediate/asr fold 2", State.RUNNING),
+        job("stage1/asr fold 1", State.UP_TO_DATE),
+        job("stage1/asr fold 2", State.RUNNING),
         job("asr__ser fold 1", State.RUNNING),
-        job("asr__ser fold 2", State.WAITS, ["intermediate/asr fold 2"]),
+        job("asr__ser fold 2", State.WAITS, ["stage1/asr fold 2"]),
         job("asr__ser select", State.WAITS, ["asr__ser fold 1", "asr__ser fold 2"], folder=None),
         job("stl fold 1", State.FAILED),
         job("stl fold 2", State.QUEUED),
@@ -36,13 +36,13 @@ def table():
     ]
 
 
-HISTORIES = {"intermediate/asr fold 1": history(10), "intermediate/asr fold 2": history(4)}
+HISTORIES = {"stage1/asr fold 1": history(10), "stage1/asr fold 2": history(4)}
 
 
 def test_a_row_per_model_and_a_column_per_fold(table):
     assert status_table(table, HISTORIES, width=80, height=24) == [
         "                  fold 1      fold 2    select",
-        "intermediate/asr  up to date  4/10 12s",
+        "stage1/asr  up to date  4/10 12s",
         "asr__ser          running     waits     waits",
         "stl               FAILED      queued    skipped",
     ]
@@ -51,7 +51,7 @@ def test_a_row_per_model_and_a_column_per_fold(table):
 def test_cells_get_narrower_where_they_do_not_fit_and_are_cut_last_of_all(table):
     assert status_table(table, HISTORIES, width=36, height=24) == [
         "                  f1    f2    select",
-        "intermediate/asr  done  40%",
+        "stage1/asr  done  40%",
         "asr__ser          run   wait  wait",
         "stl               FAIL  next  skip",
     ]

@@ -46,7 +46,7 @@ def test_a_scheduler_is_told_how_long_the_training_is(scheduler, conf, expected)
     assert with_length(options(scheduler=scheduler, scheduler_conf=conf), LENGTHS) == expected
 
 
-@pytest.mark.parametrize("name", ["train_intermediate", "train_ser"])
+@pytest.mark.parametrize("name", ["train_stage1", "train_ser"])
 @pytest.mark.parametrize("max_epoch", [4, 100])
 def test_the_papers_rate_is_reached_after_a_tenth_of_all_steps_and_kept(name, max_epoch):
     config = read_yaml_mapping(CONF / f"{name}.yaml", missing="")

@@ -27,7 +27,7 @@ from espnet_ser.models.wav2vec2 import Wav2Vec2Encoder
 from espnet_ser.train.fill_cache import fill_cache
 
 SER = "exp/asr_gender_skip__ser"
-INTERMEDIATE = "exp/intermediate/asr_gender_skip"
+INTERMEDIATE = "exp/stage1/asr_gender_skip"
 
 
 def contents(folder, root):
@@ -84,7 +84,7 @@ def test_figures_say_what_made_them_and_the_records_where(scored, monkeypatch):
     assert record["trace"] == scored.results()["trace"]
     assert record["trace"]["seed"] == 0
     assert record["trace"]["corpus"] == corpus_sha256(read_datadir(scored.root / "data" / "fold1" / "test"))
-    assert set(record["trace"]["trainings"]["1"]) == set(record["trained_by"]["1"]) == {"intermediate", "ser"}
+    assert set(record["trace"]["trainings"]["1"]) == set(record["trained_by"]["1"]) == {"stage1", "ser"}
     for stage, made in record["trained_by"]["1"].items():
         assert made["command"].startswith("espnet-ser train ")
         assert f"--stage={stage}" in made["command"]

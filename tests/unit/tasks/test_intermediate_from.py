@@ -26,7 +26,7 @@ def public(tmp_path_factory):
 def begun(tmp_path_factory, public):
     """``asr__ser`` trained from it, with predictions and scores."""
     recipe = Recipe(tmp_path_factory.mktemp("recipe"))
-    recipe.train("ser", "--intermediate_from", public, system="asr__ser")
+    recipe.train("ser", "--stage1_from", public, system="asr__ser")
     recipe.select("asr__ser")
     run("score", *recipe.where("asr__ser"))
     return recipe
@@ -40,15 +40,15 @@ def test_ser_finetuning_begins_with_its_encoder(begun, public):
     assert frozen
     for name, tensor in frozen.items():
         assert torch.equal(tensor, theirs[name]), name
-    assert (args.intermediate_from, args.intermediate_dir) == (public.name, None)
-    assert not (begun.root / "exp" / "intermediate").exists()
+    assert (args.stage1_from, args.stage1_dir) == (public.name, None)
+    assert not (begun.root / "exp" / "stage1").exists()
 
 
 def test_results_name_it_and_no_score_is_told_by_an_intermediate_model_that_never_was(begun, public):
     folder = begun.root / "exp" / "asr__ser"
     results = json.loads((folder / "results.json").read_text())
-    assert (results["from_intermediate"], results["summary"]["wer"]) == ([], None)
-    assert f"- intermediate_from: `{public.name}`" in (folder / "RESULTS.md").read_text()
+    assert (results["from_stage1"], results["summary"]["wer"]) == ([], None)
+    assert f"- stage1_from: `{public.name}`" in (folder / "RESULTS.md").read_text()
     assert json.loads((folder / "run.json").read_text())["trained_with"]["encoder"] == public.name
     assert f"; encoder {public.name}`" in (folder / "RESULTS.md").read_text()  # of the hub: with its commit
 
@@ -61,7 +61,7 @@ def test_the_check_for_leaks_says_what_it_cannot_know(begun, public, capsys):
 
 
 def test_the_same_again_does_nothing_and_its_own_intermediate_is_another_training(begun, public, capsys):
-    begun.train("ser", "--intermediate_from", public, system="asr__ser")
+    begun.train("ser", "--stage1_from", public, system="asr__ser")
     assert capsys.readouterr().out.endswith("fold1: up to date\n")
     assert "run stage 3" in refused(capsys, "ser", call=lambda stage: begun.train(stage, system="asr__ser"))
 
@@ -71,16 +71,16 @@ def test_the_same_again_does_nothing_and_its_own_intermediate_is_another_trainin
     [
         ("ser", "asr_gender_skip__ser", "learns asr and gender in its own, and an ASR model has learnt asr alone"),
         ("ser", "stl", "system stl has no intermediate finetuning"),
-        ("intermediate", "asr__ser", "there is none to train; go on with stage 4"),
+        ("stage1", "asr__ser", "there is none to train; go on with stage 4"),
     ],
 )
 def test_systems_whose_intermediate_it_is_not_are_refused(begun, public, capsys, stage, system, message):
-    assert message in refused(capsys, stage, call=lambda s: begun.train(s, "--intermediate_from", public, system=system))
+    assert message in refused(capsys, stage, call=lambda s: begun.train(s, "--stage1_from", public, system=system))
 
 
 def test_an_encoder_that_has_learnt_no_asr_is_refused(begun, tmp_path, capsys):
     encoder = save_encoder(tmp_path / "encoder")
-    message = refused(capsys, "ser", call=lambda s: begun.train(s, "--intermediate_from", encoder, system="asr__ser"))
+    message = refused(capsys, "ser", call=lambda s: begun.train(s, "--stage1_from", encoder, system="asr__ser"))
     assert "not an ASR model with CTC (its config.json names Wav2Vec2Model)" in message
 
 

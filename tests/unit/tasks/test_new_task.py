@@ -53,9 +53,9 @@ class NewTask:
         return ("--system", "mine", "--conf", self.root / "conf", "--datadir", self.datadir, "--expdir", self.exp)
 
     def train(self, *more):
-        configs = ("--intermediate_config", self.config, "--ser_config", self.config)
+        configs = ("--stage1_config", self.config, "--stage2_config", self.config)
         dump = ("--dumpdir", self.root / "dump")
-        run("train", "--finetuning", "ser", *self.where(), *dump, "--ssl", self.encoder, *configs, *more)
+        run("train", "--stage", "ser", *self.where(), *dump, "--ssl", self.encoder, *configs, *more)
 
     def run_all(self):
         for job in ("1", "2"):

@@ -20,7 +20,7 @@ from espnet_ser.train.trainer import SERTrainer
 
 
 def test_stage_two_starts_from_stage_one_and_leaves_the_lower_layers_alone(trained):
-    intermediate, _ = trained.model("intermediate/asr_gender_skip")
+    intermediate, _ = trained.model("stage1/asr_gender_skip")
     ser, args = trained.model(SYSTEM)
     before, after = intermediate.state_dict(), ser.state_dict()
     changed = {name for name in after if name in before and not torch.equal(before[name], after[name])}
@@ -34,7 +34,7 @@ def test_stage_one_trained_the_whole_transformer_and_not_the_cnn(trained):
     from safetensors.torch import load_file
 
     pretrained = load_file(trained.encoder / "model.safetensors")
-    intermediate = trained.model("intermediate/asr_gender_skip")[0].encoder.wav2vec2.state_dict()
+    intermediate = trained.model("stage1/asr_gender_skip")[0].encoder.wav2vec2.state_dict()
     shared = pretrained.keys() & intermediate.keys()
     unchanged = {name for name in shared if torch.equal(pretrained[name], intermediate[name])}
     assert {name for name in shared if name.startswith("feature_extractor.")} <= unchanged
@@ -48,9 +48,7 @@ def test_scores_of_an_epoch_are_exact_and_not_means_over_batches(trained):
     assert last["epoch"] == last["max_epoch"] == 2
     expected = unweighted_accuracy([line["emotion"]["ref"] for line in lines], [line["emotion"]["hyp"] for line in lines])
     assert last["valid"]["ua"] == pytest.approx(expected)
-    assert {"wer", "gender_ua", "loss_asr"} <= set(
-        read_history(trained.root / "exp/intermediate/asr_gender_skip/fold1")[-1]["valid"]
-    )
+    assert {"wer", "gender_ua", "loss_asr"} <= set(read_history(trained.root / "exp/stage1/asr_gender_skip/fold1")[-1]["valid"])
 
 
 def test_predictions_do_not_depend_on_the_batch_size(trained):
@@ -71,7 +69,7 @@ def test_predictions_hold_what_either_stage_can_tell(trained):
         assert line["emotion"]["hyp"] == max(scores, key=scores.get)
         assert line["gender"]["ref"] in "fm"
         assert isinstance(line["asr"]["hyp"], str)
-        assert line["from_intermediate"] == ["asr", "gender"]
+        assert line["from_stage1"] == ["asr", "gender"]
     assert score(lines)["n"] == 8
 
 
@@ -105,9 +103,9 @@ def test_espnets_own_way_of_building_a_model_works(trained):
 
 
 def test_an_interrupted_training_goes_on_and_ends_as_an_unbroken_one(recipe):
-    recipe.train("intermediate")
-    whole = recipe.model("intermediate/asr_gender_skip")[0].state_dict()
-    folder = recipe.root / "exp/intermediate/asr_gender_skip/fold1"
+    recipe.train("stage1")
+    whole = recipe.model("stage1/asr_gender_skip")[0].state_dict()
+    folder = recipe.root / "exp/stage1/asr_gender_skip/fold1"
     folder.rename(recipe.root / "whole")
 
     class Killed(BaseException):
@@ -125,26 +123,26 @@ def test_an_interrupted_training_goes_on_and_ends_as_an_unbroken_one(recipe):
     SERTrainer._report = classmethod(killed_in_epoch_two)
     try:
         with pytest.raises(Killed):
-            recipe.train("intermediate", "--save_every_min", "0")
+            recipe.train("stage1", "--save_every_min", "0")
         assert not (folder / "done.json").exists()
-        recipe.train("intermediate")
+        recipe.train("stage1")
     finally:
         SERTrainer._report = original
     assert epochs == [1, 2, 2]
-    resumed = recipe.model("intermediate/asr_gender_skip")[0].state_dict()
+    resumed = recipe.model("stage1/asr_gender_skip")[0].state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_other_inputs_train_anew_and_lose_nothing(recipe, capsys):
-    recipe.train("intermediate", "--args", "--max_epoch 1")
-    recipe.train("intermediate", "--args", "--max_epoch 1", "--seed", "7")
+    recipe.train("stage1", "--args", "--max_epoch 1")
+    recipe.train("stage1", "--args", "--max_epoch 1", "--seed", "7")
     assert "seed: 0 -> 7" in capsys.readouterr().out
-    folder = recipe.root / "exp/intermediate/asr_gender_skip"
+    folder = recipe.root / "exp/stage1/asr_gender_skip"
     assert sorted(path.name for path in folder.glob("[!.]*")) == ["fold1", "fold1.superseded-1"]
     assert load_model(folder / "fold1.superseded-1")[1].seed == 0
     # What was trained once is found again by what went into it.
     before = (folder / "fold1.superseded-1" / "done.json").stat().st_mtime_ns
-    recipe.train("intermediate", "--args", "--max_epoch 1")
+    recipe.train("stage1", "--args", "--max_epoch 1")
     assert "moved back" in capsys.readouterr().out
     assert load_model(folder / "fold1")[1].seed == 0
     assert (folder / "fold1" / "done.json").stat().st_mtime_ns == before
@@ -165,7 +163,7 @@ def test_other_inputs_train_anew_and_lose_nothing(recipe, capsys):
 )
 def test_other_kinds_of_systems_train_and_predict(recipe, system, scores):
     if "__" in system:
-        recipe.train("intermediate", "--args", "--max_epoch 1", system=system)
+        recipe.train("stage1", "--args", "--max_epoch 1", system=system)
     recipe.train("ser", "--args", "--max_epoch 1", system=system)
     recipe.select(system=system)
     last = read_history(recipe.root / "exp" / system / "fold1")[-1]
@@ -183,13 +181,13 @@ OF_ONE_STAGE = ("mask_time_prob=0", "apply_spec_augment=false", "layerdrop=0.5",
 @pytest.mark.parametrize("setting", OF_ONE_STAGE)
 def test_either_stage_may_be_trained_in_its_own_way(recipe, setting):
     """What only training reads, changed in one stage, changes nothing of the other one's model."""
-    for number, finetuning in ((1, "intermediate"), (2, "ser")):
-        tags = ("--tag", str(number), "--intermediate_tag", str(number))
+    for number, finetuning in ((1, "stage1"), (2, "ser")):
+        tags = ("--tag", str(number), "--stage1_tag", str(number))
         more = (*tags, f"--{finetuning}_args", f"--max_epoch 1 --encoder_conf {setting}")
-        recipe.train("intermediate", *more)
+        recipe.train("stage1", *more)
         recipe.train("ser", *more)
         (intermediate, _), (ser, args) = (
-            recipe.model(f"intermediate/asr_gender_skip_{number}"),
+            recipe.model(f"stage1/asr_gender_skip_{number}"),
             recipe.model(f"{SYSTEM}_{number}"),
         )
         assert len(args.encoder_conf) == (number == 2)
@@ -200,15 +198,15 @@ def test_either_stage_may_be_trained_in_its_own_way(recipe, setting):
 
 def test_another_encoder_in_stage_one_is_stage_twos_as_well(recipe):
     shallow = "--encoder_conf num_hidden_layers=5 --encoder_conf num_attention_heads=2 --trainable_layers 5"
-    more = ("--intermediate_args", f"--max_epoch 1 {shallow}", "--ser_args", "--max_epoch 1")
-    recipe.train("intermediate", *more)
+    more = ("--stage1_args", f"--max_epoch 1 {shallow}", "--stage2_args", "--max_epoch 1")
+    recipe.train("stage1", *more)
     recipe.train("ser", *more)
     config = recipe.model(SYSTEM)[0].encoder.wav2vec2.config
     assert (config.num_hidden_layers, config.num_attention_heads) == (5, 2)
 
 
 @pytest.mark.parametrize(
-    ("system", "intermediate_args", "ser_args", "message"),
+    ("system", "stage1_args", "stage2_args", "message"),
     [
         (
             SYSTEM,
@@ -227,21 +225,21 @@ def test_another_encoder_in_stage_one_is_stage_twos_as_well(recipe):
     ],
 )
 def test_what_stage_two_would_refuse_is_refused_before_stage_one_is_trained(
-    recipe, capsys, system, intermediate_args, ser_args, message
+    recipe, capsys, system, stage1_args, stage2_args, message
 ):
-    more = (f"--intermediate_args={intermediate_args}", f"--ser_args={ser_args}")
-    found = refused(capsys, "intermediate", *more, call=lambda *args: recipe.train(*args, system=system))
+    more = (f"--stage1_args={stage1_args}", f"--stage2_args={stage2_args}")
+    found = refused(capsys, "stage1", *more, call=lambda *args: recipe.train(*args, system=system))
     assert message in found
     assert "stage 4, which goes on from this: " in found
     assert not (recipe.root / "exp").exists()
 
 
 def test_the_papers_configurations_train_as_they_are(recipe):
-    configs = ("--intermediate_config", CONF / "train_intermediate.yaml", "--ser_config", CONF / "train_ser.yaml")
+    configs = ("--stage1_config", CONF / "train_stage1.yaml", "--stage2_config", CONF / "train_ser.yaml")
     more = (*configs, "--args", "--max_epoch 5 --batch_size 2 --num_workers 0")
-    recipe.train("intermediate", *more)
+    recipe.train("stage1", *more)
     recipe.train("ser", *more)
-    for name in ("intermediate/asr_gender_skip", SYSTEM):
+    for name in ("stage1/asr_gender_skip", SYSTEM):
         history = read_history(recipe.root / "exp" / name / "fold1")
         # 8 batches in each of five epochs: of 40 steps the first four are the rise, and each step's rate is kept with the last.
         rates = [record["train"]["optim0_lr0"] for record in history]
@@ -250,7 +248,7 @@ def test_the_papers_configurations_train_as_they_are(recipe):
 
 
 def test_another_scheduler_has_none_of_the_configurations_settings(recipe):
-    configs = ("--ser_config", CONF / "train_ser.yaml")
+    configs = ("--stage2_config", CONF / "train_ser.yaml")
     for tag, options, conf in (
         ("a", "--scheduler warmuplr --scheduler_conf warmup_steps=3", {"warmup_steps": 3}),
         ("b", "--scheduler none", {}),
@@ -338,8 +336,8 @@ def test_what_is_frozen_is_written_once(recipe):
 
 
 def test_a_model_whose_frozen_part_was_changed_is_no_longer_what_was_trained(recipe, capsys):
-    recipe.train("intermediate")
-    frozen = recipe.root / "exp/intermediate/asr_gender_skip/fold1/frozen.pth"
+    recipe.train("stage1")
+    frozen = recipe.root / "exp/stage1/asr_gender_skip/fold1/frozen.pth"
     weights = torch.load(frozen, weights_only=True)
     torch.save({name: tensor + 1 for name, tensor in weights.items()}, frozen)
     assert "output frozen.pth: changed since it was written" in refused(capsys, "ser", call=recipe.train)

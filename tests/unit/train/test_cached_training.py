@@ -18,9 +18,9 @@ def losses(recipe, name):
 
 
 def train_with(recipe, system, *options, tag):
-    tags = ("--tag", tag, "--intermediate_tag", tag)
+    tags = ("--tag", tag, "--stage1_tag", tag)
     if "__" in system:
-        recipe.train("intermediate", *options, *tags, system=system)
+        recipe.train("stage1", *options, *tags, system=system)
     recipe.train("ser", *options, *tags, system=system)
     return losses(recipe, f"{system}_{tag}")
 
@@ -59,8 +59,8 @@ def test_the_cnns_cache_is_shared_and_a_prefix_belongs_to_its_stage_one(recipe, 
     train_with(recipe, SYSTEM, tag="a")
     train_with(recipe, "stl", tag="a")
     assert len([c for c in list_caches(recipe.root / "dump" / "cache") if c.folder.name.startswith("cnn")]) == 1
-    recipe.train("intermediate", "--seed", "5", "--intermediate_tag", "b")
-    recipe.train("ser", "--seed", "5", "--tag", "b", "--intermediate_tag", "b")
+    recipe.train("stage1", "--seed", "5", "--stage1_tag", "b")
+    recipe.train("ser", "--seed", "5", "--tag", "b", "--stage1_tag", "b")
     assert len([c for c in list_caches(recipe.root / "dump" / "cache") if c.folder.name.startswith("layer2")]) == 2
     capsys.readouterr()
     run("cache", "ls", "--cache_dir", recipe.root / "dump" / "cache")
@@ -85,7 +85,7 @@ def test_layer_m_is_not_cached_where_it_is_not_constant(recipe, capsys):
     assert "add --frozen constant to the training's further options, or take --cache cnn" in message
     assert not (recipe.root / "exp").exists()
     assert "stage 4, which goes on from this: --cache prefix" in refused(
-        capsys, "intermediate", "--cache", "prefix", call=recipe.train
+        capsys, "stage1", "--cache", "prefix", call=recipe.train
     )
 
 
@@ -99,7 +99,7 @@ def test_results_say_what_frozen_layers_did(recipe):
 @pytest.mark.parametrize("cut", ["cnn", "prefix"])
 def test_logits_from_a_cache_are_those_of_speech(recipe, dtype, tolerance, cut):
     recipe.freeze("constant")
-    recipe.train("intermediate", "--args", "--max_epoch 1")
+    recipe.train("stage1", "--args", "--max_epoch 1")
     recipe.train("ser", "--args", "--max_epoch 1", system="asr_gender_skip__ser_gender")
     model, args = recipe.model("asr_gender_skip__ser_gender")
     examples = read_datadir(recipe.datadir / "fold1" / "train")

@@ -54,11 +54,11 @@ def test_measuring_changes_no_training_and_leaves_a_table(recipe, capsys):
         assert f"fold1: trained, but {GRADIENTS_FILE} is missing or empty; remove the folder and run again" in message
 
 
-@pytest.mark.parametrize(("stage", "option"), [("ser", "--tag"), ("intermediate", "--intermediate_tag")])
+@pytest.mark.parametrize(("stage", "option"), [("ser", "--tag"), ("stage1", "--stage1_tag")])
 def test_a_tag_is_extended_and_the_model_trained_with_it_stays(recipe, stage, option):
-    system, folder = ("mtl_asr", "mtl_asr") if stage == "ser" else ("asr_gender__ser", "intermediate/asr_gender")
+    system, folder = ("mtl_asr", "mtl_asr") if stage == "ser" else ("asr_gender__ser", "stage1/asr_gender")
     recipe.train(stage, option, "mine", system=system)
-    run("gradients", *recipe.where(system), *recipe.with_what(), "--finetuning", stage, option, "mine")
+    run("gradients", *recipe.where(system), *recipe.with_what(), "--stage", stage, option, "mine")
     parent = (recipe.root / "exp" / folder).parent
     folds = sorted(str(path.relative_to(parent)) for path in parent.glob("*/fold*"))
     name = folder.rpartition("/")[2]
@@ -67,7 +67,7 @@ def test_a_tag_is_extended_and_the_model_trained_with_it_stays(recipe, stage, op
 
 
 def test_options_that_leave_one_task_are_refused_before_training(recipe, capsys):
-    options = (*recipe.where("mtl_asr"), *recipe.with_what(), "--ser_args", "--tasks emotion")
+    options = (*recipe.where("mtl_asr"), *recipe.with_what(), "--stage2_args", "--tasks emotion")
     assert "--tasks is set by the recipe" in refused(capsys, "gradients", *options, call=run)
     assert not (recipe.root / "exp").exists()
 

@@ -67,7 +67,7 @@ def asked(monkeypatch):
 
 
 OPTIONS = {
-    "intermediate, live": ("intermediate", SYSTEM, "intermediate/asr_gender_skip", ["--cache", "none"]),
+    "intermediate, live": ("stage1", SYSTEM, "stage1/asr_gender_skip", ["--cache", "none"]),
     "cached": ("ser", "stl_n8", "stl_n8", []),
     "n = 0": ("ser", "stl_n0", "stl_n0", []),
     "accumulated gradients": ("ser", "mtl_gender", "mtl_gender", ["--args", "--accum_grad 2"]),

@@ -83,7 +83,7 @@ NUMBERS = (
     "seeds",
     "table",
     "tag",
-    "intermediate_tag",
+    "stage1_tag",
 )
 NUMBERS += ("pack_fold",)
 
@@ -101,8 +101,8 @@ def test_options_of_the_recipe_are_no_arithmetic(tmp_path, option):
 def test_options_of_the_recipe_are_words_and_no_commands(tmp_path):
     """All at once, up to the stage that finds no release under such a name."""
     command = f"$(touch '{tmp_path}/here/harm') \\e[2J"
-    texts = ("iemocap", "system", "ssl", "conf", "intermediate_config", "ser_config", "intermediate_args", "ser_args")
-    texts += ("folds_by", "check_counts", "intermediate_data", "token_type", "cache", "cache_dtype", "dumpdir", "expdir")
+    texts = ("iemocap", "system", "ssl", "conf", "stage1_config", "stage2_config", "stage1_args", "stage2_args")
+    texts += ("folds_by", "check_counts", "stage1_data", "token_type", "cache", "cache_dtype", "dumpdir", "expdir")
     options = [word for name in texts for word in (f"--{name}", command)]
     result = recipe(*options, "--stop_stage", "1", "--datadir", str(tmp_path / "data"))
     assert result.returncode == 1

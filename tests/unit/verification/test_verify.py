@@ -15,7 +15,7 @@ from espnet_ser.evaluation.predictions import epoch_path, read_predictions, writ
 from espnet_ser.utils.stamp import Stamp
 
 SER = "exp/asr_gender_skip__ser"
-INTERMEDIATE = "exp/intermediate/asr_gender_skip"
+INTERMEDIATE = "exp/stage1/asr_gender_skip"
 
 
 def verify(*argv):
@@ -198,7 +198,7 @@ def test_folders_may_move(scored, tmp_path, capsys):
         assert verify(results) != 0
         assert any("say with --datadir where it lies now" in line for line in wrong_lines(capsys))
         assert verify(results, "--datadir", moved / "data") != 0
-        assert any("say with --expdir whose intermediate/ holds it now" in line for line in wrong_lines(capsys))
+        assert any("say with --expdir whose stage1/ holds it now" in line for line in wrong_lines(capsys))
         assert verify(results, "--datadir", moved / "data", "--expdir", moved / "exp") == 0
     finally:
         aside.rename(scored.root)
@@ -238,7 +238,7 @@ def test_runs_with_several_seeds_and_a_table_are_held_against_their_members(scor
     assert any("stl_n0_seed2/fold1: files of the model" in line for line in wrong_lines(capsys))
 
 
-@pytest.mark.parametrize("folder", ["data", "exp/intermediate/asr_gender_skip", "exp/no_such_system"])
+@pytest.mark.parametrize("folder", ["data", "exp/stage1/asr_gender_skip", "exp/no_such_system"])
 def test_what_is_no_system_is_refused_or_found_wanting(scored, capsys, folder):
     told = verify(scored.root / folder)
     assert "Traceback" not in told
