@@ -41,7 +41,7 @@ def epoch_path(fold_folder: Path, epoch: int, part: str = "test") -> Path:
 
 
 def is_epoch(path: Path, part: str = "predictions|dev") -> bool:
-    """Whether a file is called as predictions of an epoch are; a copy that somebody put next to them is none."""
+    """Whether a file is called as predictions of an epoch are; a copy that somebody put beside them is none."""
     return re.fullmatch(rf"({part})_[0-9]+\.jsonl\.gz", path.name) is not None
 
 
@@ -102,7 +102,7 @@ def _check_prediction(record: dict) -> None:
     """Looks at all that is read of a line; whatever is not as it should be raises some error."""
     if not isinstance(record, dict):
         raise TypeError("not a mapping")
-    names = [record["utt"], record["speaker"], record.get("session", ""), *record.get("from_stage1", [])]
+    names = [record["utt"], record["speaker"], record.get("session", ""), *record.get("from_intermediate", [])]
     tasks = [task for task in TASKS if task in record]
     if not tasks:
         raise KeyError("no task")

@@ -20,9 +20,9 @@ _ALLOWED = (
     r"(heads/(HEADS)/)?(config\.json|preprocessor_config\.json|model\.safetensors)",
     r"heads/ctc/(tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json)",
     r"onnx/(README\.md|measured\.json|model\.onnx|model_int8\.onnx)",
-    r"espnet/(ser|intermediate)/(config\.yaml|frozen\.pth|latest\.pth|tokens/tokens\.txt)",
+    r"espnet/(ser|stage1)/(config\.yaml|frozen\.pth|latest\.pth|tokens/tokens\.txt)",
 )
-"""Paths within a packed fold; HEADS are the tasks that have a folder there.
+"""Paths within a packed fold; HEADS are what has a folder there: tasks, and ``ctc``.
 
 A BPE model is not among them: its pieces are those of the transcripts.
 """
