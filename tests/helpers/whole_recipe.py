@@ -63,7 +63,7 @@ class WholeRecipe:
         tags = {key: options.pop(key) for key in ("tag", "stage1_tag") if key in options}
         which = {"system": self.system, "folds": folds, **tags}
         where = {"conf": root / "conf", "datadir": root / "data", "expdir": root / "exp"}
-        configs = {"stage1_config": root / "conf" / "intermediate.yaml", "stage2_config": root / "conf" / "ser.yaml"}
+        configs = {"stage1_config": root / "conf" / "stage1.yaml", "stage2_config": root / "conf" / "ser.yaml"}
         ssl, dump = {"ssl": root / ssl}, {"dumpdir": root / "dump"}
         which |= {"system": options.pop("system", self.system)}
         data = {"datadir": root / "data"}

@@ -157,7 +157,7 @@ def packed_system(scored, root, system):
         "--folds",
         "1",
     )
-    configs = ("--stage1_config", root / "conf" / "intermediate.yaml", "--stage2_config", root / "conf" / "ser.yaml")
+    configs = ("--stage1_config", root / "conf" / "stage1.yaml", "--stage2_config", root / "conf" / "ser.yaml")
     with_what = ("--dumpdir", root / "dump", "--ssl", scored.root / "encoder", "--stage2_args", "--max_epoch 1", *configs)
     run("train", "--stage", "ser", *options, *with_what)
     for command in (("select",), ("score",), ("pack", "--onnx", "false")):
