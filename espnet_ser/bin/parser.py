@@ -22,7 +22,7 @@ class CommandParser(argparse.ArgumentParser):
     >>> _ = parser.add_argument("--stage", choices=("stage1", "ser"))
     >>> parser.parse_args(["--stage", "serr"])
     Traceback (most recent call last):
-    espnet_ser.errors.InputError: --stage: unknown value 'serr' (did you mean 'ser'?); known: intermediate, ser
+    espnet_ser.errors.InputError: --stage: unknown value 'serr' (did you mean 'ser'?); known: ser, stage1
     """
 
     def __init__(self, **options):
