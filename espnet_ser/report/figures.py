@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from espnet_ser.errors import one_line
-from espnet_ser.evaluation.metrics import METRICS, confusion_matrix, refs_and_hyps, score_names
+from espnet_ser.evaluation.metrics import METRICS, confusion_matrix, score_names
 from espnet_ser.report.fonts import use_fonts
 from espnet_ser.report.projection import project
 from espnet_ser.tasks_table import auxiliary
@@ -60,19 +60,21 @@ styled = plt.style.context(
 
 
 @styled
-def plot_confusion(predictions: Sequence[Mapping], path: Path, title: str = "") -> None:
-    """Draws the confusion matrix of pooled predictions, recalls in percent with counts."""
-    refs, hyps = refs_and_hyps(predictions)
+def plot_confusion(decisions: Sequence[Mapping], path: Path, title: str = "") -> None:
+    """Draws a confusion matrix, recalls in percent with counts. ``decisions``: each with a reference ``ref`` and a prediction
+    ``hyp``, of all folds.
+    """
+    refs, hyps = ([each[key] for each in decisions] for key in ("ref", "hyp"))
     labels = sorted({*refs, *hyps})
     counts = confusion_matrix(refs, hyps, labels)
     recalls = 100.0 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = list(map(drawn_name, labels))
     longest = _LETTER * max(map(num_columns, names), default=0)
-    temporary, below = longest + 2 * _LINE, 2 * _LINE + _LINE * (title.count("\n") + 1)
-    has_numbers = temporary + _CELL * len(labels) <= PAGE
-    side = max(COLUMN - temporary, _CELL * len(labels)) if has_numbers else max(PAGE, _LINE * len(labels))
+    margin, below = longest + 2 * _LINE, 2 * _LINE + _LINE * (title.count("\n") + 1)
+    has_numbers = margin + _CELL * len(labels) <= PAGE
+    side = max(COLUMN - margin, _CELL * len(labels)) if has_numbers else max(PAGE, _LINE * len(labels))
     upright = longest > side / len(labels)
-    size = (side + temporary + (0 if has_numbers else 0.8), side + below + (longest if upright else _LINE))
+    size = (side + margin + (0 if has_numbers else 0.8), side + below + (longest if upright else _LINE))
     figure, axes = plt.subplots(figsize=[min(inches, _MAX_INCHES) for inches in size])
     image = axes.imshow(recalls, cmap="Blues", vmin=0, vmax=100)
     if has_numbers:

@@ -42,12 +42,12 @@ def table_markdown(title: str, reports: Sequence[SystemReport], figures: Iterabl
     notes, figures, and an environments block.
     """
     grid = system_grid(reports)
-    starred, temporary = any(report.from_stage1 for report in reports), any(report.paper for report in reports)
+    starred, has_paper = any(report.from_stage1 for report in reports), any(report.paper for report in reports)
     sections = [
         f"# {text_markdown(title)}",
         f"{text_markdown(grid.caption)}.",
         grid_markdown(grid),
-        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, temporary, scored_results(reports))]),
+        _bullets([*likeness_notes(reports), *notes(selections_of_table(reports), starred, has_paper, scored_results(reports))]),
     ]
     sections += _images(TABLE_FIGURES, figures)
     sections.append(environments_markdown(run))

@@ -49,7 +49,9 @@ def write_system_report(
     with _drawn_in(figures, FIGURES, stamp) as temporary:
         if predictions:
             plot_confusion(
-                predictions, temporary / "confusion.png", f"{drawn_name(report.name)}\n{len(predictions)} held-out utterances"
+                [line[MAIN_TASK] for line in predictions],
+                temporary / "confusion.png",
+                f"{drawn_name(report.name)}\n{len(predictions)} held-out utterances",
             )
         if any(records for folds in histories.values() for records in folds.values()):
             plot_curves(histories, temporary / "curves.png")

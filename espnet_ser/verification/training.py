@@ -46,9 +46,9 @@ def _found(named: Path, folder: Path, config: Mapping) -> Path:
     """A folder that a model names: where it lay next to the model, if all was moved together, else where it says."""
     output_dir = Path(str(config.get("output_dir", "")))
     if named.is_absolute() == output_dir.is_absolute():
-        temporary = Path(os.path.normpath(folder.resolve() / os.path.relpath(named, output_dir)))
-        if temporary.is_dir():
-            return temporary
+        here = Path(os.path.normpath(folder.resolve() / os.path.relpath(named, output_dir)))
+        if here.is_dir():
+            return here
     return named
 
 

@@ -104,7 +104,9 @@ def test_no_selection_is_called_a_bound():
 
 
 def test_figures_are_pictures_of_the_numbers(tmp_path):
-    plot_confusion([line for by in predictions().values() for line in by["last"]], tmp_path / "confusion.png", "mine")
+    plot_confusion(
+        [line["emotion"] for by in predictions().values() for line in by["last"]], tmp_path / "confusion.png", "mine"
+    )
     plot_curves({"stage1": {"1": history()}, "SER": {"1": history(), "2": []}}, tmp_path / "curves.png")
     score = {"mean": 70.0, "std": 2.0, "pooled": 69.0, "ci95": [68.0, 71.0]}
     plot_bars({"a": score, "b": None}, {"a": 72.0, "b": 60.0}, tmp_path / "bars.png")
@@ -127,8 +129,10 @@ def test_figures_fit_a_papers_column_or_page_and_their_text_is_of_8_points_and_w
     folds = {str(fold): embeddings() for fold in range(1, 6)}
     cosines = {"emotion, asr": {part: {"1": [0.1, -0.2]} for part in ("input", *map(str, range(1, 13)), "all")}}
     draw = {
-        "confusion": lambda path: plot_confusion(lines, path, "asr_gender_skip__ser_gender\n5531 held-out utterances"),
-        "names": lambda path: plot_confusion([{"emotion": {"ref": "n" * 12 + c, "hyp": "a"}} for c in "abcdefgh"], path),
+        "confusion": lambda path: plot_confusion(
+            [line["emotion"] for line in lines], path, "asr_gender_skip__ser_gender\n5531 held-out utterances"
+        ),
+        "names": lambda path: plot_confusion([{"ref": "n" * 12 + c, "hyp": "a"} for c in "abcdefgh"], path),
         "curves": lambda path: plot_curves({"stage 1": {fold: history() for fold in folds}}, path),
         "bars": lambda path: plot_bars({"asr_gender_skip__ser_gender": None, "stl": score}, {"stl": 72.0}, path),
         "few": lambda path: plot_bars({"stl": score}, {"stl": 72.0}, path),
@@ -186,7 +190,7 @@ def drawn(monkeypatch):
 
 
 def draw_confusion(path):
-    plot_confusion([{"emotion": {"ref": name, "hyp": name}} for name in ODD_NAMES], path, "$$")
+    plot_confusion([{"ref": name, "hyp": name} for name in ODD_NAMES], path, "$$")
 
 
 def draw_bars(path):
@@ -215,7 +219,7 @@ def test_names_are_drawn_as_they_are_spelt(tmp_path, drawn, draw):
 
 def test_many_classes_and_folds_make_no_endless_picture(tmp_path, drawn):
     names = [f"class{number}" for number in range(100)]
-    plot_confusion([{"emotion": {"ref": name, "hyp": name}} for name in names], tmp_path / "confusion.png")
+    plot_confusion([{"ref": name, "hyp": name} for name in names], tmp_path / "confusion.png")
     plot_embeddings(
         {name: (np.eye(2), {"emotion": names[:2], "gender": ["", ""]}) for name in names}, tmp_path / "embeddings.png"
     )
