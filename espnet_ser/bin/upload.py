@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = f"folds {' '.join(folds)} are packed; say which with --fold" if folds else "no packed fold; run stage 7"
         raise InputError(f"{args.packed}: {found}")
     (folder,) = folds.values()
-    changes = Stamp(folder.with_name(f".{folder.name}.json")).changed_outputs(below=f"{folder.name}/")
+    stamp = Stamp(folder.with_name(f".{folder.name}.json"))
+    changes = stamp.changed_outputs(below=f"{folder.name}/") if stamp.path.exists() else []  # none of a copy
     if damaged := [change for change in changes if not change.startswith(f"output {folder.name}/{CARD_FILE}: changed")]:
         raise InputError(f"{folder}: {'; '.join(damaged[:3])}; run stage 7 again, which packs it anew")
     dry_run = args.dry_run == "true"

@@ -142,7 +142,7 @@ class FoldToPack:
             copy_model(model, source, folder / place, chosen if source == self.fold.folder else None)
         trained_on = {"SER": args.trained_on}
         if self.fold.intermediate is not None:
-            trained_on = {"stage1": stage1_args.trained_on, **trained_on}
+            trained_on = {"intermediate": stage1_args.trained_on, **trained_on}
         run, pretrained = read_run(self.base), ENCODERS[args.encoder].pretrained
         facts = CardFacts(
             system=self.system,

@@ -186,8 +186,8 @@ def test_the_report_sets_ours_beside_theirs(tmp_path, monkeypatch, capsys):
         assert f"(aim: {aim:g})" in markdown, stage
     assert markdown.count("10.0 times the plain loop's utterances per second") == 3
     assert markdown.count("0.50 of its peak memory over these steps") == 3
-    assert "| intermediate | ours, CNN cached | 16 | 10 | 40 | 1.00 (1.50) | 1.00 | 0.50 | 0.01 | 10 % |" in markdown
-    assert "times the utterances per second of SpeechBrain's IEMOCAP recipe: ours, live (intermediate) 10;" in markdown
+    assert "| stage1 | ours, CNN cached | 16 | 10 | 40 | 1.00 (1.50) | 1.00 | 0.50 | 0.01 | 10 % |" in markdown
+    assert "times the utterances per second of SpeechBrain's IEMOCAP recipe: ours, live (stage1) 10;" in markdown
     # 5,531 utterances at one a second, 442,500 readings of an utterance at ten a second.
     assert "filling the cache of the CNN's output: 5531 s for 5531 utterances, once, 0.55 GB; 12.5 % of the time" in markdown
     assert "Table 3 (five folds of four intermediate models and ten systems), at these two rates: 860 h" in markdown

@@ -73,7 +73,7 @@ def table(tmp_path, monkeypatch):
         return (tmp_path / f"done.{stage}.{system.name}.{fold}").exists()
 
     def is_intermediate_done(system, fold):
-        done = [path.name.split(".") for path in tmp_path.glob(f"done.intermediate.*.{fold}")]
+        done = [path.name.split(".") for path in tmp_path.glob(f"done.stage1.*.{fold}")]
         return any(system.intermediate == table_jobs.load_system(ROOT / "conf", name).intermediate for _, _, name, _ in done)
 
     def report(argv):
@@ -95,11 +95,11 @@ def test_trainings_are_run_once_each_then_select_and_score_then_the_report(table
     table("--table=", *SHARING, "--nj", 2)
     called = table.called()
     assert sorted(called) == sorted(
-        [f"intermediate.asr__ser.{fold}" for fold in "12"]
+        [f"stage1.asr__ser.{fold}" for fold in "12"]
         + [f"ser.{name}.{fold}" for name in ("asr__ser", "stl", "asr__ser_asr") for fold in "12"]
         + [f"{part}.{name}" for name in ("asr__ser", "stl", "asr__ser_asr") for part in ("select", "score")]
     )
-    assert set(called[:2]) == {"intermediate.asr__ser.1", "intermediate.asr__ser.2"}
+    assert set(called[:2]) == {"stage1.asr__ser.1", "stage1.asr__ser.2"}
     for name in ("asr__ser", "stl", "asr__ser_asr"):
         order = [called.index(what) for what in (f"ser.{name}.2", f"select.{name}", f"score.{name}")]
         assert order == sorted(order)
@@ -127,7 +127,7 @@ def test_a_second_run_launches_only_what_is_missing(table, capsys):
 
 
 def test_after_a_failure_the_rest_goes_on_and_the_log_is_shown(table, capsys):
-    (table.root / "fail.intermediate.asr__ser.2").touch()
+    (table.root / "fail.stage1.asr__ser.2").touch()
     message = table.fails(*SHARING)
     assert message == (
         "espnet-ser table: error: 1 of 14 jobs failed and 6 that wait for them were skipped; "
@@ -137,13 +137,13 @@ def test_after_a_failure_the_rest_goes_on_and_the_log_is_shown(table, capsys):
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
         f"stage1/asr fold 2 FAILED, log in {table.log('stage1/asr/log/train.fold2.log')}:",
-        "  no luck with intermediate.asr__ser.2",
+        "  no luck with stage1.asr__ser.2",
         "  ended (code 1)",
     ]
     assert len(table.reported) == 1
-    (table.root / "fail.intermediate.asr__ser.2").unlink()
+    (table.root / "fail.stage1.asr__ser.2").unlink()
     table(*SHARING)
-    assert {"intermediate.asr__ser.2", "ser.asr__ser.2", "ser.asr__ser_asr.2"} == {
+    assert {"stage1.asr__ser.2", "ser.asr__ser.2", "ser.asr__ser_asr.2"} == {
         name for name in table.called() if name.startswith(("stage1", "ser"))
     }
 

@@ -79,7 +79,7 @@ def test_layers_scale_with_the_encoder():
         ),
         ("ser: {tasks: [emotions]}", "unknown task 'emotions' .did you mean 'emotion'"),
         ("ser: {tasks: [gender]}", "must train emotion"),
-        ("intermediate: {tasks: [asr]}", "'ser' is missing"),
+        ("stage1: {tasks: [asr]}", "'ser' is missing"),
         ("ser: {tasks: [emotion], trainable_layers: 13}", "trainable_layers must be 0 to 12, not 13"),
         ("ser: {tasks: [emotion], trainable_layers: true}", "trainable_layers must be"),
         ("ser: {tasks: [emotion], skip_layer: true}", "skip_layer must be 0 to 12, not True"),
@@ -113,11 +113,11 @@ def test_a_wrong_system_file_is_one_clear_line(tmp_path, content, message):
     ("content", "message"),
     [
         (
-            "intermediate: {tasks: [gender], skip_layer: 4}\nser: {tasks: [emotion, gender]}",
+            "stage1: {tasks: [gender], skip_layer: 4}\nser: {tasks: [emotion, gender]}",
             "give both finetunings the skip branch",
         ),
         (
-            "intermediate: {tasks: [gender], encoder: cnn_lstm}\nser: {tasks: [emotion]}",
+            "stage1: {tasks: [gender], encoder: cnn_lstm}\nser: {tasks: [emotion]}",
             "two finetunings have different encoders",
         ),
         ("ser: {tasks: [emotion], surgery: true}", "surgery is of the gradients of several tasks"),

@@ -36,7 +36,7 @@ def facts(tmp_path):
         encoder="facebook/wav2vec2-base",
         norm="group",
         labels={"emotion": ["angry", "happy", "neutral", "sad"]},
-        trained_on={"stage1": {**heard, "num_utts": 20}, "SER": heard},
+        trained_on={"intermediate": {**heard, "num_utts": 20}, "SER": heard},
         test=[example for example in examples_of(tmp_path) if example.session == "1"],
         corpus=record.IEMOCAP,
         origin=IEMOCAP,

@@ -41,19 +41,19 @@ HISTORIES = {"stage1/asr fold 1": history(10), "stage1/asr fold 2": history(4)}
 
 def test_a_row_per_model_and_a_column_per_fold(table):
     assert status_table(table, HISTORIES, width=80, height=24) == [
-        "                  fold 1      fold 2    select",
+        "            fold 1      fold 2    select",
         "stage1/asr  up to date  4/10 12s",
-        "asr__ser          running     waits     waits",
-        "stl               FAILED      queued    skipped",
+        "asr__ser    running     waits     waits",
+        "stl         FAILED      queued    skipped",
     ]
 
 
 def test_cells_get_narrower_where_they_do_not_fit_and_are_cut_last_of_all(table):
     assert status_table(table, HISTORIES, width=36, height=24) == [
-        "                  f1    f2    select",
+        "            f1    f2    select",
         "stage1/asr  done  40%",
-        "asr__ser          run   wait  wait",
-        "stl               FAIL  next  skip",
+        "asr__ser    run   wait  wait",
+        "stl         FAIL  next  skip",
     ]
     assert max(map(len, status_table(table, HISTORIES, width=20, height=24))) == 20
 

@@ -183,7 +183,11 @@ def test_either_stage_may_be_trained_in_its_own_way(recipe, setting):
     """What only training reads, changed in one stage, changes nothing of the other one's model."""
     for number, finetuning in ((1, "stage1"), (2, "ser")):
         tags = ("--tag", str(number), "--stage1_tag", str(number))
-        more = (*tags, f"--{finetuning}_args", f"--max_epoch 1 --encoder_conf {setting}")
+        more = (
+            *tags,
+            {"stage1": "--stage1_args", "ser": "--stage2_args"}[finetuning],
+            f"--max_epoch 1 --encoder_conf {setting}",
+        )
         recipe.train("stage1", *more)
         recipe.train("ser", *more)
         (intermediate, _), (ser, args) = (

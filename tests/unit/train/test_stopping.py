@@ -285,7 +285,7 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
-    assert done.returncode == (REQUEUE_CODE if "heard" in command else 128 + signal.SIGTERM)
+    assert done.returncode == (REQUEUE_CODE if "handled" in command else 128 + signal.SIGTERM)
 
 
 def test_a_signal_within_a_callback_is_not_lost():
@@ -327,7 +327,7 @@ def test_signals_that_come_together_are_one_request_and_a_later_one_insists(monk
     now_s = [100.0]
     monkeypatch.setattr("espnet_ser.utils.signals.time.monotonic", lambda: now_s[0])
     stop = StopRequest()
-    with stop.heard(), stop.deferred():
+    with stop.handled(), stop.deferred():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.asked
