@@ -28,7 +28,7 @@ def test_mini_recipe_learns_on_held_out_speakers(mini):
     assert set(results["folds"]) == {"1", "2"}
     assert results["summary"]["last"]["ua"]["mean"] > 40  # chance: 25
     assert results["summary"]["gender_ua"]["mean"] > 75  # chance: 50
-    assert results["summary"]["cer"]["mean"] < 50
+    assert results["summary"]["cer"]["mean"] < 40  # 32 when this was written
     assert (recipe / "exp" / "asr_gender_skip__ser" / "figures" / "confusion.png").stat().st_size > 5000
     assert "epoch 8/8" in result.stdout  # progress
 
