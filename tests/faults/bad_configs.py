@@ -10,7 +10,7 @@ SYSTEMS = {
     "a number for a key": ("1: 2", "not a mapping of names to values"),
     "a date": ("ser: 2020-01-01", "only numbers, text, lists and mappings can be set"),
     "a Python object": ("ser: !!python/object/apply:os.system ['touch harm']", "not YAML"),
-    "an unknown key": (SER + "ser: {}", "unknown key 'ser' (did you mean 'stage1'?)"),
+    "an unknown key": (SER + "stage2: {}", "unknown key 'stage2' (did you mean 'stage1'?)"),
     "no SER stage": ("stage1: {tasks: [asr]}", "the key 'ser' is missing"),
     "a finetuning that is text": ("ser: emotion", "a finetuning is a mapping"),
     "a finetuning that is null": (SER + "stage1:", "a finetuning is a mapping"),

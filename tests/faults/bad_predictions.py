@@ -132,7 +132,7 @@ CASES = {
         with_options("--window", "1", "--hop", "2"),
         "a hop of 2.0 s: give 0.01 s to a whole window",
     ),
-    "predict: batches of 0 s": (with_options("--batch_seconds", "0"), "batches of 0.0 s: give a number above 0"),
+    "predict: batches of 0 s": (with_options("--batch_seconds", "0"), "batches of 0 s: give a number above 0"),
     "predict: batches of infinite length": (with_options("--batch_seconds", "inf"), "batches of inf s"),
     "predict: a device that is none": (with_options("--device", "gpu"), "device 'gpu': neither a CPU nor a GPU"),
     "predict: GPU 99": (with_options("--device", "cuda:99"), "device 'cuda:99': torch cannot compute there"),
