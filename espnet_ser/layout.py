@@ -69,6 +69,11 @@ PACKED_FOLDER = "packed"
 """In a system's folder: its folds as others use them."""
 
 
+def packed_stamp(folder: Path) -> Path:
+    """The stamp of a packed fold, next to its folder."""
+    return folder.with_name(f".{folder.name}.json")
+
+
 def system_folder(expdir: Path, name: str, tag: str = "") -> Path:
     """Where stages 4 to 6 leave what they make of a system."""
     return expdir / f"{name}{with_tag_suffix(tag)}"

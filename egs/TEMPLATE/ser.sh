@@ -10,7 +10,7 @@ log() {
 SECONDS=0
 # Upper-case names are not options.
 CALLER_DIR=${PWD}
-COMMAND_LINE=${RECIPE_COMMAND:-"$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"} # as the user typed it; stands beside the figures
+COMMAND_LINE=${RECIPE_COMMAND:-"$0$([[ $# -eq 0 ]] || printf ' %q' "$@")"} # as the user typed it; recorded with the figures
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
 # What runs

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Lists the files, and sends them."""
     args = get_parser().parse_args(argv)
     from espnet_ser.errors import InputError
-    from espnet_ser.layout import CARD_FILE, trained_folds
+    from espnet_ser.layout import CARD_FILE, packed_stamp, trained_folds
     from espnet_ser.publish.upload import upload
     from espnet_ser.utils.stamp import Stamp
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = f"folds {' '.join(folds)} are packed; say which with --fold" if folds else "no packed fold; run stage 7"
         raise InputError(f"{args.packed}: {found}")
     (folder,) = folds.values()
-    stamp = Stamp(folder.with_name(f".{folder.name}.json"))
+    stamp = Stamp(packed_stamp(folder))
     changes = stamp.changed_outputs(below=f"{folder.name}/") if stamp.path.exists() else []  # none of a copy
     if damaged := [change for change in changes if not change.startswith(f"output {folder.name}/{CARD_FILE}: changed")]:
         raise InputError(f"{folder}: {'; '.join(damaged[:3])}; run stage 7 again, which packs it anew")

@@ -7,7 +7,7 @@ from pathlib import Path
 from espnet_ser.data.datadir import Example, read_datadir
 from espnet_ser.errors import InputError, unknown_name
 from espnet_ser.experiment.systems import System
-from espnet_ser.layout import PACKED_FOLDER, STARTED_FILE, fold_folders, trained_folds, with_tag_suffix
+from espnet_ser.layout import PACKED_FOLDER, STARTED_FILE, fold_folders, packed_stamp, trained_folds, with_tag_suffix
 from espnet_ser.utils.replacing import set_aside
 from espnet_ser.utils.say import say
 from espnet_ser.utils.stamp import Stamp
@@ -77,10 +77,7 @@ def set_aside_folds_of_another_split(folder: Path, known: Iterable[str]) -> None
         folder: The system's.
         known: The folds that the data have.
     """
-    stamped = [(name, path, path / STARTED_FILE) for name, path in trained_folds(folder).items()]
-    stamped += [
-        (name, path, path.with_name(f".{path.name}.json")) for name, path in trained_folds(folder / PACKED_FOLDER).items()
-    ]
-    for name, path, stamp in stamped:
-        if name not in known and Stamp(stamp).inputs():
-            say(f"{path}: the data have no fold {name} any more; moved to {set_aside(path)}", flush=True)
+    for place, stamp_of in ((folder, lambda path: path / STARTED_FILE), (folder / PACKED_FOLDER, packed_stamp)):
+        for name, path in trained_folds(place).items():
+            if name not in known and Stamp(stamp_of(path)).inputs():
+                say(f"{path}: the data have no fold {name} any more; moved to {set_aside(path)}", flush=True)

@@ -7,8 +7,4 @@ def __getattr__(name: str) -> object:
         from espnet_ser.model_io.load import load_model
 
         return load_model
-    if name == "SpeechEmotion":
-        from espnet_ser.inference.speech_emotion import SpeechEmotion
-
-        return SpeechEmotion
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from espnet_ser.evaluation.results import RESULTS_FILE, RUN_FILE, read_results, 
 from espnet_ser.experiment.scored_folds import PooledFolds
 from espnet_ser.experiment.trained_fold import TrainedFold, describe_run
 from espnet_ser.inference.find_models import selected_weights
-from espnet_ser.layout import CARD_FILE, PACKED_FOLDER, SCORED_FILE
+from espnet_ser.layout import CARD_FILE, PACKED_FOLDER, SCORED_FILE, packed_stamp
 from espnet_ser.models.encoders import ENCODERS
 from espnet_ser.publish.card_facts import CardFacts, origin_of
 from espnet_ser.publish.model_card import READ, measured_markdown, model_card
@@ -95,7 +95,7 @@ class FoldToPack:
         results = read_results(self.base, self.system)
         if self.name not in results["folds"]:
             raise InputError(f"{self.base}/{RESULTS_FILE}: fold {self.name} was not scored; run stage 6 for it")
-        stamp = Stamp(self.folder.with_name(f".{self.folder.name}.json"))
+        stamp = Stamp(packed_stamp(self.folder))
         inputs = self._inputs(pooled)
         if stamp.difference(inputs) is None:
             return False

@@ -27,7 +27,6 @@ FULL_OTHER = {label: count for label, count in UTTERANCES_PER_LABEL.items() if l
 MIN_UTTERANCES, MAX_UTTERANCES = 20, sum(UTTERANCES_PER_SESSION.values())
 
 _CLASSES = ("hap", "sad", "ang", "neu")
-_NUM_FOUR_CLASS = sum(map(sum, FULL_CLASSES.values()))
 _NUM_SCRIPTED = (FOUR_CLASS_PER_STYLE["scripted"], 2667)  # of the four classes, of the others
 _NUM_WORDLESS, _NUM_ONE_WORD = 31, 371  # of the four classes; some are a word to whom blanks part words, and two to others
 _DURATION_SIGMA = 0.7  # of the logarithm of the usual durations
@@ -52,11 +51,6 @@ def plan_slots(num_utts: int, rng: random.Random) -> list[Slot]:
     if not MIN_UTTERANCES <= num_utts <= MAX_UTTERANCES:
         raise InputError(f"num_utts {num_utts}: a release has {MIN_UTTERANCES} to {MAX_UTTERANCES} utterances")
     return _full_slots(rng) if num_utts == MAX_UTTERANCES else _small_slots(num_utts, rng)
-
-
-def is_four_class(slot: Slot) -> bool:
-    """Whether a slot's label is one of the four classes."""
-    return slot.label in FOUR_CLASS_LABELS
 
 
 def _small_slots(num_utts: int, rng: random.Random) -> list[Slot]:
